@@ -1,0 +1,1 @@
+"""Brings upstreams and stacks up and down, behind one protocol."""

@@ -1,0 +1,122 @@
+"""What every runtime can do; the rest of the harness knows no other words for it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from stackmatrix.catalog.stacks import Setting, Stack, Variant
+
+Upstream = Literal["postgres", "nginx", "delay"]
+UPSTREAMS: tuple[Upstream, ...] = ("postgres", "nginx", "delay")
+
+Say = Callable[[str], None]
+"""Takes one line for the user about what is going on."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One running stack: where it answers and how it was set."""
+
+    variant: Variant
+    host: str
+    port: int
+
+    @property
+    def stack(self) -> Stack:
+        """The stack that runs."""
+        return self.variant.stack
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """All its settings."""
+        return self.variant.settings
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which CPUs each side of a measurement may use."""
+
+    stack: tuple[int, ...]
+    generator: tuple[int, ...]
+    upstreams: tuple[int, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Whether generator and upstreams share a core: then either may bind, and the verdict must say so."""
+        return bool(set(self.generator) & set(self.upstreams))
+
+
+def share_cores(available: Sequence[int], workers: int = 1) -> Cores:
+    """Share CPUs out: the stack's workers first, then the generator, then the upstreams.
+
+    On two CPUs generator and upstreams share the second. On one CPU everything shares it. Raises ValueError when `available` is empty.
+    """
+    cpus = sorted(available)
+    if not cpus:
+        raise ValueError("no CPU is available")
+    if len(cpus) == 1:
+        return Cores((cpus[0],), (cpus[0],), (cpus[0],))
+    stack = max(1, min(workers, len(cpus) - 2)) if len(cpus) > 2 else 1
+    generator = cpus[stack]
+    return Cores(tuple(cpus[:stack]), (generator,), tuple(cpus[stack + 1 :]) or (generator,))
+
+
+class Runtime(Protocol):
+    """Brings the matrix up: containers (docker) or processes of this machine (native)."""
+
+    name: str
+
+    def up(self, stacks: Iterable[Stack]) -> None:
+        """Bring up the upstreams and these stacks with their defaults; wait until all are healthy."""
+
+    def service(self, variant: Variant) -> AbstractContextManager[Service]:
+        """This variant, running and healthy inside the context; before and after it, what was up stays up."""
+        ...
+
+    def alone(self, service: Service) -> AbstractContextManager[None]:
+        """Every other stack stands still inside the context."""
+        ...
+
+    def pin(self, service: Service, cores: Cores) -> None:
+        """Confine the stack and the upstreams to their CPUs."""
+
+    def pids(self, name: str) -> list[int]:
+        """Every process of a stack or an upstream, as this machine numbers them; empty where that cannot be seen."""
+        ...
+
+    def cgroup(self, name: str) -> Mapping[str, str] | None:
+        """Controller → directory of the container's cgroup ('' is cgroup v2's own); None when it has none to read."""
+        ...
+
+    def stop_upstream(self, name: Upstream) -> None:
+        """Stop an upstream as an operator would."""
+
+    def start_upstream(self, name: Upstream) -> None:
+        """Start it again and wait until it is healthy."""
+
+    def terminate(self, service: Service) -> int:
+        """Send SIGTERM to the stack, wait for its end, return its exit code."""
+        ...
+
+    def sql(self, statement: str) -> str:
+        """The rows that the database answers, one a line, columns separated by `|`."""
+        ...
+
+    def reset_notes(self) -> None:
+        """Put the notes table back to its seed."""
+
+    def counters(self) -> dict[str, int]:
+        """The delay server's counters: received, in_flight, max_in_flight."""
+        ...
+
+    def logs(self, name: str, lines: int = 20) -> str:
+        """The last lines that a stack or upstream wrote."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """Which engine, PostgreSQL, Nginx and Go serve, for the report."""
+        ...
+
+    def down(self) -> None:
+        """Stop what this runtime object started; what was up before it stays up."""

@@ -1,0 +1,29 @@
+"""Keeps `docker-compose.yml`'s list of stacks equal to `ls stacks/`, so that a new stack is one new directory."""
+
+from pathlib import Path
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.errors import UserError
+
+FILE = ROOT / "docker-compose.yml"
+START = "# stacks: generated from ls stacks/"
+END = "# end of stacks"
+
+
+def sync(root: Path = ROOT) -> bool:
+    """Rewrite the block between the markers; True when it had to change."""
+    file = root / FILE.name
+    text = file.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    try:
+        start = next(i for i, line in enumerate(lines) if line.strip().startswith(START))
+        end = next(i for i, line in enumerate(lines) if line.strip().startswith(END))
+    except StopIteration:
+        raise UserError(
+            f"{file.name}: the markers '{START}' and '{END}' are gone; put them back around include:"
+        ) from None
+    block = [f"  - {path.relative_to(root)}" for path in sorted(root.glob("stacks/*/compose.yaml"))]
+    changed = lines[start + 1 : end] != block
+    if changed:
+        file.write_text("\n".join([*lines[: start + 1], *block, *lines[end:]]) + "\n", encoding="utf-8")
+    return changed
