@@ -50,7 +50,8 @@ class Cores:
 def share_cores(available: Sequence[int], workers: int = 1) -> Cores:
     """Share CPUs out: the stack's workers first, then the generator, then the upstreams.
 
-    On two CPUs generator and upstreams share the second. On one CPU everything shares it. Raises ValueError when `available` is empty.
+    On two CPUs generator and upstreams share the second; on one CPU everything shares it.
+    Raises ValueError when `available` is empty.
     """
     cpus = sorted(available)
     if not cpus:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class DockerRuntime:
         self._before = {name for name, container in self._containers().items() if container.state == "running"}
         self._started: set[str] = set()
         self._cpusets: set[str] = set()
+        self._seen: dict[str, Container] = {}
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults, building what changed; wait until healthy."""
@@ -116,12 +117,18 @@ class DockerRuntime:
             self._cpus(containers[upstream], cores.upstreams)
 
     def pids(self, name: str) -> list[int]:
-        """The processes in the container's cgroup, in this machine's numbers."""
-        groups = self.cgroup(name) or {}
-        try:
-            return [int(pid) for pid in (Path(next(iter(groups.values()))) / "cgroup.procs").read_text().split()]
-        except (OSError, StopIteration):
+        """The container's first process and its descendants, in this machine's numbers.
+
+        Health checks run in the same cgroup but descend from the engine; they are not the stack's.
+        """
+        groups = self.cgroup(name)
+        if groups is None:
             return []
+        try:
+            pids = [int(pid) for pid in (Path(next(iter(groups.values()))) / "cgroup.procs").read_text().split()]
+        except OSError:
+            return []
+        return descendants(self._container(name).pid, pids)
 
     def cgroup(self, name: str) -> Mapping[str, str] | None:
         """The container's own cgroup directories, by controller; None where the engine is on another machine."""
@@ -141,6 +148,7 @@ class DockerRuntime:
     def stop_upstream(self, name: Upstream) -> None:
         """Stop the container as `docker compose stop` does."""
         run(["docker", "stop", "--time", "10", self._container(name).id], f"could not stop {name}")
+        self._seen.clear()
 
     def start_upstream(self, name: Upstream) -> None:
         """Start the same container again and wait until it is healthy."""
@@ -152,6 +160,7 @@ class DockerRuntime:
         """SIGTERM to the container's first process; its exit code once it has ended."""
         container = self._container(service.stack.name)
         run(["docker", "kill", "--signal", "TERM", container.id], "could not signal the stack")
+        self._seen.clear()
         return int(run(["docker", "wait", container.id], "the stack did not end").strip())
 
     def sql(self, statement: str) -> str:
@@ -203,6 +212,7 @@ class DockerRuntime:
 
     def _up(self, names: list[str], changed: Mapping[str, object]) -> None:
         self._started.update(names)
+        self._seen.clear()
         flags = ["--detach", "--wait", "--wait-timeout", str(HEALTHY_WITHIN_S), "--no-build"]
         if not set(names) & set(UPSTREAMS):
             flags.append("--no-deps")
@@ -220,7 +230,7 @@ class DockerRuntime:
 
     def _wait(self, name: str) -> None:
         deadline = time.monotonic() + HEALTHY_WITHIN_S
-        while not self._container(name).up:
+        while not self._containers()[name].up:
             if time.monotonic() > deadline:
                 raise UserError(f"{name} is not healthy after {HEALTHY_WITHIN_S} s:\n{self.logs(name, 5)}")
             time.sleep(0.1)  # between two questions to the engine, not in place of one
@@ -231,11 +241,13 @@ class DockerRuntime:
         if not ids:
             return {}
         described: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *ids], "a container vanished"))
-        return {container.service: container for container in map(read_container, described)}
+        self._seen = {container.service: container for container in map(read_container, described)}
+        return self._seen
 
     def _container(self, name: str) -> Container:
+        # The engine takes 60 ms to answer; what it said holds until this object starts or stops something.
         try:
-            return self._containers()[name]
+            return self._seen[name] if name in self._seen else self._containers()[name]
         except KeyError:
             raise UserError(f"{name} has no container; bring it up: make up") from None
 
@@ -277,6 +289,18 @@ def read_container(described: dict[str, Any]) -> Container:
         pid=described["State"]["Pid"],
         address=next((network["IPAddress"] for network in networks), ""),
     )
+
+
+def descendants(root: int, pids: list[int]) -> list[int]:
+    """Those of `pids` that are `root` or come from it."""
+    parents: dict[int, int] = {}
+    for pid in pids:
+        with suppress(OSError):
+            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    family = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return sorted(family & set(pids))
 
 
 def engine_version() -> str:

@@ -1,0 +1,1 @@
+"""What a trial costs: CPU, memory, threads and upstream work, read from outside the stack."""

@@ -1,0 +1,374 @@
+"""The on-disk format of a run, typed: written as it is measured, validated whenever it is read.
+
+A run is a directory `results/<UTC time>-<experiment>/`: `environment.json` (where it was measured),
+`trials.jsonl` (one line per trial, appended as soon as it ends), `records/` (every request of every trial)
+and `run.json` (what the analysis made of them). `docs/results.md` describes each field.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.errors import UserError
+
+SCHEMA = 1
+RESULTS = ROOT / "results"
+
+T = TypeVar("T")
+
+ReasonKind = Literal[
+    "errors",
+    "generator",
+    "drift",
+    "little",
+    "run-queue",
+    "steal",
+    "throttled",
+    "oom",
+    "restart",
+    "ledger",
+    "identity",
+    "contract",
+    "crash",
+    "unfinished",
+]
+
+REMEDIES: dict[ReasonKind, str] = {
+    "errors": "read the stack's log and run ./scripts/check-contract.py; a failing stack has no speed",
+    "generator": "the generator was near its own limit: give it a core of its own or more shards",
+    "drift": "requests left late: lower the rate, or give the generator a core of its own",
+    "little": "throughput × latency does not add up to the users: lengthen the window (--duration)",
+    "run-queue": "something else ran on the stack's core: quiet the machine and repeat",
+    "steal": "the host took CPU time away: use a machine that is not shared",
+    "throttled": "a CPU quota held the stack back: remove the container's limit",
+    "oom": "the kernel killed a process for memory: raise the container's memory limit",
+    "restart": "a process of the stack came or went in the window: read its log",
+    "ledger": "what was answered is not what was done elsewhere: the two sides are printed; the stack is not honest",
+    "identity": "what runs is not what the manifest says: mend stack.toml or the stack",
+    "contract": "run ./scripts/check-contract.py and mend the first difference",
+    "crash": "the stack or an upstream died: read its log, then go on with --resume",
+    "unfinished": "lengthen the window (--duration): too few requests end in it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a number is not to be trusted; its kind carries the remedy."""
+
+    kind: ReasonKind
+    detail: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger: what the answers imply, and what was counted on the other side."""
+
+    what: str
+    implied: int
+    counted: int | None
+    slack: int = 0
+    """How far the two may differ honestly, for requests that were cut off in flight."""
+
+    @property
+    def balanced(self) -> bool | None:
+        """Whether the two sides agree; None when the other side could not be asked."""
+        return None if self.counted is None else 0 <= self.counted - self.implied <= self.slack
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How requests are offered: N users without think time, or arrivals per second."""
+
+    kind: Literal["closed", "open"]
+    users: int | None = None
+    think_s: float = 0.0
+    rate: float | None = None
+    arrivals: Literal["poisson", "constant"] | None = None
+
+    @property
+    def label(self) -> str:
+        """As the tables show it."""
+        return f"{self.users} users" if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals}"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A stack variant under one workload and load: what gets a number."""
+
+    id: str
+    stack: str
+    variant: dict[str, int | str | bool]
+    workload: str
+    params: dict[str, int | str]
+    load: Load
+    twin_of: str | None = None
+    """The arm that this one repeats, for an A/A arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Requests that failed in the window, by how."""
+
+    status: int = 0
+    body: int = 0
+    timeout: int = 0
+    connect: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.status + self.body + self.timeout + self.connect
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the scheduled instant to the last byte; None where the sample cannot support it."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU seconds in the window."""
+
+    stack: float | None = None
+    postgres: float | None = None
+    nginx: float | None = None
+    delay: float | None = None
+    generator: float | None = None
+
+    @property
+    def upstreams(self) -> float | None:
+        """Postgres, Nginx and the delay server together."""
+        parts = (self.postgres, self.nginx, self.delay)
+        return None if any(part is None for part in parts) else sum(part for part in parts if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One timed window of one arm."""
+
+    id: str
+    arm: str
+    round: int
+    attempt: int
+    started: str
+    warmup_s: float
+    window_s: float
+    offered: int
+    answered: int
+    unfinished: int
+    errors: Errors
+    latency_ms: Latency
+    bytes: int
+    cpu_s: Cpu
+    memory_mib: float | None
+    threads: int | None
+    processes: int | None
+    db_sessions: int | None
+    connections: int
+    reconnects: int
+    generator_share: float | None
+    drift_p99_ms: float | None
+    run_queue_share: float | None
+    steal_share: float
+    ledger: list[Entry] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    records: str | None = None
+
+    @property
+    def goodput(self) -> float:
+        """Expected answers per second that ended in the window."""
+        return self.answered / self.window_s
+
+    def cpu_us(self, seconds: float | None) -> float | None:
+        """Seconds of CPU in the window as µs per expected answer."""
+        return None if seconds is None or not self.answered else seconds * 1e6 / self.answered
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval; None for the interval when the rounds are too few for one."""
+
+    value: float
+    ci95: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CpuPerRequest:
+    """CPU-µs per request, by who spent it."""
+
+    stack: float | None
+    upstreams: float | None
+    generator: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """An arm's goodput as a multiple of the baseline's, paired by round."""
+
+    baseline: str
+    value: float
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CeilingShare:
+    """The most that physics allows the arm, the term that binds it, and the share reached."""
+
+    goodput: float
+    bound: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """What a run says of one arm; numbers are None when it is not valid."""
+
+    id: str
+    stack: str
+    variant: dict[str, int | str | bool]
+    workload: str
+    params: dict[str, int | str]
+    load: Load
+    rounds: int
+    repeated: int
+    valid: bool
+    reasons: list[Reason]
+    goodput: Interval | None
+    latency_ms: Latency
+    errors: Errors
+    cpu_us_per_request: CpuPerRequest
+    memory_mib: float | None
+    threads: int | None
+    db_sessions: int | None
+    ceiling: CeilingShare | None
+    ratio: Ratio | None = None
+    rank: int | None = None
+    ledger: list[Entry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The noise floor of a run: its A/A ratio and the difference below which nothing can be told apart."""
+
+    value: float
+    ci95: tuple[float, float] | None
+    floor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`run.json`."""
+
+    schema: int
+    name: str
+    command: str
+    started: str
+    ended_by: str
+    environment: dict[str, Any]
+    arms: list[ArmResult]
+    aa: Floor | None = None
+
+
+class RunDirectory:
+    """One run on disk; whatever was measured is there even when the harness is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, name: str, base: Path = RESULTS) -> "RunDirectory":
+        """A new directory named after the UTC time; UserError when it cannot be made."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = base / f"{stamp}-{re.sub(r'[^a-z0-9-]+', '-', name.lower())}"
+        with writing(path):
+            (path / "records").mkdir(parents=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """A run that exists; UserError when it is none."""
+        if not (path / "trials.jsonl").exists() and not (path / "run.json").exists():
+            raise UserError(f"{path}: no run is there; runs are the directories of results/")
+        return cls(path)
+
+    def records_file(self, trial: str) -> Path:
+        """Where the records of one trial go."""
+        return self.path / "records" / f"{trial}.rec"
+
+    def append(self, trial: Trial) -> None:
+        """Keep one trial for good."""
+        file = self.path / "trials.jsonl"
+        with writing(file), file.open("ab") as handle:
+            handle.write(msgspec.json.encode(trial) + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def trials(self) -> Iterator[Trial]:
+        """Every trial that was kept; a last line cut off by a crash is left out."""
+        file = self.path / "trials.jsonl"
+        if not file.exists():
+            return
+        lines = file.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if line and number < len(lines):  # without a newline behind it the line was never finished
+                yield decode(line, Trial, f"{file}:{number}")
+
+    def write(self, name: str, value: object) -> None:
+        """Write one JSON file whole or not at all."""
+        file = self.path / name
+        with writing(file):
+            draft = file.with_suffix(".part")
+            draft.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+            draft.replace(file)
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """Read one JSON file, validated; UserError when it is missing or broken."""
+        file = self.path / name
+        try:
+            return decode(file.read_bytes(), kind, str(file))
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}") from None
+
+
+class writing:  # noqa: N801 - used as a `with` statement, like a function
+    """Turns a failed write into one clear line: a full or read-only disk is the user's to mend."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise UserError(
+                f"{self._path}: cannot write: {error.strerror}; free some space or make results/ writable, "
+                "then go on; what was measured before is kept"
+            ) from None
+
+
+def decode(data: bytes, kind: type[T], where: str) -> T:
+    """JSON as a value of `kind`; UserError with the path of the first field that breaks the format."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{where}: not a file of this format (schema {SCHEMA}): {error}") from None
