@@ -90,3 +90,7 @@ def run(command: list[str], remedy: str) -> None:
     if done.returncode:
         words = "\n".join(f"  {line}" for line in done.stdout.strip().splitlines()[-8:])
         sys.exit(f"error: {' '.join(command[:4])} … failed:\n{words}\n{remedy}")
+
+
+if __name__ == "__main__":
+    enter()

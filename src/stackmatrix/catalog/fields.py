@@ -80,8 +80,10 @@ class Fields:
         self._read.update(self._table)
         return self._table
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._table
+    def present(self, *keys: str) -> dict[str, Any]:
+        """Those of `keys` that are there, with their values."""
+        self._read.update(keys)
+        return {key: self._table[key] for key in keys if key in self._table}
 
     def done(self) -> None:
         """Raise for the first key that nothing read: a typo should never be ignored."""

@@ -125,6 +125,18 @@ class Workload:
         on: Any = self.wait["on"]
         return Waiting(on, None if ms is None else self._number(ms, "wait.ms"), calls, mode)
 
+    def check(self) -> None:
+        """Fill every template once; UserError for one that names no parameter, or a body that is not JSON."""
+        self.effects()
+        self.waiting()
+        self._fill(self.path, self.rows.start)
+        if self.body is not None:
+            body = self._fill(self.body, self.rows.start)
+            try:
+                json.loads(body)
+            except ValueError as error:
+                raise UserError(f"{self.file.name}: request.body = {body!r}: is not JSON: {error}") from None
+
     def _request(self, row: int) -> Request:
         body = None if self.body is None else self._fill(self.body, row).encode()
         return Request(self.method, self._fill(self.path, row), body, self._expected(row))
@@ -188,9 +200,9 @@ def read_workload(file: Path) -> Workload:
         body=request.any("body"),
         rows=range(rows.get("from", int, 0), rows.get("to", int, 0) + 1),
         status=answer.get("status", int, 200),
-        answer={key: answer.any(key) for key in ("json", "file", "files", "each") if key in answer},
-        effect={key: effects.any(key) for key in Effects.__slots__ if key in effects},
-        wait={key: wait.any(key) for key in ("on", "ms", "calls", "mode") if key in wait},
+        answer=answer.present("json", "file", "files", "each"),
+        effect=effects.present(*Effects.__slots__),
+        wait=wait.present("on", "ms", "calls", "mode"),
         file=file,
     )
     for table in (fields, request, rows, answer, wait, effects):
@@ -201,10 +213,5 @@ def read_workload(file: Path) -> Workload:
         raise fields.error("answer", dict(workload.answer), "give exactly one of json, file, files, each")
     if workload.wait:
         wait.choice("on", ("timer", "database", "upstream"))
-    if workload.body is not None:
-        try:
-            json.loads(workload.requests()[0].body or b"")
-        except ValueError as error:
-            raise request.error("body", workload.body, f"is not JSON once filled: {error}") from None
-    workload.effects(), workload.waiting(), workload.path and workload._fill(workload.path, 0)
+    workload.check()
     return workload

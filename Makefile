@@ -1,0 +1,43 @@
+# Every target does its own set-up; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: help venv up down bench test unit lint base-image clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: ## the project's virtual environment, from the lock file
+	@$(PYTHON) scripts/_venv.py
+
+up: ## bring up all stacks and their upstreams in containers, or one: make up STACK=fastapi-async
+	@./scripts/up.py $(STACK)
+
+down: ## stop and remove the project's containers
+	@docker compose --profile all down --remove-orphans
+
+bench: ## time the matrix; BUDGET=3m bounds it
+	@./scripts/check-performance.py $(if $(BUDGET),--budget $(BUDGET))
+
+test: venv ## every test: the delay server's, unit tests, and the contract against real servers
+	cd upstream/delay && GOTOOLCHAIN=local GOFLAGS=-mod=mod PATH="$(CURDIR)/$(VENV):$$PATH" go test ./...
+	$(VENV)/pytest
+
+unit: venv ## the tests that need no servers
+	$(VENV)/pytest -m "not servers"
+
+lint: venv ## ruff, mypy in strict mode, gofmt, go vet, shellcheck, hadolint, the compose file
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	@test -z "$$($(VENV)/gofmt -l upstream/delay | tee /dev/stderr)"
+	cd upstream/delay && GOTOOLCHAIN=local PATH="$(CURDIR)/$(VENV):$$PATH" go vet ./...
+	$(VENV)/shellcheck $$(git ls-files | xargs grep -lE '^#!.*\b(ba)?sh$$')
+	$(VENV)/hadolint $$(git ls-files '*Dockerfile')
+	@if docker compose version >/dev/null 2>&1; then docker compose --profile all config --quiet; fi
+
+base-image: ## debian:trixie-slim, made here when no registry answers
+	@./scripts/base-image
+
+clean: ## remove what runs left in the checkout, but not results/
+	rm -rf .state .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Time stacks under workloads, all in the same way, and print the matrix; `--help` says how."""
+
+from _venv import enter
+
+enter()
+
+from stackmatrix.cli.performance import main
+
+if __name__ == "__main__":
+    main()

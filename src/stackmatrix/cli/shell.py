@@ -1,0 +1,40 @@
+"""What every command does in the same way: say things, end on a user's mistake with one line, stop on Ctrl-C."""
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from stackmatrix.errors import UserError
+
+USAGE = 2
+INTERRUPTED = 130
+
+
+def console() -> Console:
+    """Where progress and tables go: standard error, so that `--json -` has standard output to itself."""
+    return Console(stderr=True, highlight=False)
+
+
+def command(main: Callable[[], int]) -> NoReturn:
+    """Run a command to its exit code; a user's mistake is one line, Ctrl-C and SIGTERM unwind every context."""
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        code = main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = USAGE
+    except KeyboardInterrupt:
+        print("interrupted: everything that was started is stopped", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = USAGE
+    sys.exit(code)
+
+
+def interrupt(_signum: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does."""
+    raise KeyboardInterrupt

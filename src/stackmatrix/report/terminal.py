@@ -1,0 +1,64 @@
+"""The table that a run ends with, for a terminal."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stackmatrix.report.numbers import mib, milliseconds, percent, plus_minus, quantity, variant_label
+from stackmatrix.results import ArmResult, Run
+
+LEGEND = (
+    "goodput: expected answers per second, with the half-width of its 95 % interval · p50, p99: latency in ms, “–” "
+    "where the sample cannot support it · CPU: µs of the stack per request · ceiling: share reached of the most that "
+    "physics allows, and what binds it"
+)
+
+
+def table(run: Run) -> RenderableType:
+    """The matrix: a block per workload, a row per stack, and below it every reason why a number is missing."""
+    result = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
+    for name in ("workload", "stack"):
+        result.add_column(name, no_wrap=True)
+    for name in ("goodput/s", "±", "p50 ms", "p99 ms", "failed", "CPU µs", "MiB", "threads", "ceiling"):
+        result.add_column(name, justify="right", no_wrap=True)
+    result.add_column("bound by", no_wrap=True)
+    for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
+        for index, arm in enumerate(arms):
+            result.add_row(workload if index == 0 else "", *row(arm))
+        result.add_section()
+    return Group(result, *voids(run.arms), Text(LEGEND, style="dim"))
+
+
+def row(arm: ArmResult) -> list[str | Text]:
+    """One arm's cells; an arm that is not valid shows no number."""
+    name = variant_label(arm.stack, arm.variant)
+    if not arm.valid or arm.goodput is None:
+        kinds = ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons))
+        return [name, Text("void", style="red"), *[""] * 8, Text(kinds, style="red")]
+    ceiling = arm.ceiling
+    return [
+        name,
+        quantity(arm.goodput.value),
+        plus_minus(arm.goodput),
+        milliseconds(arm.latency_ms.p50),
+        milliseconds(arm.latency_ms.p99),
+        str(arm.errors.total),
+        quantity(arm.cpu_us_per_request.stack),
+        mib(arm.memory_mib),
+        "–" if arm.threads is None else str(arm.threads),
+        percent(ceiling.share) if ceiling else "–",
+        ceiling.bound if ceiling else "",
+    ]
+
+
+def voids(arms: Iterable[ArmResult]) -> list[Text]:
+    """One line per reason of every arm without a number, with its remedy."""
+    lines: list[Text] = []
+    for arm in arms:
+        for reason in dict.fromkeys(arm.reasons if not arm.valid else []):
+            name = f"{variant_label(arm.stack, arm.variant)} {arm.workload}"
+            lines.append(Text(f"{name}: {reason.kind}: {reason.detail}. {reason.remedy}", style="red"))
+    return lines

@@ -1,0 +1,85 @@
+"""What must be repeated agrees: manifest, compose files, locks; and the harness's floors import downwards only."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.stacks import Stack, load_stacks
+from stackmatrix.runtime import compose_file
+
+STACKS = load_stacks()
+FLOORS = "errors catalog runtime contract load meter results gates trial analysis run report cli".split()  # noqa: SIM905
+
+
+def service(stack: Stack) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((stack.directory / "compose.yaml").read_text())["services"]
+    assert list(found) == [stack.name], "one directory is one stack, and its service is called as the directory is"
+    only: dict[str, Any] = found[stack.name]
+    return only
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_profile_port_and_settings_agree_with_the_manifest(stack: Stack) -> None:
+    composed = service(stack)
+    environment = composed["environment"]
+    if isinstance(environment, list):
+        environment = dict(entry.partition("=")[::2] if "=" in entry else (entry, None) for entry in environment)
+    assert sorted(composed["profiles"]) == sorted([stack.name, "all"])
+    assert composed["ports"] == [f"127.0.0.1:{stack.port}:{stack.port}"]
+    assert str(environment["PORT"]) == str(stack.port)
+    passed = {key.lower() for key, value in environment.items() if value is None}
+    assert passed == set(stack.settings), "compose.yaml passes exactly the manifest's settings through"
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_a_container_has_no_more_rights_than_it_needs(stack: Stack) -> None:
+    composed = service(stack)
+    assert composed["read_only"] is True
+    assert composed["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in composed["security_opt"]
+    assert composed["mem_limit"]
+    assert composed["pids_limit"]
+    dockerfile = (stack.directory / "Dockerfile").read_text()
+    assert re.search(r"^FROM debian:trixie-slim", dockerfile, re.M)
+    assert re.search(r"^USER (?!root|0)", dockerfile, re.M)
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_what_is_watched_is_locked_by_hash(stack: Stack) -> None:
+    lock = (stack.directory / "requirements.txt").read_text()
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", lock, re.M))
+    assert set(stack.packages) <= locked
+    assert lock.count("--hash=sha256:") >= len(locked)
+
+
+def test_compose_lists_the_stacks_that_are_there() -> None:
+    assert compose_file.sync() is False
+
+
+def test_variants_called_equal_hold_equally_many_requests() -> None:
+    wide = [stack.with_settings(stack.variants["equal"]) for stack in STACKS.values() if "equal" in stack.variants]
+    slots = {key: {settings[key] for settings in wide if key in settings} for key in ("threads", "greenlets")}
+    assert len(slots["threads"] | slots["greenlets"]) == 1
+
+
+def imports(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stackmatrix."):
+            names.add((node.module or "").split(".")[1])
+    return names
+
+
+def test_each_floor_imports_only_the_floors_below_it() -> None:
+    package = ROOT / "src" / "stackmatrix"
+    for file in package.rglob("*.py"):
+        floor = file.relative_to(package).parts[0].removesuffix(".py")
+        if floor == "__init__":
+            continue
+        above = imports(file) - set(FLOORS[: FLOORS.index(floor) + 1])
+        assert not above, f"{file.relative_to(ROOT)} imports {', '.join(sorted(above))}, which comes after {floor}"
