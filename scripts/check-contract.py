@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Hold stacks to contract/openapi.yaml and print the table of stack × check; `--help` says how."""
+
+from _venv import enter
+
+enter()
+
+from stackmatrix.cli.contract import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""`check-contract.py`: hold stacks to contract/openapi.yaml, print stack × check, show the first difference."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from stackmatrix.catalog.fields import pick
+from stackmatrix.catalog.stacks import Stack, load_stacks
+from stackmatrix.cli.shell import command, console
+from stackmatrix.contract.essence import Difference
+from stackmatrix.contract.suite import CHECKS, SAME_BYTES, Check, Result, Visit, same_bytes
+from stackmatrix.errors import UserError
+from stackmatrix.runtime.base import Runtime
+from stackmatrix.runtime.docker import DockerRuntime
+
+RUNTIMES = {"docker": DockerRuntime}
+DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "red", "-": "green"}
+LOG_LINES = 10
+
+
+def main() -> None:
+    """Parse the arguments, go through the checks; exit code 0 when all hold, 1 when one does not, 2 on a mistake."""
+    parser = argparse.ArgumentParser(
+        prog="check-contract.py",
+        description="Hold stacks to contract/openapi.yaml: brings up what is not up, and stops what it started.",
+        epilog="checks:\n" + "\n".join(f"  {check.name:<15} {check.about}" for check in CHECKS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stack", action="append", default=[], metavar="NAME", help="repeatable; none means all")
+    parser.add_argument("--only", action="append", default=[], metavar="CHECK", help="repeatable; none means all")
+    parser.add_argument("--quick", action="store_true", help="leave out faults, overlap, drawn requests and shutdown")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="docker")
+    arguments = parser.parse_args()
+
+    def check_contract() -> int:
+        stacks = wanted_stacks(arguments.stack)
+        checks = wanted_checks(arguments.only, arguments.quick)
+        out = console()
+        runtime: Runtime = RUNTIMES[arguments.runtime](out.print)
+        try:
+            runtime.up(stacks)
+            results = go_through(runtime, stacks, checks, out)
+            report(results, runtime, Console(highlight=False))
+        finally:
+            runtime.down()
+        return 0 if all(result.ok for result in results) else 1
+
+    command(check_contract)
+
+
+def wanted_stacks(names: Sequence[str]) -> list[Stack]:
+    """The stacks of these names, all when there is none; UserError for an unknown one."""
+    stacks = load_stacks()
+    if not stacks:
+        raise UserError("stacks/ holds no stack; add one: CONTRIBUTING.md says how")
+    return [pick("stack", name, stacks) for name in dict.fromkeys(names)] or list(stacks.values())
+
+
+def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:
+    """The checks of these names in their own order, all when there is none; UserError for an unknown one."""
+    known = {check.name: check for check in CHECKS}
+    for name in names:
+        pick("check", name, known)
+    return [check for check in CHECKS if (not names or check.name in names) and (check.quick or not quick)]
+
+
+def go_through(runtime: Runtime, stacks: Iterable[Stack], checks: Sequence[Check], out: Console) -> list[Result]:
+    """Put every check to every stack, saying each result as it comes; then compare the stacks with each other."""
+    results: list[Result] = []
+    transcripts = {}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True) as progress:
+        wanted = list(stacks)
+        task = progress.add_task("", total=len(wanted) * len(checks))
+        for stack in wanted:
+            with Visit(runtime, stack) as visit:
+                for check in checks:
+                    progress.update(task, description=f"{stack.name} · {check.name}")
+                    results.append(visit.run(check))
+                    progress.console.print(line(results[-1]))
+                    progress.advance(task)
+            transcripts[stack.name] = visit.transcript
+    return results + same_bytes(transcripts)
+
+
+def line(result: Result) -> Text:
+    """One result on one line."""
+    remark = f"  ({result.skipped})" if result.skipped else ""
+    return (
+        Text(f"{result.stack:<22} {result.check:<15} {result.seconds:6.1f} s  ").append(verdict(result)).append(remark)
+    )
+
+
+def verdict(result: Result) -> Text:
+    """One result in a word."""
+    if result.skipped:
+        return Text("n/a", "dim")
+    return Text("ok", "green") if result.ok else Text(f"{len(result.differences)} wrong", "bold red")
+
+
+def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
+    """The table of stack × check, and the first difference as a diff, with what the stack said meanwhile."""
+    by_place = {(result.stack, result.check): result for result in results}
+    names = dict.fromkeys(result.stack for result in results)
+    table = Table("check", *names)
+    for check in dict.fromkeys(result.check for result in results):
+        cells = (by_place.get((name, check)) for name in names)
+        table.add_row(check, *(verdict(cell) if cell else Text("–", "dim") for cell in cells))
+    out.print(table)
+    failed = next((result for result in results if not result.ok), None)
+    if failed is None:
+        return
+    out.print(Text(f"\n{failed.stack}, {failed.check}: ", "bold") + diff(failed.differences[0]))
+    if failed.check != SAME_BYTES and (said := runtime.logs(failed.stack, LOG_LINES).strip()):
+        out.print(Text(f"\nthe last lines of {failed.stack}:\n", "bold") + Text(said, "dim"))
+
+
+def diff(difference: Difference) -> Text:
+    """A difference in colours."""
+    text = Text()
+    for row in str(difference).splitlines():
+        style = next((style for sign, style in DIFF_STYLES.items() if row.startswith(sign)), "")
+        text.append(row + "\n", style)
+    return text

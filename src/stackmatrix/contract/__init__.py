@@ -1,0 +1,1 @@
+"""Is it the same service? Every check that holds a running stack to contract/openapi.yaml."""

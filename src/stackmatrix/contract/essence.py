@@ -1,0 +1,133 @@
+"""What the contract fixes of an answer, so that two answers can be compared and a difference be shown as a diff."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+import orjson
+
+from stackmatrix.contract.client import Answer, Headers, NoAnswer
+
+TITLES = {
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+PROBLEM = re.compile(
+    rb'(\{"type":"about:blank","title":"[A-Za-z ]+","status":[0-9]{3},"detail":")(?:[^"\\\x00-\x1f]|\\.)+("\})'
+)
+FREE = "…".encode()  # stands where every stack may say what it likes
+
+WINDOW = 60  # bytes shown on either side of the first difference of two long bodies
+SHORT = 400  # bytes up to which a body is shown in full
+
+
+@dataclass(frozen=True)
+class Essence:
+    """Status, the headers that the contract speaks of, and the body with the wording of a problem left open."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where a stack is not what the contract says: what was asked, what was due, what came."""
+
+    asked: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        lines = difflib.unified_diff(
+            self.expected.splitlines(), self.got.splitlines(), "expected", "got", n=3, lineterm=""
+        )
+        return "\n".join([self.asked, *lines])
+
+
+def essence(answer: Answer) -> Essence:
+    """What the contract fixes of `answer`."""
+    media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    headers = {"content-type": media_type or None}
+    for name in ("content-encoding", "location", "retry-after", "set-cookie"):
+        headers[name] = answer.header(name)
+    allow = answer.header("allow")
+    if allow is not None:
+        headers["allow"] = methods(allow.split(","))
+    body = answer.body
+    if media_type == "application/problem+json":
+        body = re.sub(PROBLEM, rb"\1" + FREE + rb"\2", body) if PROBLEM.fullmatch(body) else body
+    return Essence(answer.status, tuple(sorted((k, v) for k, v in headers.items() if v is not None)), body)
+
+
+def methods(names: list[str]) -> str:
+    """A canonical `Allow`: sorted, without the two that are left to the framework."""
+    return ", ".join(sorted({name.strip().upper() for name in names} - {"HEAD", "OPTIONS"}))
+
+
+def success(body: bytes, status: int = 200, location: str | None = None) -> Essence:
+    """The answer with this JSON."""
+    extra = () if location is None else (("location", location),)
+    return Essence(status, (("content-type", "application/json"), *extra), body)
+
+
+def problem(status: int, allow: str | None = None) -> Essence:
+    """The problem that this status stands for; `allow` lists the methods of a 405."""
+    headers = {"content-type": "application/problem+json"}
+    if allow is not None:
+        headers["allow"] = methods(allow.split(","))
+    if status == 503:
+        headers["retry-after"] = "1"
+    body = b'{"type":"about:blank","title":"%b","status":%d,"detail":"%b"}'
+    return Essence(status, tuple(sorted(headers.items())), body % (TITLES[status].encode(), status, FREE))
+
+
+DELETED = Essence(204, (), b"")
+
+
+def compact(value: object) -> bytes:
+    """JSON as the contract writes it."""
+    return orjson.dumps(value)
+
+
+def compare(asked: object, expected: Essence, got: Essence | NoAnswer) -> list[Difference]:
+    """The difference between the answer that was due and what came; empty when there is none."""
+    if isinstance(got, NoAnswer):
+        return [Difference(str(asked), render(expected, expected.body[:SHORT]), f"no answer: {got}")]
+    if got == expected:
+        return []
+    due, came = window(expected.body, got.body)
+    return [Difference(str(asked), render(expected, due), render(got, came))]
+
+
+def render(answer: Essence, body: bytes) -> str:
+    """An answer for people: status, headers, body, one a line."""
+    headers = [f"{name}: {value}" for name, value in answer.headers]
+    return "\n".join([str(answer.status), *headers, "", readable(body)])
+
+
+def window(one: bytes, other: bytes) -> tuple[bytes, bytes]:
+    """Two bodies cut down to what surrounds their first difference, unless both are short."""
+    if max(len(one), len(other)) <= SHORT:
+        return one, other
+    at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, at - WINDOW)
+
+    def cut(body: bytes) -> bytes:
+        return b"(%d bytes, from byte %d) %b" % (len(body), start, body[start : at + WINDOW])
+
+    return (cut(one), cut(other)) if one != other else (one[:SHORT], other[:SHORT])
+
+
+def readable(body: bytes) -> str:
+    """Bytes as text in which everything that does not print is escaped."""
+    text = body.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,47 @@
+"""A thousand requests of all kinds over one connection that the server never closes."""
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+from stackmatrix.contract.answers import JSON, get
+from stackmatrix.contract.client import Connection, NoAnswer, Request
+from stackmatrix.contract.dialogue import Exchange, Subject
+from stackmatrix.contract.essence import Difference, compact, essence, problem, success
+
+REQUESTS = 1_000
+
+
+def check(subject: Subject) -> Iterator[Difference]:
+    """Every answer right, all on the connection that was opened at the start; stops at the first difference."""
+    subject.runtime.reset_notes()
+    with Connection(subject.service) as connection:
+        for number, exchange in enumerate(islice(cycle(mixture()), REQUESTS), 1):
+            try:
+                found = exchange.judge(essence(connection.ask(exchange.request)))
+            except NoAnswer as error:
+                found = exchange.judge(NoAnswer(f"request {number} of {REQUESTS} on one connection: {error}"))
+            yield from found
+            if found:
+                return
+
+
+def mixture() -> list[Exchange]:
+    """One of each kind, refusals among them, which a connection must outlive too; only a 413 may close it."""
+    note = b'{"id":1,"title":"t","description":"d"}'
+    draft = b'{"title":"t","description":"d"}'
+    return [
+        Exchange(Request("PUT", "/notes/1", draft, JSON), success(note)),
+        Exchange(Request("GET", "/notes/1"), success(note)),
+        Exchange(Request("GET", "/notes/?limit=1"), success(b"[" + note + b"]")),
+        get("/healthz", {"status": "ok"}),
+        get("/sleep?ms=1&n=2&mode=parallel", {"waited_ms": [1, 1]}),
+        get("/query?ms=1", {"waited_ms": 1}),
+        get("/http?ms=1&n=2", {"waited_ms": [1, 1]}),
+        get("/notes/?after=9999999999", []),
+        Exchange(Request("PUT", "/notes/1", draft, JSON, chunked=True), success(note)),
+        Exchange(Request("DELETE", "/notes/9999999999"), problem(404)),
+        Exchange(Request("POST", "/notes/", compact({"title": ""}), JSON), problem(422)),
+        Exchange(Request("POST", "/notes/", draft), problem(415)),
+        Exchange(Request("POST", "/json?size=small", draft, JSON), problem(405, "GET")),
+        Exchange(Request("GET", "/nowhere"), problem(404)),
+    ]

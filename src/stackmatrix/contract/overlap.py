@@ -1,0 +1,132 @@
+"""How many requests a stack really holds in flight, from how long k simultaneous waits take on an idle stack.
+
+A stack with C slots works k requests of one wait S each off in ⌈k/C⌉ waves, so k of them take ⌈k/C⌉·S. One number of
+waves leaves a range of C open; the loads around the declared capacity are chosen so that the ranges leave only it.
+"""
+
+import math
+import resource
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from stackmatrix.catalog.stacks import WAITS, Wait
+from stackmatrix.contract.answers import get
+from stackmatrix.contract.client import NoAnswer, together
+from stackmatrix.contract.dialogue import Subject, boiled
+from stackmatrix.contract.essence import Difference
+from stackmatrix.runtime.base import Service
+
+PATHS = {"timer": "/sleep", "database": "/query", "upstream": "/http"}
+
+UNLIMITED_LOAD = 400
+"""What a stack without a limit must hold: ten times AnyIO's threads, four times the usual pool of an HTTP client."""
+
+WAIT_PER_REQUEST_S = 0.004
+"""The wait grows with the load, so that the CPU time of k requests (some 1 ms each) stays well below one wait."""
+
+LEAST_WAIT_S = 1.0
+EARLY = 0.05  # a wave may end this part of a wait early: timers have grains
+LATE = 0.5  # and this part late, which is what the requests cost beside waiting
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Load:
+    """k requests of one wait each, and how long it took until the last was answered."""
+
+    k: int
+    wait_s: float
+    elapsed_s: float
+
+    @property
+    def waves(self) -> int | None:
+        """How many waits followed one another; None when the time lies between two whole numbers of waits."""
+        whole, rest = divmod(self.elapsed_s / self.wait_s + EARLY, 1)
+        return int(whole) if whole >= 1 and rest <= LATE + EARLY else None
+
+    def __str__(self) -> str:
+        return f"{self.k} × {self.wait_s:g} s took {self.elapsed_s:.2f} s"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """All capacities that some loads leave possible: from `least` to `most`, None being unlimited."""
+
+    least: int
+    most: int | None
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"at least {self.least}"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+    def confirms(self, declared: int | None) -> bool:
+        """Whether this is the declared capacity, and for a finite one no other."""
+        return self.most == declared and (declared is None or self.least == declared)
+
+
+def measured(loads: Sequence[Load]) -> Capacity | None:
+    """The capacities under which every load takes the waves that it took; None when a load is unclear or they clash.
+
+    w waves of at most C mean (w-1)·C < k ≤ w·C, hence ⌈k/w⌉ ≤ C ≤ ⌈k/(w-1)⌉ - 1.
+    """
+    least, most = 1, math.inf
+    for load in loads:
+        if load.waves is None:
+            return None
+        least = max(least, math.ceil(load.k / load.waves))
+        if load.waves > 1:
+            most = min(most, math.ceil(load.k / (load.waves - 1)) - 1)
+    if least > most:
+        return None
+    return Capacity(least, None if most == math.inf else int(most))
+
+
+def loads_around(declared: int | None) -> list[int]:
+    """How many requests single the declared capacity out: so many, one more, and twice as many if not too many."""
+    if declared is None:
+        return [UNLIMITED_LOAD]
+    return sorted({declared, declared + 1, *([2 * declared] if 2 * declared <= UNLIMITED_LOAD else [])})
+
+
+def check(subject: Subject) -> Iterator[Difference]:
+    """The capacity for each kind of wait, as measured, against the manifest's."""
+    allow_sockets()
+    for wait in WAITS:
+        yield from capacity(subject.service, wait)
+
+
+def capacity(service: Service, wait: Wait) -> Iterator[Difference]:
+    """Measure one kind of wait; a second time with waits twice as long when the first says otherwise than declared."""
+    declared = service.variant.slots(wait)
+    expected = f"{wait}: {'at least ' + str(UNLIMITED_LOAD) if declared is None else declared} in flight"
+    got = ""
+    for attempt in range(ATTEMPTS):
+        try:
+            loads = [measure(service, PATHS[wait], k, 2**attempt) for k in loads_around(declared)]
+        except NoAnswer as error:
+            got = f"{wait}: {error}"
+            continue
+        found = measured(loads)
+        if found and found.confirms(declared):
+            return
+        took = "; ".join(map(str, loads))
+        got = f"{wait}: {found or 'no one capacity explains it'} in flight ({took})"
+    yield Difference(f"overlap on {PATHS[wait]}, declared in stack.toml", expected, got)
+
+
+def measure(service: Service, path: str, k: int, stretch: int = 1) -> Load:
+    """Send k requests at once to an idle stack; NoAnswer when one is not answered rightly."""
+    ms = round(1000 * stretch * max(LEAST_WAIT_S, k * WAIT_PER_REQUEST_S))
+    exchange = get(f"{path}?ms={ms}", {"waited_ms": ms if path == "/query" else [ms]})
+    replies = together(service, [exchange.request] * k, timeout_s=10 * ms / 1000 + 10)
+    for reply in replies:
+        for difference in exchange.judge(boiled(reply.outcome)):
+            raise NoAnswer(f"one of {k} requests went wrong\n{difference.got}")
+    return Load(k, ms / 1000, max(reply.seconds for reply in replies))
+
+
+def allow_sockets() -> None:
+    """Raise the limit of open files to what this process may have: one socket for each request in flight."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

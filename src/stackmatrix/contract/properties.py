@@ -1,0 +1,108 @@
+"""Requests drawn from contract/openapi.yaml: none may end in a 5xx, or in an answer that the document does not know."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi import checks
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.contract.client import TIMEOUT_S
+from stackmatrix.contract.dialogue import Subject
+from stackmatrix.contract.essence import Difference, readable
+from stackmatrix.runtime.base import Service
+
+DOCUMENT = ROOT / "contract" / "openapi.yaml"
+SEED = 20_090
+EXAMPLES = 40  # for each operation, once with data that the document allows, once with data that it does not
+LONGEST_MS = 5
+
+Operation = schemathesis.APIOperation[Any, Any, Any, Any]
+Case = schemathesis.Case[Any]
+
+CHECKS: list[schemathesis.CheckFunction] = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.positive_data_acceptance,
+    checks.negative_data_rejection,
+]
+
+
+def load() -> schemathesis.BaseSchema:
+    """The document, drawing short waits: a wait that it allows is cut down, so that what was valid stays valid."""
+    schema = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config())
+
+    @schema.hook
+    def map_query(_context: schemathesis.HookContext, query: dict[str, Any] | None) -> dict[str, Any] | None:
+        if query and type(query.get("ms")) is int and 0 <= query["ms"] <= 60_000:
+            query["ms"] %= LONGEST_MS + 1
+        return query
+
+    return schema
+
+
+def operations(schema: schemathesis.BaseSchema) -> Iterator[Operation]:
+    """Every operation of the document."""
+    for found in schema.get_all_operations():
+        if not isinstance(found, Ok):
+            raise found.err()
+        yield found.ok()
+
+
+def check(subject: Subject) -> Iterator[Difference]:
+    """Draw from every operation; its first wrong answer is shown with the request that got it."""
+    subject.runtime.reset_notes()
+    with requests.Session() as session:
+        for operation in operations(load()):
+            for mode in schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE:
+                holds = property_of(operation, mode, subject.service, session)
+                try:
+                    with suppress(Unsatisfiable):  # nothing to break in an operation without parameters
+                        holds()
+                except FailureGroup as failures:
+                    yield from (difference(failure) for failure in failures.exceptions)
+
+
+def property_of(
+    operation: Operation,
+    mode: schemathesis.GenerationMode,
+    service: Service,
+    session: requests.Session,
+) -> Callable[[], None]:
+    """The property of one operation, ready to be tried: its own answers and no others."""
+
+    @seed(SEED)
+    @settings(
+        max_examples=EXAMPLES,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(mode))
+    def holds(case: Case) -> None:
+        response = case.call(f"http://{service.host}:{service.port}", session, timeout=TIMEOUT_S)
+        try:
+            case.validate_response(response, CHECKS)
+        except FailureGroup as failures:
+            for failure in failures.exceptions:
+                failure.message = f"{failure.message}\n{response.status_code} {readable(response.content[:300])}"
+            raise
+
+    return holds
+
+
+def difference(failure: Failure) -> Difference:
+    """A failed check in the words that every other check uses."""
+    return Difference(
+        f"{failure.operation}: {failure.title}", "an answer that contract/openapi.yaml knows", failure.message
+    )

@@ -1,0 +1,49 @@
+"""SIGTERM under load: every request that was in flight gets its full answer, and the stack ends with exit code 0."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from stackmatrix.catalog.stacks import WAITS
+from stackmatrix.contract.answers import get
+from stackmatrix.contract.client import Connection, Flight, Request
+from stackmatrix.contract.dialogue import Exchange, Subject, boiled
+from stackmatrix.contract.essence import Difference
+from stackmatrix.contract.overlap import PATHS
+
+WAIT_MS = 2_000
+OF_EACH_KIND = 4
+SENT_BEFORE_S = 1.0
+EXIT_WITHIN_S = 5.0  # after the last answer
+
+
+def check(subject: Subject) -> Iterator[Difference]:
+    """Requests that wait for each kind of thing, an idle connection beside them, and the signal in the middle."""
+    service = subject.service
+    slots = service.variant.slots("timer")
+    one_by_one = slots is not None and slots < len(WAITS) * OF_EACH_KIND
+    exchanges = loads(1 if one_by_one else OF_EACH_KIND)
+    with Connection(service) as idle, ThreadPoolExecutor(1) as aside:
+        idle.ask(Request("GET", "/sleep?ms=0"))
+        with Flight(service, [exchange.request for exchange in exchanges]) as flight:
+            time.sleep(SENT_BEFORE_S)  # the requests are to be under way by then; not a wait for readiness
+            ending = aside.submit(subject.runtime.terminate, service)
+            replies = flight.land()
+            answered = time.perf_counter()
+            code = ending.result()
+            lingered = time.perf_counter() - answered
+    for exchange, reply in zip(exchanges, replies, strict=True):
+        yield from exchange.judge(boiled(reply.outcome))
+    if code != 0:
+        yield Difference("exit code after SIGTERM", "0", str(code))
+    if lingered > EXIT_WITHIN_S:
+        yield Difference("end after the last answer", f"within {EXIT_WITHIN_S:g} s", f"after {lingered:.1f} s")
+
+
+def loads(of_each: int) -> list[Exchange]:
+    """So many long requests of each kind of wait."""
+    kinds = [
+        get(f"{PATHS[wait]}?ms={WAIT_MS}", {"waited_ms": WAIT_MS if wait == "database" else [WAIT_MS]})
+        for wait in WAITS
+    ]
+    return kinds * of_each

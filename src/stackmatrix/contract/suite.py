@@ -1,0 +1,114 @@
+"""The checks by name, and going through them on one stack."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from stackmatrix.catalog.stacks import Setting, Stack, Variant
+from stackmatrix.contract import answers, bad_inputs, faults, keepalive, modes, overlap, properties, shutdown
+from stackmatrix.contract.client import NoAnswer
+from stackmatrix.contract.dialogue import NotApplicable, Subject, Transcript, disagreements
+from stackmatrix.contract.essence import Difference, Essence
+from stackmatrix.runtime.base import Runtime, Service
+
+SAME_BYTES = "same-bytes"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about a stack: what it proves, how it is asked, and the settings that it needs."""
+
+    name: str
+    about: str
+    run: Callable[[Subject], Iterable[Difference]]
+    changed: Mapping[str, Setting] = field(default_factory=dict)
+    quick: bool = False
+    ends_service: bool = False
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("answers", "every endpoint's exact answer", answers.check, quick=True),
+    Check("bad-inputs", "hostile, broken and odd requests", bad_inputs.check, quick=True),
+    Check("modes", "waits in turn or together, calls counted at the upstream", modes.check, quick=True),
+    Check("keep-alive", "1 000 requests over one connection", keepalive.check, quick=True),
+    Check("properties", "requests drawn from openapi.yaml", properties.check),
+    Check("overlap", "measured capacity against the declared one", overlap.check),
+    Check("pool-wait", "503 when no pooled connection comes free", faults.pool_wait),
+    Check("database-down", "Postgres stopped and started", faults.database_down),
+    Check("upstream-down", "delay server and Nginx stopped and started", faults.upstream_down),
+    Check("shutdown", "SIGTERM under load", shutdown.check, ends_service=True),
+    Check("upstream-slow", "504 over the time-out", faults.upstream_timeout, changed={"http_timeout": 1}),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found on one stack."""
+
+    stack: str
+    check: str
+    seconds: float
+    differences: tuple[Difference, ...] = ()
+    skipped: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differed; a check that does not apply is no failure."""
+        return not self.differences
+
+
+class Visit:
+    """Puts checks to one stack, in any order, restarting it only when a check needs other settings."""
+
+    def __init__(self, runtime: Runtime, stack: Stack) -> None:
+        self.stack = stack
+        self.transcript: dict[str, Essence] = {}
+        self._runtime = runtime
+        self._open = ExitStack()
+        self._service: Service | None = None
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def run(self, check: Check) -> Result:
+        """The result of one check; UserError when the stack cannot be brought up for it."""
+        service = self._serving(check.changed)
+        started = time.monotonic()
+        differences: tuple[Difference, ...] = ()
+        skipped: str | None = None
+        try:
+            differences = tuple(check.run(Subject(service, self._runtime, self.transcript)))
+        except NotApplicable as reason:
+            skipped = str(reason)
+        except NoAnswer as error:
+            differences = (Difference(check.about, "an answer", f"no answer: {error}"),)
+        finally:
+            if check.ends_service:
+                self._leave()
+        return Result(self.stack.name, check.name, time.monotonic() - started, differences, skipped)
+
+    def _serving(self, changed: Mapping[str, Setting]) -> Service:
+        if self._service is None or self._service.variant.changed != changed:
+            self._leave()
+            self._service = self._open.enter_context(self._runtime.service(Variant(self.stack, changed)))
+        return self._service
+
+    def _leave(self) -> None:
+        self._service = None
+        self._open.close()
+
+
+def same_bytes(transcripts: Mapping[str, Transcript]) -> list[Result]:
+    """For each stack after the first, where it answered the same request otherwise than the first one."""
+    (first, reference), *others = transcripts.items()
+    return [
+        Result(name, SAME_BYTES, 0.0, tuple(disagreements(first, reference, name, transcript)))
+        for name, transcript in others
+    ]
