@@ -122,14 +122,28 @@ class Errors:
     """Requests that failed in the window, by how."""
 
     status: int = 0
+    """Another status than the right one."""
     body: int = 0
+    """The right status with another body."""
     timeout: int = 0
     connect: int = 0
+    """No connection could be opened."""
+    closed: int = 0
+    """The connection was closed or reset before the answer was complete."""
+    protocol: int = 0
+    """What came was not HTTP/1.1."""
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.status + self.body + self.timeout + self.connect
+        return self.status + self.body + self.timeout + self.connect + self.closed + self.protocol
+
+    def __add__(self, other: "Errors") -> "Errors":
+        return Errors(*(getattr(self, name) + getattr(other, name) for name in Errors.__slots__))
+
+    def __str__(self) -> str:
+        """In words: `3 status, 1 timeout`."""
+        return ", ".join(f"{count} {name}" for name in Errors.__slots__ if (count := getattr(self, name))) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,11 @@ class Runtime(Protocol):
         ...
 
     def alone(self, service: Service) -> AbstractContextManager[None]:
-        """Every other stack stands still inside the context."""
+        """Every other stack stands still inside the context, and perhaps until it is needed again."""
         ...
+
+    def restart(self, service: Service) -> None:
+        """Kill the stack with all that it still has in hand, start it anew, and wait until it answers."""
 
     def pin(self, service: Service, cores: Cores) -> None:
         """Confine the stack and the upstreams to their CPUs."""
@@ -109,6 +112,10 @@ class Runtime(Protocol):
 
     def counters(self) -> dict[str, int]:
         """The delay server's counters: received, in_flight, max_in_flight."""
+        ...
+
+    def files_served(self) -> int:
+        """Requests that the server of the fixtures has had, this question not counted."""
         ...
 
     def logs(self, name: str, lines: int = 20) -> str:

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
+from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
 from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
@@ -20,6 +21,7 @@ from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
 PROJECT = "stack-matrix"
 HEALTHY_WITHIN_S = 180
 CGROUPS = Path("/sys/fs/cgroup")
+DIRECT = build_opener(ProxyHandler({})).open  # containers are never behind the user's proxy
 
 
 @dataclass(frozen=True)
@@ -56,23 +58,34 @@ class DockerRuntime:
         compose_file.sync(root)
         self._before = {name for name, container in self._containers().items() if container.state == "running"}
         self._started: set[str] = set()
-        self._cpusets: set[str] = set()
+        self._pinned: dict[str, tuple[int, ...]] = {}
         self._seen: dict[str, Container] = {}
+        self._running: dict[str, Mapping[str, Setting]] = {}
+        self._paused: set[str] = set()
+        self._psql: Psql | None = None
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults, building what changed; wait until healthy."""
+        stacks = list(stacks)
         wanted = [*UPSTREAMS, *(stack.name for stack in stacks)]
         run([str(self._root / "scripts" / "base-image")], "could not make the base image", quiet=False)
         self._say(f"docker: building and starting {', '.join(wanted)}")
         self._compose(["build", "--quiet", *wanted])
         self._up(wanted, {})
+        self._running.update((stack.name, {}) for stack in stacks)
 
     def down(self) -> None:
-        """Stop what this object started, and give back the CPUs of what it did not."""
+        """Stop what this object started; wake and give back the CPUs of what it did not."""
+        if self._psql is not None:
+            self._psql.close()
+        self._wake(self._paused.copy())
         mine = sorted(self._started - self._before)
         containers = self._containers()
-        for name in self._before & self._cpusets & set(containers):
-            self._cpus(containers[name], sorted(os.sched_getaffinity(0)))
+        for name in self._before & set(containers):
+            if containers[name].id in self._pinned:
+                self._cpus(containers[name], sorted(os.sched_getaffinity(0)))
+        for name in sorted(self._before & {name for name, changed in self._running.items() if changed}):
+            self._up([name], {})
         if mine and not self._before:
             self._say("docker: stopping what was started")
             self._compose(["down", "--timeout", "10"])
@@ -85,36 +98,45 @@ class DockerRuntime:
     def service(self, variant: Variant) -> Iterator[Service]:
         """This variant in a container; it is made anew only when its settings differ from what runs."""
         name = variant.stack.name
-        self._up([name], variant.changed)
-        try:
-            container = self._container(name)
-            yield Service(variant, *self._endpoint(container, variant.stack))
-        finally:
-            if variant.changed and name in self._before:
-                self._up([name], {})
+        self._wake({name})
+        if self._running.get(name) != variant.changed or not self._answers(name, variant.stack):
+            self._up([name], variant.changed)
+            self._running[name] = dict(variant.changed)
+        yield Service(variant, *self._endpoint(self._container(name), variant.stack))
 
     @contextmanager
     def alone(self, service: Service) -> Iterator[None]:
-        """Pause the containers of all other stacks meanwhile."""
-        others = [
-            container.id
-            for name, container in self._containers().items()
-            if name not in (*UPSTREAMS, service.stack.name) and container.state == "running"
-        ]
-        if others:
-            run(["docker", "pause", *others], "could not pause the other stacks")
-        try:
-            yield
-        finally:
-            if others:
-                run(["docker", "unpause", *others], "could not wake the other stacks")
+        """Pause the containers of all other stacks; they stay so until they are needed, which spares many switches."""
+        others = {name for name in self._seen if name not in (*UPSTREAMS, service.stack.name)} - self._paused
+        running = sorted(name for name in others if self._seen[name].state == "running")
+        if running:
+            run(["docker", "pause", *(self._seen[name].id for name in running)], "could not pause the other stacks")
+            self._paused.update(running)
+        yield
+
+    def restart(self, service: Service) -> None:
+        """Kill the stack with all that it still has in hand, and start it anew with the same settings."""
+        container = self._container(service.stack.name)
+        run(["docker", "kill", container.id], "could not kill the stack")
+        run(["docker", "start", container.id], "could not start the stack again")
+        self._seen.clear()
+        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        while not self._answers(service.stack.name, service.stack):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{service.stack.name} does not answer after a restart:\n{self.logs(service.stack.name)}"
+                )
+            time.sleep(0.05)  # between two questions, not in place of one
 
     def pin(self, service: Service, cores: Cores) -> None:
         """Confine the containers to their CPUs, at once and without a restart."""
-        containers = self._containers()
-        self._cpus(containers[service.stack.name], cores.stack)
-        for upstream in UPSTREAMS:
-            self._cpus(containers[upstream], cores.upstreams)
+        wanted: dict[str, tuple[int, ...]] = dict.fromkeys(UPSTREAMS, cores.upstreams)
+        wanted[service.stack.name] = cores.stack
+        for name, cpus in wanted.items():
+            container = self._container(name)
+            if self._pinned.get(container.id) != cpus:
+                self._cpus(container, cpus)
+                self._pinned[container.id] = cpus
 
     def pids(self, name: str) -> list[int]:
         """The container's first process and its descendants, in this machine's numbers.
@@ -161,20 +183,26 @@ class DockerRuntime:
         container = self._container(service.stack.name)
         run(["docker", "kill", "--signal", "TERM", container.id], "could not signal the stack")
         self._seen.clear()
+        self._running.pop(service.stack.name, None)
         return int(run(["docker", "wait", container.id], "the stack did not end").strip())
 
     def sql(self, statement: str) -> str:
-        """Run one statement with the container's own psql."""
-        return self._psql("-c", statement)
+        """Run one statement as the database's own superuser, so that it is never counted as a stack's."""
+        if self._psql is None or not self._psql.alive:
+            self._psql = Psql(self._container("postgres").id)
+        return self._psql.ask(statement)
 
     def reset_notes(self) -> None:
         """Apply seed.sql."""
-        self._psql("-q", "-c", (self._root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
+        self.sql((self._root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
 
     def counters(self) -> dict[str, int]:
-        """Ask the delay server from inside its container: it is published to nobody."""
-        text = self._exec("delay", "delay", "get", "http://127.0.0.1:8080/counters")
-        return {key: int(value) for key, value in json.loads(text).items()}
+        """Ask the delay server."""
+        return {key: int(value) for key, value in json.loads(self._fetch("delay", "/counters")).items()}
+
+    def files_served(self) -> int:
+        """Ask Nginx's stub_status how many requests it has had, this one not counted."""
+        return int(self._fetch("nginx", "/status").split()[9]) - 1
 
     def logs(self, name: str, lines: int = 20) -> str:
         """The container's last words."""
@@ -228,6 +256,21 @@ class DockerRuntime:
             )
             raise UserError(f"{error}{words}") from None
 
+    def _wake(self, names: set[str]) -> None:
+        asleep = sorted(names & self._paused)
+        if asleep:
+            run(["docker", "unpause", *(self._container(name).id for name in asleep)], "could not wake a stack")
+            self._paused.difference_update(asleep)
+
+    def _answers(self, name: str, stack: Stack) -> bool:
+        """Whether the stack accepts a request now and answers it with 200."""
+        try:
+            host, port = self._endpoint(self._container(name), stack)
+            with DIRECT(f"http://{host}:{port}/healthz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
     def _wait(self, name: str) -> None:
         deadline = time.monotonic() + HEALTHY_WITHIN_S
         while not self._containers()[name].up:
@@ -261,21 +304,66 @@ class DockerRuntime:
         return container.address, stack.port
 
     def _cpus(self, container: Container, cpus: Iterable[int]) -> None:
-        self._cpusets.add(container.service)
         run(
             ["docker", "update", "--cpuset-cpus", ",".join(map(str, cpus)), container.id],
             "could not pin a container",
         )
 
+    def _fetch(self, name: Upstream, path: str) -> str:
+        # An upstream is published to nobody: the bridge reaches it from the machine that the engine runs on, else
+        # its own container does.
+        try:
+            with DIRECT(f"http://{self._container(name).address}:8080{path}", timeout=2) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            client = ["delay", "get"] if name == "delay" else ["curl", "-sf"]
+            return self._exec(name, *client, f"http://127.0.0.1:8080{path}")
+
     def _exec(self, name: str, *command: str) -> str:
         return run(["docker", "exec", self._container(name).id, *command], f"{name} did not answer")
 
-    def _psql(self, *arguments: str) -> str:
-        psql = (
-            'PGPASSWORD="$POSTGRES_PASSWORD" exec psql -h 127.0.0.1 -U "$POSTGRES_USER" "$POSTGRES_DB" '
-            '-v ON_ERROR_STOP=1 -At "$@"'
+
+class Psql:
+    """One psql that stays open in the database's container: a statement then takes 1 ms, not a new process."""
+
+    END = "-- end of answer --"
+
+    def __init__(self, container: str) -> None:
+        command = 'exec psql -U postgres -d "$POSTGRES_DB" -v ON_ERROR_STOP=1 -qAt 2>&1'
+        self._process = subprocess.Popen(
+            ["docker", "exec", "-i", container, "sh", "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        return self._exec("postgres", "sh", "-c", psql, "psql", *arguments).strip()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes statements."""
+        return self._process.poll() is None
+
+    def ask(self, statement: str) -> str:
+        """The rows of one statement; UserError with PostgreSQL's words when it fails."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        lines: list[str] = []
+        try:
+            self._process.stdin.write(f"{statement.rstrip().rstrip(';')};\n\\echo {self.END}\n")
+            self._process.stdin.flush()
+            for line in self._process.stdout:
+                if line.rstrip() == self.END:
+                    return "\n".join(lines)
+                lines.append(line.rstrip("\n"))
+        except BrokenPipeError:
+            pass
+        self.close()
+        raise UserError(f"PostgreSQL refused {statement.splitlines()[0]!r}: {' '.join(lines) or 'it is gone'}")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
 
 
 def read_container(described: dict[str, Any]) -> Container:

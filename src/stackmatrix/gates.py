@@ -1,0 +1,72 @@
+"""The gates that a trial must pass before its number counts (`docs/method.md`): pure functions of one trial."""
+
+from collections.abc import Iterator
+
+from stackmatrix.results import Load, Reason, Trial
+
+GENERATOR_SHARE = 0.70
+"""Of its core: above it the generator may be what is measured."""
+LITTLE = 0.03
+"""How far throughput × response time may be from the users."""
+DRIFT_MS = 5.0
+DRIFT_OF_P50 = 0.05
+SENT_SHARE = 0.99
+RUN_QUEUE_SHARE = 0.25
+STEAL_SHARE = 0.02
+
+
+def reasons(trial: Trial, load: Load) -> list[Reason]:
+    """Every reason not to trust this trial; none when it passed."""
+    return [
+        *failures(trial),
+        *effects(trial),
+        *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
+        *machine(trial),
+    ]
+
+
+def failures(trial: Trial) -> Iterator[Reason]:
+    """One failed request is enough: a stack that errs does other work than one that answers."""
+    if trial.errors.total:
+        yield Reason("errors", f"{trial.errors.total} of {trial.offered} requests failed: {trial.errors}")
+    if not trial.answered:
+        yield Reason("unfinished", f"no request was answered in {trial.window_s:.1f} s")
+
+
+def effects(trial: Trial) -> Iterator[Reason]:
+    """The ledger must balance where the other side could be asked."""
+    for entry in trial.ledger:
+        if entry.balanced is False:
+            yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
+
+
+def closed(trial: Trial, load: Load) -> Iterator[Reason]:
+    """Closed loop: the interactive response-time law N = X(R + Z) (Denning & Buzen 1978) must hold."""
+    mean = trial.latency_ms.mean
+    if mean is None or not load.users:
+        return
+    users = trial.goodput * (mean / 1000 + load.think_s)
+    if abs(users / load.users - 1) > LITTLE:
+        yield Reason("little", f"throughput × latency gives {users:.1f} users where {load.users} were")
+
+
+def open_(trial: Trial, load: Load) -> Iterator[Reason]:
+    """Open loop: requests must have left when they were due."""
+    drift, p50 = trial.drift_p99_ms, trial.latency_ms.p50
+    if drift is not None and drift > max(DRIFT_MS, DRIFT_OF_P50 * (p50 or 0)):
+        yield Reason("drift", f"1 % of requests left more than {drift:.1f} ms late")
+    due = (load.rate or 0) * trial.window_s
+    if due > 100 and trial.offered < SENT_SHARE * due - 3 * due**0.5:  # three sigma of a Poisson count
+        yield Reason("drift", f"{trial.offered} requests were sent of about {due:.0f} due")
+
+
+def machine(trial: Trial) -> Iterator[Reason]:
+    """Generator, neighbours and host must not have taken part in the result."""
+    if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
+        yield Reason("generator", f"the generator used {trial.generator_share:.0%} of its core")
+    if trial.run_queue_share is not None and trial.run_queue_share > RUN_QUEUE_SHARE:
+        yield Reason(
+            "run-queue", f"the stack waited {trial.run_queue_share:.0%} of its time for a core that others used"
+        )
+    if trial.steal_share > STEAL_SHARE:
+        yield Reason("steal", f"the host took {trial.steal_share:.1%} of the CPU time")
