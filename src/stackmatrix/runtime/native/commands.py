@@ -1,0 +1,56 @@
+"""Runs the short commands that prepare the matrix, and asks servers small questions over HTTP."""
+
+import http.client
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from stackmatrix.errors import UserError
+from stackmatrix.runtime.native.ports import HOST
+
+ANSWER_WITHIN_S = 5
+
+
+def run(
+    command: list[str],
+    failure: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    user: str | None = None,
+) -> str:
+    """The standard output of a command; UserError with its own last words when it fails."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=directory,
+        user=user,
+        umask=0o022,  # what one user makes, another may have to read
+        check=False,
+    )
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines()
+        raise UserError(f"{failure}: {' / '.join(line.strip() for line in words[-3:]) or 'it said nothing'}")
+    return done.stdout.strip()
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of a GET on this machine; OSError or HTTPException when there is no proper answer."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a GET on this machine gives 200."""
+    try:
+        return get(port, path)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False

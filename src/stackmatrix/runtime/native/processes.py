@@ -1,0 +1,165 @@
+"""Starts programs under their supervisors, finds their process trees, stops them, and pins them to CPUs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from stackmatrix.errors import UserError
+from stackmatrix.runtime import supervisor
+from stackmatrix.runtime.watchdog import unmarked
+
+POLL_S = 0.02
+HEALTHY_WITHIN_S = 60
+PIN_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What it takes to start a program, and to know that it serves."""
+
+    command: list[str]
+    healthy: Callable[[], bool]
+    environment: Mapping[str, str] | None = None
+    directory: Path | None = None
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+class Program:
+    """One running program with all its descendants, under a supervisor that ends them with the harness."""
+
+    def __init__(self, name: str, recipe: Recipe, *, log: Path, lock: int, cpus: Iterable[int] | None = None) -> None:
+        """Start it. The supervisor holds the descriptor `lock` open until the last of its processes is gone."""
+        self.name = name
+        self._recipe = recipe
+        self._log = log
+        self._pid: int | None = None
+        self._leash, far_end = socket.socketpair()
+        options = ["--leash", str(far_end.fileno()), "--stop-signal", recipe.stop_signal.name]
+        if recipe.user is not None:
+            options += ["--user", recipe.user]
+        if cpus is not None:
+            options += ["--cpus", ",".join(map(str, cpus))]
+        with far_end, log.open("ab") as output:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-m", supervisor.__name__, *options, "--", *recipe.command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=unmarked(os.environ if recipe.environment is None else recipe.environment),
+                cwd=recipe.directory,
+                pass_fds=(far_end.fileno(), lock),
+                start_new_session=True,  # Ctrl-C is the harness's business
+            )
+
+    @property
+    def pid(self) -> int:
+        """The program's own process; UserError when it could not be started."""
+        if self._pid is None:
+            told = self._leash.makefile().readline()
+            if not told:
+                self._supervisor.wait()
+                raise UserError(f"{self.name} could not be started: {self.last_words()}")
+            self._pid = int(told)
+        return self._pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has not ended."""
+        return self._supervisor.poll() is None
+
+    def tree(self) -> list[psutil.Process]:
+        """The program and all its descendants, also those whose parents have ended."""
+        try:
+            return psutil.Process(self._supervisor.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the tree."""
+        for process in self.tree():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def terminate(self) -> int:
+        """SIGTERM to the program; its exit code once it and all its descendants have ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        return self._supervisor.wait()
+
+    def let_go(self) -> None:
+        """Begin to stop it: a signal, some grace, SIGKILL; `wait` for the end."""
+        self._leash.close()
+
+    def wait(self) -> None:
+        """Return when it and all its descendants have ended."""
+        self._supervisor.wait()
+
+    def stop(self) -> None:
+        """Stop it and wait for the end."""
+        self.let_go()
+        self.wait()
+
+    def kill(self) -> None:
+        """End it at once, with all that it has in hand."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def last_words(self, lines: int = 5) -> str:
+        """The last lines that it wrote."""
+        try:
+            words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        except OSError:
+            words = []
+        return "\n".join(words)
+
+    def pin(self, cpus: Iterable[int]) -> None:
+        """Confine every thread of every process of the tree; what they start later inherits it.
+
+        Affinity is a thread's, and a thread may start another one while this goes round: repeated until nothing new
+        turned up.
+        """
+        wanted = set(cpus)
+        for _ in range(PIN_ROUNDS):
+            if not [thread for process in self.tree() for thread in threads(process.pid) if moved(thread, wanted)]:
+                return
+        raise UserError(f"{self.name} starts threads faster than they can be pinned to CPUs")
+
+    def wait_healthy(self) -> None:
+        """Wait until it serves; UserError with its last words when it ends first or takes too long."""
+        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        while not (self.pid and self._recipe.healthy()):
+            if not self.running:
+                code = self._supervisor.wait()
+                raise UserError(f"{self.name} ended with exit code {code}: {self.last_words() or 'it said nothing'}")
+            if time.monotonic() > deadline:
+                raise UserError(f"{self.name} does not answer after {HEALTHY_WITHIN_S} s: {self.last_words()}")
+            time.sleep(POLL_S)  # between two questions, not in place of one
+
+
+def threads(pid: int) -> list[int]:
+    """The threads of a process; none when it is gone."""
+    try:
+        return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
+
+
+def moved(thread: int, cpus: set[int]) -> bool:
+    """Confine one thread; whether that changed anything."""
+    try:
+        if os.sched_getaffinity(thread) == cpus:
+            return False
+        os.sched_setaffinity(thread, cpus)
+    except ProcessLookupError:
+        return False
+    return True
