@@ -1,0 +1,3 @@
+module stackmatrix/delay
+
+go 1.24
