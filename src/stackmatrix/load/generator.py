@@ -1,0 +1,382 @@
+"""Runs a plan in worker processes of its own and hands back what they recorded; blocks until the load is over."""
+
+import contextlib
+import json
+import math
+import os
+import pickle
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic as clock
+from typing import IO, Final, Literal, NamedTuple, Self
+
+import psutil
+
+from stackmatrix.errors import UserError
+from stackmatrix.load.plan import Closed, Plan
+from stackmatrix.load.records import Records, merge
+from stackmatrix.load.worker import Job
+
+Edge = Literal["start", "end"]
+
+LEAD_S: Final = 0.02  # how far ahead the beginning is announced, so that every worker knows it before it comes
+GRACE_S: Final = 10.0  # for a worker to start, or to write its last rows
+PROBE_S: Final = 3.0
+
+
+class GeneratorError(UserError):
+    """The load could not be generated: the server cannot be reached, or the machine lacks something."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C stopped the load; what had been recorded by then is kept."""
+
+    def __init__(self, outcome: "Outcome") -> None:
+        super().__init__("interrupted")
+        self.outcome = outcome
+
+
+class Progress(NamedTuple):
+    """How far the load is, all shards together."""
+
+    at: float
+    """Seconds since the load began."""
+    ended: int
+    failed: int
+    under_way: int
+    queued: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan; instants are CLOCK_MONOTONIC seconds."""
+
+    plan: Plan
+    records: Records
+    """Every request of the run, warm-up included: the window cuts them by time."""
+    began: float
+    start: float
+    """The window's start; later than every request when the load was interrupted before."""
+    end: float
+    cpu_s: float
+    """CPU of all the generator's processes within the window."""
+    busiest: float
+    """The share of its core that the busiest of them used within the window."""
+    lifetime_cpu_s: float
+    """CPU of all of them from start to exit, as `wait4` gives it."""
+    connections: int
+    """Connections opened."""
+    peak: int
+    """The most that were open at one time: the size of the pool."""
+    refused: int
+    """Connections that could not be opened."""
+    strays: int
+    """Connections on which bytes came that no request asked for."""
+    queue_max: int
+    """The most requests that waited in the client for a connection."""
+    shards: int
+    interrupted: bool
+
+    @property
+    def reconnects(self) -> int:
+        """Connections that replaced another one."""
+        return self.connections - self.peak
+
+
+class Worker:
+    """One worker process, and the parent's end of the conversation with it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.ready = False
+        self.tick: dict[str, float] | None = None
+        """How far it is; None once that is passed on."""
+        self.done: dict[str, int] | None = None
+        self.lifetime_cpu_s = 0.0
+        self._partial = b""
+        command = [sys.executable, "-P", "-m", "stackmatrix.load.worker"]
+        # A process group of its own keeps the terminal's Ctrl-C from it: the parent says when to stop.
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, process_group=0
+        )
+        self._send(pickle.dumps(job))
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """Where the worker speaks."""
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def cpu_s(self) -> float:
+        """CPU used so far: by Linux's clock of a process, in nanoseconds; elsewhere in the clock ticks of psutil."""
+        try:
+            return time.clock_gettime((~self.process.pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a pid
+        except OSError:
+            times = psutil.Process(self.process.pid).cpu_times()
+            return float(times.user + times.system)
+
+    def order(self, **message: float) -> None:
+        """Send a line."""
+        self._send(json.dumps(message).encode() + b"\n")
+
+    def _send(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        pending = memoryview(data)
+        try:
+            while pending:
+                pending = pending[self.process.stdin.write(pending) or 0 :]
+        except BrokenPipeError:  # it died: its last words and its exit code, read later, tell more
+            return
+
+    def hear(self) -> None:
+        """Take in what it says; GeneratorError when that is an error, or when it ended without a result."""
+        data = os.read(self.stdout.fileno(), 65536)
+        if not data:
+            code = self.reap()
+            if self.done is None:
+                raise GeneratorError(f"the generator's process {self.process.pid} died with exit code {code}")
+            return
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for message in map(json.loads, lines):
+            if "error" in message:
+                raise GeneratorError(message["error"])
+            self.ready = self.ready or "ready" in message
+            self.tick = message.get("tick", self.tick)
+            self.done = message.get("done", self.done)
+
+    def reap(self) -> int:
+        """Wait for its exit, note its CPU, and return its exit code."""
+        if self.process.returncode is None:
+            _, status, usage = os.wait4(self.process.pid, 0)
+            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.lifetime_cpu_s = usage.ru_utime + usage.ru_stime
+        return self.process.returncode
+
+    def end(self) -> None:
+        """Make sure that it is gone."""
+        if self.process.returncode is None:
+            self.process.kill()
+            self.reap()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class Fleet:
+    """All the workers of one plan; none outlives the context."""
+
+    def __init__(self, jobs: Sequence[Job], on_progress: Callable[[Progress], None] | None) -> None:
+        self._jobs = jobs
+        self._on_progress = on_progress
+        self._selector = selectors.DefaultSelector()
+        self.workers: list[Worker] = []
+        self.began = 0.0
+        self.progress: Progress | None = None
+        """The latest, taken away by who looks at it."""
+
+    def __enter__(self) -> Self:
+        try:
+            for job in self._jobs:
+                self.workers.append(Worker(job))
+                self._selector.register(self.workers[-1].stdout, selectors.EVENT_READ, self.workers[-1])
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._selector.close()
+        for worker in self.workers:
+            worker.end()
+
+    def order(self, **message: float) -> None:
+        """Tell all of them."""
+        for worker in self.workers:
+            worker.order(**message)
+
+    def listen(self, until: float, *, heard: Callable[[], bool] = lambda: False) -> bool:
+        """Take in what they say until an instant, or until something is `heard`, which is returned."""
+        while not heard():
+            left = until - clock()
+            if left <= 0:
+                return False
+            for key, _ in self._selector.select(left):
+                worker: Worker = key.data
+                worker.hear()
+                if worker.process.returncode is not None:
+                    self._selector.unregister(worker.stdout)
+            self._add_up()
+        return True
+
+    def _add_up(self) -> None:
+        """Make one progress of the workers' own, once each has told of its own."""
+        ticks = [worker.tick for worker in self.workers if worker.tick is not None]
+        if len(ticks) < len(self.workers):
+            return
+        names = ("ended", "failed", "under_way", "queued")
+        totals = (int(sum(tick[name] for tick in ticks)) for name in names)
+        self.progress = Progress(max(tick["at"] for tick in ticks) - self.began, *totals)
+        for worker in self.workers:
+            worker.tick = None
+        if self._on_progress is not None:
+            self._on_progress(self.progress)
+
+    def cpu_s(self) -> list[float]:
+        """CPU that each has used so far."""
+        return [worker.cpu_s() for worker in self.workers]
+
+
+def generate(
+    plan: Plan,
+    *,
+    records: Path,
+    cpus: Collection[int] | None = None,
+    shards: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_window: Callable[[Edge, float], None] | None = None,
+    steady: Callable[[Progress], bool] | None = None,
+) -> Outcome:
+    """Run the plan, one worker on each of `cpus` up to `shards`, and keep every request in the file `records`.
+
+    `on_window("start", instant)` and `on_window("end", instant)` are called here as the window opens and closes: the
+    place for snapshots; the workers are not disturbed. `on_progress` hears ten times a second how far the load is.
+    `steady` is asked the same during the warm-up, and opens the window early by answering True.
+    Raises GeneratorError; Interrupted on Ctrl-C. The workers die with the thread that calls this (on Linux).
+    """
+    pins = pinned(plan, cpus, shards)
+    address = resolve(plan.host, plan.port)
+    parts = [records] if shards == 1 else [records.with_name(f"{records.name}.{shard}") for shard in range(shards)]
+    jobs = [Job(plan, address, i, shards, parts[i], pins[i], os.getpid()) for i in range(shards)]
+    with Fleet(jobs, on_progress) as fleet:
+        if not fleet.listen(clock() + plan.timeout_s + GRACE_S, heard=lambda: all(w.ready for w in fleet.workers)):
+            raise GeneratorError("the generator's processes did not get ready in time")
+        window = Window(plan, fleet, on_window or (lambda _edge, _at: None))
+        try:
+            window.run(steady)
+            interrupted = False
+        except KeyboardInterrupt:
+            window.cut()
+            interrupted = True
+    outcome = window.outcome(merge(parts, records), interrupted)
+    if interrupted:
+        raise Interrupted(outcome)
+    return outcome
+
+
+class Window:
+    """The course of one load: warm-up, window, drain; with the generator's own CPU at the window's edges."""
+
+    def __init__(self, plan: Plan, fleet: Fleet, on_window: Callable[[Edge, float], None]) -> None:
+        self._plan = plan
+        self._fleet = fleet
+        self._on_window = on_window
+        self._began = self._start = self._end = math.inf
+        self._cpu: dict[Edge, list[float]] = {}
+
+    def run(self, steady: Callable[[Progress], bool] | None) -> None:
+        """From the first request to the last row."""
+        plan, fleet = self._plan, self._fleet
+        self._began = fleet.began = clock() + LEAD_S
+        fleet.order(go=self._began)
+        start = self._began + plan.warmup_s
+        if steady is not None and fleet.listen(start, heard=lambda: self._steady(steady)):
+            start = clock()
+        end = start + plan.duration_s
+        fleet.order(stop=end)
+        fleet.listen(start)
+        self._start = start
+        self._edge("start", start)
+        fleet.listen(end)
+        self._end = end
+        self._edge("end", end)
+        self._finish(end + plan.drain_s + GRACE_S)
+
+    def cut(self) -> None:
+        """End the load now, and the window with it."""
+        now = clock()
+        self._fleet.order(quit=1)
+        if "start" in self._cpu:
+            self._end = min(self._end, now)
+            self._cpu.setdefault("end", self._fleet.cpu_s())
+        else:
+            self._start = self._end = now
+        self._finish(now + GRACE_S)
+
+    def _edge(self, edge: Edge, at: float) -> None:
+        self._cpu[edge] = self._fleet.cpu_s()
+        self._on_window(edge, at)
+
+    def _steady(self, steady: Callable[[Progress], bool]) -> bool:
+        progress, self._fleet.progress = self._fleet.progress, None
+        return progress is not None and steady(progress)
+
+    def _finish(self, deadline: float) -> None:
+        """Wait for the workers' exit, so that their CPU is known."""
+        gone = self._fleet.listen(
+            deadline, heard=lambda: all(worker.process.returncode is not None for worker in self._fleet.workers)
+        )
+        if not gone:
+            raise GeneratorError("the generator's processes did not end in time")
+
+    def outcome(self, records: Records, interrupted: bool) -> Outcome:
+        """What came of it."""
+        workers = self._fleet.workers
+        none = [0.0] * len(workers)
+        used = [
+            end - start for start, end in zip(self._cpu.get("start", none), self._cpu.get("end", none), strict=True)
+        ]
+        told = [worker.done or {} for worker in workers]
+        length = self._end - self._start
+        return Outcome(
+            plan=self._plan,
+            records=records,
+            began=self._began,
+            start=self._start,
+            end=self._end,
+            cpu_s=sum(used),
+            busiest=max(used) / length if length else 0.0,
+            lifetime_cpu_s=sum(worker.lifetime_cpu_s for worker in workers),
+            connections=sum(counts["opened"] for counts in told),
+            peak=sum(counts["peak"] for counts in told),
+            refused=sum(counts["refused"] for counts in told),
+            strays=sum(counts["strays"] for counts in told),
+            queue_max=sum(counts["queue_max"] for counts in told),
+            shards=len(workers),
+            interrupted=interrupted,
+        )
+
+
+def pinned(plan: Plan, cpus: Collection[int] | None, shards: int) -> Sequence[int | None]:
+    """Which core each worker gets, None for no matter which; GeneratorError when the plan cannot be split so."""
+    most, what = (plan.load.users, "users") if isinstance(plan.load, Closed) else (plan.load.connections, "connections")
+    if not 1 <= shards <= most:
+        raise GeneratorError(f"{shards} shards for {most} {what}: must be between 1 and {most}")
+    if cpus is None:
+        return [None] * shards
+    missing = set(cpus) - os.sched_getaffinity(0)
+    if missing:
+        raise GeneratorError(f"core {min(missing)} is not one that this process may use")
+    if len(set(cpus)) < shards:
+        raise GeneratorError(f"{shards} shards need {shards} cores, and {len(set(cpus))} are given")
+    return sorted(set(cpus))[:shards]
+
+
+def resolve(host: str, port: int) -> str:
+    """The address of a host, resolved once; where it has several, the first that takes a connection."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise GeneratorError(f"{host}: {error.strerror or error}") from None
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    if len(addresses) == 1:
+        return addresses[0]
+    for address in addresses:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=PROBE_S):
+            return address
+    raise GeneratorError(f"no connection to {host}:{port}: none of {', '.join(addresses)} answers")

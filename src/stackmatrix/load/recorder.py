@@ -1,0 +1,103 @@
+"""One row per request, packed as it ends and written through to a file; free of numpy, so that the worker starts fast.
+
+The file is a plain `.npy` of a structured array with the columns of `COLUMNS`: 41 bytes a request.
+"""
+
+import struct
+from enum import IntEnum
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+COLUMNS: Final = (
+    ("scheduled", "<f8"),  # when the request was due; latency counts from here
+    ("sent", "<f8"),  # when its bytes were handed to the kernel; NaN when they never were
+    ("first_byte", "<f8"),  # when the first of the answer was read; NaN when nothing came
+    ("end", "<f8"),  # when it was over, one way or the other; NaN when it never was
+    ("bytes", "<u4"),  # of the body that was received
+    ("status", "<u2"),  # 0 when no head came
+    ("kind", "<u2"),  # its place in the plan
+    ("verdict", "<u1"),
+)
+"""Instants are CLOCK_MONOTONIC seconds, as `time.monotonic` gives them."""
+
+pack_row = struct.Struct("<4dI2HB").pack
+ROW_BYTES: Final = struct.calcsize("<4dI2HB")
+HEADER_BYTES: Final = 256
+CHUNK_BYTES: Final = 1 << 16
+NEVER: Final = float("nan")
+
+
+class Verdict(IntEnum):
+    """What became of a request."""
+
+    OK = 0
+    STATUS = 1
+    """Answered in full, with another status than the right one."""
+    BODY = 2
+    """The right status, and another body than the right one."""
+    TIMEOUT = 3
+    CONNECT = 4
+    """No connection could be opened for it."""
+    CLOSED = 5
+    """The connection was reset or closed before the answer was complete."""
+    PROTOCOL = 6
+    """What came is not HTTP/1.1, or more than its head announced."""
+    UNFINISHED = 7
+    """Still under way, or still queued in the client, when the generator stopped."""
+
+
+class Recorder:
+    """Takes rows while the load runs; the hot path appends to `rows`, `flush` moves them to the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = bytearray()
+        self.failed = 0
+        self.strays = 0
+        """Bytes that came on a connection without a request."""
+        self._written = 0
+        self._file: FileIO = path.open("wb", buffering=0)
+        self._file.write(header(0))
+
+    @property
+    def count(self) -> int:
+        """Rows taken so far."""
+        return self._written + len(self.rows) // ROW_BYTES
+
+    def take(
+        self,
+        verdict: Verdict,
+        kind: int,
+        scheduled: float,
+        sent: float = NEVER,
+        first_byte: float = NEVER,
+        end: float = NEVER,
+        size: int = 0,
+        status: int = 0,
+    ) -> None:
+        """Take the row of any request; right answers in one piece append to `rows` themselves."""
+        self.failed += verdict != Verdict.OK
+        self.rows += pack_row(scheduled, sent, first_byte, end, size, status, kind, verdict)
+
+    def flush(self) -> None:
+        """Write the rows taken so far, so that they outlive this process."""
+        self._written += len(self.rows) // ROW_BYTES
+        pending = memoryview(self.rows)
+        while pending:
+            pending = pending[self._file.write(pending) :]
+        pending.release()
+        self.rows.clear()
+
+    def close(self) -> None:
+        """Write what is left, and the number of rows into the file's header."""
+        self.flush()
+        self._file.seek(0)
+        self._file.write(header(self._written))
+        self._file.close()
+
+
+def header(rows: int) -> bytes:
+    """The `.npy` header (format 1.0) of that many rows, always HEADER_BYTES long."""
+    columns = [(name, code) for name, code in COLUMNS]
+    text = f"{{'descr': {columns!r}, 'fortran_order': False, 'shape': ({rows},), }}"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", HEADER_BYTES - 10) + text.ljust(HEADER_BYTES - 11).encode() + b"\n"

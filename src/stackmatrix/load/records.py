@@ -1,0 +1,39 @@
+"""Reads the record files of the generator as numpy columns, and merges those of its shards."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackmatrix.load.recorder import COLUMNS, HEADER_BYTES, header
+
+ROW = np.dtype(list(COLUMNS))
+
+Records = NDArray[np.void]
+"""A structured array of `ROW`: `records["end"]` is a column."""
+
+
+def load(path: Path) -> Records:
+    """The rows of a record file; those of one whose writer was killed too, to the last whole row."""
+    rows = max(path.stat().st_size - HEADER_BYTES, 0) // ROW.itemsize
+    return np.fromfile(path, ROW, count=rows, offset=HEADER_BYTES)
+
+
+def save(path: Path, records: Records) -> None:
+    """Write rows as a record file."""
+    with path.open("wb") as file:
+        file.write(header(len(records)))
+        records.tofile(file)
+
+
+def merge(parts: Sequence[Path], path: Path) -> Records:
+    """Make one record file of the shards' files, in order of end (what never ended comes last), and remove those."""
+    if list(parts) == [path]:
+        return load(path)
+    records = np.concatenate([load(part) for part in parts])
+    records = records[np.argsort(records["end"], kind="stable")]
+    save(path, records)
+    for part in parts:
+        part.unlink()
+    return records

@@ -1,0 +1,136 @@
+"""The numbers of one load, from its records; every definition is here.
+
+Closed loop: the sample is the requests that *ended* in the window. Open loop: those *scheduled* in it, whenever they
+ended, so that a stall at the window's end is not cut off. Latency counts from the scheduled instant, and is that of
+right answers; what failed is counted beside it, by class.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackmatrix.load.generator import Outcome
+from stackmatrix.load.plan import Closed
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.records import Records
+
+Floats = NDArray[np.float64]
+
+BEYOND: Final = 10
+"""A percentile is given only when at least this many records lie beyond it: p50 from 20 records, p99 from 1000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a load came to; times in milliseconds, None where the sample cannot support a number."""
+
+    seconds: float
+    """Length of the window."""
+    n: int
+    """Right answers in the sample."""
+    errors: Mapping[str, int]
+    """The sample's other requests, by verdict; unfinished ones are those without an end in an open loop's sample."""
+    rps: float
+    """Right answers that ended in the window, per second: goodput."""
+    prorated_rps: float
+    """The same with each right answer counted by the share of its time that lies in the window.
+
+    With users in step, counting ends is off by up to a whole round; this is not, whatever the window cuts through.
+    """
+    offered_rps: float
+    """Requests scheduled in the window, per second."""
+    under_way: int
+    """Requests that had been scheduled and had not ended when the window closed."""
+    little: float | None
+    """X(R+Z)/N of a closed loop, 1 when nothing is lost; X and R over all requests that ended in the window."""
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    p999_ms: float | None
+    max_ms: float | None
+    first_byte_p50_ms: float | None
+    drift_p99_ms: float | None
+    """How late requests left: sent minus scheduled."""
+    cpu_us_per_request: float | None
+    """The generator's own CPU in the window, over the requests that ended in it."""
+
+    @property
+    def failed(self) -> int:
+        """All that was not a right answer."""
+        return sum(self.errors.values())
+
+
+def summarise(outcome: Outcome) -> Summary:
+    """The numbers of a load."""
+    records, start, end = outcome.records, outcome.start, outcome.end
+    seconds = end - start
+    per_second = 1 / seconds if seconds else 0.0
+    closed = isinstance(outcome.plan.load, Closed)
+    ended = records[within(records["end"], start, end)]
+    scheduled = within(records["scheduled"], start, end)
+    sample = ended if closed else records[scheduled]
+    right = sample[sample["verdict"] == Verdict.OK]
+    latency = np.sort(right["end"] - right["scheduled"]) * 1e3
+    drift = np.sort((sample["sent"] - sample["scheduled"])[~np.isnan(sample["sent"])]) * 1e3
+    return Summary(
+        seconds=seconds,
+        n=len(right),
+        errors=errors(sample),
+        rps=int((ended["verdict"] == Verdict.OK).sum()) * per_second,
+        prorated_rps=float(shares(records[records["verdict"] == Verdict.OK], start, end).sum()) * per_second,
+        offered_rps=int(scheduled.sum()) * per_second,
+        under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
+        little=little(outcome.plan.load, ended, seconds) if isinstance(outcome.plan.load, Closed) else None,
+        mean_ms=float(latency.mean()) if len(latency) else None,
+        p50_ms=percentile(latency, 50),
+        p90_ms=percentile(latency, 90),
+        p95_ms=percentile(latency, 95),
+        p99_ms=percentile(latency, 99),
+        p999_ms=percentile(latency, 99.9),
+        max_ms=float(latency[-1]) if len(latency) else None,
+        first_byte_p50_ms=percentile(np.sort(right["first_byte"] - right["scheduled"]) * 1e3, 50),
+        drift_p99_ms=percentile(drift, 99),
+        cpu_us_per_request=outcome.cpu_s / len(ended) * 1e6 if len(ended) else None,
+    )
+
+
+def within(instants: Floats, start: float, end: float) -> NDArray[np.bool_]:
+    """Which instants lie in the window [start, end); never those that are NaN."""
+    return np.asarray((instants >= start) & (instants < end))
+
+
+def errors(sample: Records) -> dict[str, int]:
+    """How many requests of a sample were not answered rightly, by verdict; only those that occurred."""
+    counts = np.bincount(sample["verdict"], minlength=len(Verdict))
+    return {verdict.name.lower(): int(counts[verdict]) for verdict in Verdict if verdict and counts[verdict]}
+
+
+def shares(records: Records, start: float, end: float) -> Floats:
+    """The share of each request's time, from schedule to end, that lies in the window."""
+    overlap = np.minimum(records["end"], end) - np.maximum(records["scheduled"], start)
+    return np.asarray(np.clip(overlap, 0, None) / np.maximum(records["end"] - records["scheduled"], 1e-9))
+
+
+def little(load: Closed, ended: Records, seconds: float) -> float | None:
+    """X(R+Z)/N over the requests that ended in the window; None when none did."""
+    if not len(ended):
+        return None
+    response = float((ended["end"] - ended["scheduled"]).mean())
+    return len(ended) / seconds * (response + load.think_s) / load.users
+
+
+def supported(n: int, percent: float) -> bool:
+    """Whether n records support a percentile: at least BEYOND of them lie beyond it."""
+    return round(n * (100 - percent), 6) >= BEYOND * 100
+
+
+def percentile(ordered: Floats, percent: float) -> float | None:
+    """The nearest-rank percentile of sorted values: the least that `percent` of them do not exceed; or None."""
+    if not supported(len(ordered), percent):
+        return None
+    return float(ordered[int(np.ceil(round(len(ordered) * percent / 100, 6))) - 1])

@@ -1,0 +1,212 @@
+"""The generator's own process: `python -m stackmatrix.load.worker`, a pickled job on stdin, records to a file.
+
+After the job, both sides talk in lines of JSON. It says `{"ready": connections}`, then every 100 ms how far it is, and
+at last `{"done": {…}}`; or `{"error": "…"}`. It is told `{"go": at}` when to begin, `{"stop": at}` when the window
+ends, and `{"quit": true}` to stop now; instants are CLOCK_MONOTONIC seconds. End of input is `quit`.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic as clock
+from typing import Any, Final
+
+from stackmatrix.load.drivers import Driver, driver
+from stackmatrix.load.plan import Plan
+from stackmatrix.load.recorder import Recorder
+
+FLUSH_S: Final = 0.02
+TICK_EVERY: Final = 5  # flushes
+LINGER_S: Final = 0.005
+SPARE_FILES: Final = 64
+PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one worker is to do: its share of a plan."""
+
+    plan: Plan
+    address: str
+    shard: int
+    shards: int
+    records: Path
+    cpu: int | None
+    parent: int
+
+
+class Control:
+    """The two ends of the conversation with the parent."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.go_at: asyncio.Future[float] = loop.create_future()
+        self.stop_at: asyncio.Future[float] = loop.create_future()
+        self.quit = False
+        self._loop = loop
+        self._partial = b""
+        os.set_blocking(0, False)
+        loop.add_reader(0, self._read)
+        loop.add_signal_handler(signal.SIGTERM, self._quit)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(0, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            self._loop.remove_reader(0)
+            self._quit()
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._obey(json.loads(line))
+
+    def _obey(self, order: dict[str, float]) -> None:
+        if "quit" in order:
+            self._quit()
+        for name, future in (("go", self.go_at), ("stop", self.stop_at)):
+            if name in order and not future.done():
+                future.set_result(order[name])
+
+    def _quit(self) -> None:
+        """Stop now, whichever of the orders is still awaited."""
+        self.quit = True
+        for future in (self.go_at, self.stop_at):
+            if not future.done():
+                future.set_result(clock())
+
+
+def say(**message: object) -> None:
+    """Send a line to the parent; one that has gone, or does not listen, is not waited for."""
+    with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+async def run(job: Job) -> None:
+    """Carry the job out, from the first connection to the last row."""
+    loop = asyncio.get_running_loop()
+    control = Control(loop)
+    recorder = Recorder(job.records)
+    load = driver(job.plan, job.address, recorder, job.shard, job.shards)
+    try:
+        await load.prepare()
+    except OSError as error:
+        load.finish()
+        say(error=f"no connection to {job.plan.host}:{job.plan.port}: {reason(error)}")
+        return
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # no request leaves cycles behind; a collection would be a pause in every latency under way
+    ticks = Ticks(loop, load)
+    say(ready=len(load.connections))
+    load.start(await control.go_at)
+    load.stop_at = await control.stop_at
+    await drained(job.plan, load, control)
+    load.finish()
+    ticks.stop()
+    recorder.close()
+    os.set_blocking(1, True)
+    say(
+        done={
+            "opened": load.opened_count,
+            "refused": load.refused,
+            "peak": load.peak,
+            "strays": recorder.strays,
+            "queue_max": load.queue_max,
+        }
+    )
+
+
+async def drained(plan: Plan, load: Driver, control: Control) -> None:
+    """Return when the load is over and everything has its answer, or may wait no longer for it."""
+    while not control.quit and clock() < load.stop_at:
+        await asyncio.sleep(min(load.stop_at - clock(), FLUSH_S))
+    deadline = load.stop_at + plan.drain_s
+    while not control.quit and load.busy + load.queued and clock() < deadline:
+        await asyncio.sleep(LINGER_S)
+
+
+class Ticks:
+    """Moves the rows to the file now and then, and tells the parent how far the load is."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, load: Driver) -> None:
+        self._loop = loop
+        self._load = load
+        self._turn = 0
+        self._handle = loop.call_later(FLUSH_S, self._tick)
+
+    def _tick(self) -> None:
+        load = self._load
+        load.recorder.flush()
+        self._turn += 1
+        if self._turn % TICK_EVERY == 0:
+            recorder = load.recorder
+            progress = {"at": clock(), "ended": recorder.count, "failed": recorder.failed}
+            say(tick=progress | {"under_way": load.busy, "queued": load.queued})
+        self._handle = self._loop.call_later(FLUSH_S, self._tick)
+
+    def stop(self) -> None:
+        """Tick no more."""
+        self._handle.cancel()
+
+
+def reason(error: OSError) -> str:
+    """Why a connection could not be opened, in words."""
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies (Linux only; elsewhere the end of stdin must do)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("the parent is gone")
+
+
+def allow_files(wanted: int) -> None:
+    """Raise the limit on open files to what so many connections need; ValueError when the system refuses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if wanted + SPARE_FILES > soft != resource.RLIM_INFINITY:
+        if hard != resource.RLIM_INFINITY and wanted + SPARE_FILES > hard:
+            raise ValueError(f"{wanted} connections need more open files than the limit of {hard}: raise `ulimit -n`")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted + SPARE_FILES, hard))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The fastest event loop that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def main() -> None:
+    """Read the job, and do it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which says what is to become of this
+    job: Any = pickle.load(sys.stdin.buffer)
+    die_with(job.parent)
+    if job.cpu is not None:
+        os.sched_setaffinity(0, {job.cpu})
+    try:
+        allow_files(getattr(job.plan.load, "users", 0) or job.plan.load.connections)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(run(job))
+    except (OSError, ValueError) as error:
+        say(error=str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
