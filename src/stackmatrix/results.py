@@ -185,10 +185,19 @@ class Trial:
     attempt: int
     started: str
     warmup_s: float
+    window_start: float
+    """CLOCK_MONOTONIC seconds, as the instants in the records are."""
     window_s: float
     offered: int
+    """Requests due in the window."""
     answered: int
+    """Expected answers that ended in it."""
     unfinished: int
+    """Requests due before its end that had not ended by then."""
+    goodput: float
+    """Expected answers per second."""
+    little: float | None
+    """X(R+Z)/N of a closed loop: 1 when nothing was lost."""
     errors: Errors
     latency_ms: Latency
     bytes: int
@@ -206,11 +215,6 @@ class Trial:
     ledger: list[Entry] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     records: str | None = None
-
-    @property
-    def goodput(self) -> float:
-        """Expected answers per second that ended in the window."""
-        return self.answered / self.window_s
 
     def cpu_us(self, seconds: float | None) -> float | None:
         """Seconds of CPU in the window as µs per expected answer."""
@@ -326,7 +330,7 @@ class RunDirectory:
 
     def records_file(self, trial: str) -> Path:
         """Where the records of one trial go."""
-        return self.path / "records" / f"{trial}.rec"
+        return self.path / "records" / f"{trial}.npy"
 
     def append(self, trial: Trial) -> None:
         """Keep one trial for good."""

@@ -67,6 +67,8 @@ class Runtime(Protocol):
     """Brings the matrix up: containers (docker) or processes of this machine (native)."""
 
     name: str
+    counts_statements: bool
+    """Whether its PostgreSQL has pg_stat_statements."""
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults; wait until all are healthy."""

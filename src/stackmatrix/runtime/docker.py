@@ -17,6 +17,7 @@ from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
 from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
+from stackmatrix.runtime.psql import OPTIONS, Psql
 
 PROJECT = "stack-matrix"
 HEALTHY_WITHIN_S = 180
@@ -45,6 +46,7 @@ class DockerRuntime:
     """Implements `Runtime` with Docker Compose; stops on the way out only what it started."""
 
     name = "docker"
+    counts_statements = True
 
     def __init__(self, say: Say, root: Path = ROOT) -> None:
         self._say = say
@@ -189,7 +191,8 @@ class DockerRuntime:
     def sql(self, statement: str) -> str:
         """Run one statement as the database's own superuser, so that it is never counted as a stack's."""
         if self._psql is None or not self._psql.alive:
-            self._psql = Psql(self._container("postgres").id)
+            command = f'exec psql -U postgres -d "$POSTGRES_DB" {" ".join(OPTIONS)}'
+            self._psql = Psql(["docker", "exec", "-i", self._container("postgres").id, "sh", "-c", command])
         return self._psql.ask(statement)
 
     def reset_notes(self) -> None:
@@ -321,49 +324,6 @@ class DockerRuntime:
 
     def _exec(self, name: str, *command: str) -> str:
         return run(["docker", "exec", self._container(name).id, *command], f"{name} did not answer")
-
-
-class Psql:
-    """One psql that stays open in the database's container: a statement then takes 1 ms, not a new process."""
-
-    END = "-- end of answer --"
-
-    def __init__(self, container: str) -> None:
-        command = 'exec psql -U postgres -d "$POSTGRES_DB" -v ON_ERROR_STOP=1 -qAt 2>&1'
-        self._process = subprocess.Popen(
-            ["docker", "exec", "-i", container, "sh", "-c", command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still takes statements."""
-        return self._process.poll() is None
-
-    def ask(self, statement: str) -> str:
-        """The rows of one statement; UserError with PostgreSQL's words when it fails."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        lines: list[str] = []
-        try:
-            self._process.stdin.write(f"{statement.rstrip().rstrip(';')};\n\\echo {self.END}\n")
-            self._process.stdin.flush()
-            for line in self._process.stdout:
-                if line.rstrip() == self.END:
-                    return "\n".join(lines)
-                lines.append(line.rstrip("\n"))
-        except BrokenPipeError:
-            pass
-        self.close()
-        raise UserError(f"PostgreSQL refused {statement.splitlines()[0]!r}: {' '.join(lines) or 'it is gone'}")
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
 
 
 def read_container(described: dict[str, Any]) -> Container:

@@ -1,0 +1,254 @@
+"""One timed window of one arm: prepare, warm up, read, load, read, and everything that was counted meanwhile."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from stackmatrix import gates
+from stackmatrix.catalog.workloads import Effects, Request, Workload
+from stackmatrix.load import summary
+from stackmatrix.load.generator import Edge, Outcome, Progress, generate
+from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.records import Records, load
+from stackmatrix.meter.meter import Meter, Reading, sampling
+from stackmatrix.meter.processes import cpu_line, steal_share
+from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count
+from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, RunDirectory, Trial
+from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
+
+TIMEOUT_S = 60.0
+DRAIN_S = 1.0
+"""How long answers under way at the window's end are waited for; what takes longer is unfinished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one trial warms up and measures, in seconds."""
+
+    warmup_s: float
+    window_s: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every trial of a run needs."""
+
+    runtime: Runtime
+    cpus: tuple[int, ...]
+    directory: RunDirectory
+    seed: int
+
+
+@dataclass
+class Edges:
+    """Readings of the stack, the upstreams and the machine at both edges of the window."""
+
+    runtime: Runtime
+    stack: str
+    readings: dict[tuple[Edge, str], Reading] = field(default_factory=dict)
+    ticks: dict[Edge, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._meters = {name: Meter(self.runtime, name) for name in (self.stack, *UPSTREAMS)}
+
+    def read(self, edge: Edge, _at: float) -> None:
+        """Read everything now; the stack first, whose CPU matters most."""
+        for name, meter in self._meters.items():
+            self.readings[edge, name] = meter.read(queue=name == self.stack)
+        self.ticks[edge] = cpu_line()
+
+    def cpu_s(self, name: str) -> float | None:
+        """CPU that one service used in the window."""
+        start, end = self.readings["start", name], self.readings["end", name]
+        return None if start.cpu_s is None or end.cpu_s is None else end.cpu_s - start.cpu_s
+
+    def run_queue_share(self) -> float | None:
+        """The share of its runnable time that the stack waited for a core."""
+        start, end = self.readings["start", self.stack], self.readings["end", self.stack]
+        if None in (start.ran_s, start.waited_s, end.ran_s, end.waited_s):
+            return None
+        ran, waited = (end.ran_s or 0) - (start.ran_s or 0), (end.waited_s or 0) - (start.waited_s or 0)
+        return waited / (ran + waited) if ran + waited > 0 else 0.0
+
+
+class Steady:
+    """Ends the warm-up once throughput holds: two spans of 0.3 s in a row agree, and every user had an answer.
+
+    They agree when they differ by less than a tenth, or by less than three standard deviations of a count.
+    """
+
+    SPAN = 3  # ticks of the generator, ten a second
+
+    def __init__(self, users: int) -> None:
+        self._users = users
+        self._ended: list[int] = []
+
+    def __call__(self, progress: Progress) -> bool:
+        self._ended.append(progress.ended)
+        if len(self._ended) <= 2 * self.SPAN or progress.ended < self._users:
+            return False
+        last, middle, first = (self._ended[-1 - i * self.SPAN] for i in range(3))
+        now, earlier = last - middle, middle - first
+        return abs(now - earlier) <= max(0.1 * earlier, 3 * (now + earlier) ** 0.5) and now > 0
+
+
+def measure(
+    bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing, number: int, attempt: int
+) -> Trial:
+    """Time one arm once; its service runs already, alone. Every request is kept in the run's directory.
+
+    `workload` has the arm's parameters. Raises UserError when a server or the generator is gone.
+    """
+    runtime = bench.runtime
+    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)))
+    runtime.pin(service, cores)
+    name = f"r{number:02}-a{attempt}-{re.sub(r'[^a-z0-9.=-]+', '_', arm.id.lower())}"
+    file = bench.directory.records_file(name)
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    edges = Edges(runtime, service.stack.name)
+    before = count(runtime)
+    if before.rows != SEEDED_ROWS:
+        runtime.reset_notes()
+        before = count(runtime)
+    with sampling(Meter(runtime, service.stack.name)) as peaks:
+        outcome = generate(
+            plan_of(service, arm.load, workload, timing, zlib.crc32(f"{bench.seed} {name}".encode())),
+            records=file,
+            cpus=cores.generator,
+            on_window=edges.read,
+            steady=Steady(arm.load.users or 0),
+        )
+    after = count(runtime)
+    if (outcome.records["verdict"] == Verdict.UNFINISHED).any():
+        runtime.restart(service)  # what it still has in hand would load the next trial
+    seen = summary.summarise(outcome)
+    inside = right_answers(outcome.records, outcome.start, outcome.end)
+    trial = Trial(
+        id=name,
+        arm=arm.id,
+        round=number,
+        attempt=attempt,
+        started=started,
+        warmup_s=outcome.start - outcome.began,
+        window_start=outcome.start,
+        window_s=seen.seconds,
+        offered=round(seen.offered_rps * seen.seconds),
+        answered=len(inside),
+        unfinished=seen.under_way,
+        goodput=goodput(seen, outcome),
+        little=seen.little,
+        errors=Errors(**{key: count for key, count in seen.errors.items() if key in Errors.__slots__}),
+        latency_ms=latency(inside),
+        bytes=int(inside["bytes"].sum()),
+        cpu_s=Cpu(
+            stack=edges.cpu_s(service.stack.name),
+            generator=outcome.cpu_s,
+            **{upstream: edges.cpu_s(upstream) for upstream in UPSTREAMS},
+        ),
+        memory_mib=None if peaks.anonymous_bytes is None else peaks.anonymous_bytes / 2**20,
+        threads=peaks.threads,
+        processes=peaks.processes,
+        db_sessions=after.sessions,
+        connections=outcome.connections,
+        reconnects=outcome.reconnects,
+        generator_share=outcome.busiest,
+        drift_p99_ms=seen.drift_p99_ms,
+        run_queue_share=edges.run_queue_share(),
+        steal_share=steal_share(edges.ticks["start"], edges.ticks["end"]),
+        ledger=ledger(workload.effects(), before, after, outcome.records),
+        records=f"records/{file.name}",
+    )
+    return replace(trial, reasons=gates.reasons(trial, arm.load))
+
+
+def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> Plan:
+    """What the generator is to do."""
+    waiting = workload.waiting()
+    wait_s = waiting.seconds if waiting else None
+    if load.kind == "closed":
+        # Users that start together stay in step when a wait of fixed length is all they do, and then a window counts
+        # one round more or less; started over the length of the wait they are spread as in the long run.
+        offered: Closed | Open = Closed(load.users or 1, load.think_s, ramp_s=min(wait_s or 0.0, timing.warmup_s))
+    else:
+        offered = Open(load.rate or 1.0, load.arrivals or "poisson")
+    host = f"{service.host}:{service.port}"
+    exchanges = tuple(exchange(request, host) for request in workload.requests())
+    return Plan(
+        host=service.host,
+        port=service.port,
+        kinds=(Kind(workload.name, exchanges),),
+        load=offered,
+        warmup_s=timing.warmup_s,
+        duration_s=timing.window_s,
+        timeout_s=TIMEOUT_S,
+        drain_s=DRAIN_S,
+        seed=seed,
+    )
+
+
+def exchange(request: Request, host: str) -> Exchange:
+    """A request of the catalogue as the generator sends it."""
+    headers = {"Content-Type": "application/json"} if request.body is not None else None
+    data = render(request.method, request.target, host=host, headers=headers, body=request.body)
+    return Exchange(data, request.expected.status, request.expected.prefix, request.expected.suffix)
+
+
+def goodput(seen: summary.Summary, outcome: Outcome) -> float:
+    """Expected answers per second: each counted by the share of its time that lies in the window.
+
+    Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
+    window's end outlast the drain their shares are unknown, and ends are counted.
+    """
+    cut = (outcome.records["verdict"] == Verdict.UNFINISHED) & (outcome.records["scheduled"] < outcome.end)
+    return seen.rps if cut.any() else seen.prorated_rps
+
+
+def right_answers(records: Records, start: float, end: float) -> Records:
+    """The expected answers that ended in the window: the sample of latencies, CPU and bytes per request."""
+    inside: Records = records[summary.within(records["end"], start, end) & (records["verdict"] == Verdict.OK)]
+    return inside
+
+
+def latency(records: Records) -> Latency:
+    """Percentiles of some records' latencies."""
+    ms = np.sort(records["end"] - records["scheduled"]) * 1e3
+    if not len(ms):
+        return Latency()
+    p50, p90, p99, p999 = (summary.percentile(ms, percent) for percent in (50, 90, 99, 99.9))
+    return Latency(float(ms.mean()), p50, p90, p99, p999, float(ms[-1]))
+
+
+def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
+    """The latencies of all requests of some trials together, from the records on disk."""
+    parts = [
+        right_answers(load(directory.path / trial.records), trial.window_start, trial.window_start + trial.window_s)
+        for trial in trials
+        if trial.records is not None
+    ]
+    return latency(np.concatenate(parts)) if parts else Latency()
+
+
+def ledger(effects: Effects, before: Counts, after: Counts, records: Records) -> list[Entry]:
+    """What all answers of the trial imply, warm-up included, beside what the other sides counted.
+
+    A request that was sent and not answered as it should may or may not have had its effect: that is the slack.
+    """
+    answered = int((records["verdict"] == Verdict.OK).sum())
+    doubtful = int((~np.isnan(records["sent"])).sum()) - answered
+    sides = {
+        "SQL statements": (effects.statements, difference(before.statements, after.statements)),
+        "new rows": (effects.rows, after.rows - before.rows),
+        "upstream calls": (effects.upstream, after.upstream - before.upstream),
+        "files from Nginx": (effects.fixtures, after.fixtures - before.fixtures),
+    }
+    return [Entry(what, answered * each, counted, doubtful * each) for what, (each, counted) in sides.items()]
+
+
+def difference(before: int | None, after: int | None) -> int | None:
+    """How much a counter grew; None when it cannot be read."""
+    return None if before is None or after is None else after - before
