@@ -24,6 +24,19 @@ BEYOND: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the scheduled instant to the last byte; None where the sample cannot support it."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a load came to; times in milliseconds, None where the sample cannot support a number."""
 
@@ -46,13 +59,8 @@ class Summary:
     """Requests that had been scheduled and had not ended when the window closed."""
     little: float | None
     """X(R+Z)/N of a closed loop, 1 when nothing is lost; X and R over all requests that ended in the window."""
-    mean_ms: float | None
-    p50_ms: float | None
-    p90_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    p999_ms: float | None
-    max_ms: float | None
+    latency: Latency
+    """Of the right answers in the sample."""
     first_byte_p50_ms: float | None
     drift_p99_ms: float | None
     """How late requests left: sent minus scheduled."""
@@ -75,8 +83,6 @@ def summarise(outcome: Outcome) -> Summary:
     scheduled = within(records["scheduled"], start, end)
     sample = ended if closed else records[scheduled]
     right = sample[sample["verdict"] == Verdict.OK]
-    latency = np.sort(right["end"] - right["scheduled"]) * 1e3
-    drift = np.sort((sample["sent"] - sample["scheduled"])[~np.isnan(sample["sent"])]) * 1e3
     return Summary(
         seconds=seconds,
         n=len(right),
@@ -86,17 +92,31 @@ def summarise(outcome: Outcome) -> Summary:
         offered_rps=int(scheduled.sum()) * per_second,
         under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
         little=little(outcome.plan.load, ended, seconds) if isinstance(outcome.plan.load, Closed) else None,
-        mean_ms=float(latency.mean()) if len(latency) else None,
-        p50_ms=percentile(latency, 50),
-        p90_ms=percentile(latency, 90),
-        p95_ms=percentile(latency, 95),
-        p99_ms=percentile(latency, 99),
-        p999_ms=percentile(latency, 99.9),
-        max_ms=float(latency[-1]) if len(latency) else None,
-        first_byte_p50_ms=percentile(np.sort(right["first_byte"] - right["scheduled"]) * 1e3, 50),
-        drift_p99_ms=percentile(drift, 99),
+        latency=latency_ms(right),
+        first_byte_p50_ms=percentile(milliseconds(right, "scheduled", "first_byte"), 50),
+        drift_p99_ms=percentile(milliseconds(sample, "scheduled", "sent"), 99),
         cpu_us_per_request=outcome.cpu_s / len(ended) * 1e6 if len(ended) else None,
     )
+
+
+def latency_ms(right: Records) -> Latency:
+    """The latencies of right answers: mean, nearest-rank percentiles where the sample supports them, maximum."""
+    ordered = milliseconds(right, "scheduled", "end")
+    return Latency(
+        mean=float(ordered.mean()) if len(ordered) else None,
+        p50=percentile(ordered, 50),
+        p90=percentile(ordered, 90),
+        p95=percentile(ordered, 95),
+        p99=percentile(ordered, 99),
+        p999=percentile(ordered, 99.9),
+        max=float(ordered[-1]) if len(ordered) else None,
+    )
+
+
+def milliseconds(records: Records, start: str, end: str) -> Floats:
+    """The times between two instants of each request that has both, in ascending order."""
+    spans = (records[end] - records[start]) * 1e3
+    return np.sort(spans[~np.isnan(spans)])
 
 
 def within(instants: Floats, start: float, end: float) -> NDArray[np.bool_]:
