@@ -47,8 +47,8 @@ class Kind:
     """One kind of request: its share of the traffic, and its exchanges, taken in turn."""
 
     name: str
-    weight: float
     exchanges: tuple[Exchange, ...]
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.exchanges:
