@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
 import msgspec
 
@@ -335,7 +335,8 @@ class RunDirectory:
     def append(self, trial: Trial) -> None:
         """Keep one trial for good."""
         file = self.path / "trials.jsonl"
-        with writing(file), file.open("ab") as handle:
+        with writing(file), file.open("ab+") as handle:
+            drop_unfinished_line(handle)
             handle.write(msgspec.json.encode(trial) + b"\n")
             handle.flush()
             os.fsync(handle.fileno())
@@ -365,6 +366,13 @@ class RunDirectory:
             return decode(file.read_bytes(), kind, str(file))
         except OSError as error:
             raise UserError(f"{file}: {error.strerror}") from None
+
+
+def drop_unfinished_line(handle: IO[bytes]) -> None:
+    """Cut off a last line that a crash left without its newline."""
+    handle.seek(0)
+    whole = handle.read().rfind(b"\n") + 1
+    handle.truncate(whole)
 
 
 class writing:  # noqa: N801 - used as a `with` statement, like a function

@@ -18,6 +18,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
 from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
 from stackmatrix.runtime.psql import OPTIONS, Psql
+from stackmatrix.runtime.watchdog import Watchdog
 
 PROJECT = "stack-matrix"
 HEALTHY_WITHIN_S = 180
@@ -51,6 +52,7 @@ class DockerRuntime:
     def __init__(self, say: Say, root: Path = ROOT) -> None:
         self._say = say
         self._root = root
+        self._command = ["docker", "compose", "--project-directory", str(root), "--profile", "all"]
         self._version = engine_version()
         if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
             raise UserError(
@@ -58,6 +60,8 @@ class DockerRuntime:
                 "(on Debian as root: scripts/install-docker)"
             )
         compose_file.sync(root)
+        self._dog = Watchdog().__enter__()
+        self._remembered: dict[str, int] = {}
         self._before = {name for name, container in self._containers().items() if container.state == "running"}
         self._started: set[str] = set()
         self._pinned: dict[str, tuple[int, ...]] = {}
@@ -76,6 +80,11 @@ class DockerRuntime:
         self._up(wanted, {})
         self._running.update((stack.name, {}) for stack in stacks)
 
+    def keep(self) -> None:
+        """Leave what was started running when this process ends."""
+        self._started.clear()
+        self._release()
+
     def down(self) -> None:
         """Stop what this object started; wake and give back the CPUs of what it did not."""
         if self._psql is not None:
@@ -85,16 +94,37 @@ class DockerRuntime:
         containers = self._containers()
         for name in self._before & set(containers):
             if containers[name].id in self._pinned:
-                self._cpus(containers[name], sorted(os.sched_getaffinity(0)))
+                run(self._unpin(containers[name]), "could not give back the CPUs of a container")
         for name in sorted(self._before & {name for name, changed in self._running.items() if changed}):
             self._up([name], {})
-        if mine and not self._before:
-            self._say("docker: stopping what was started")
-            self._compose(["down", "--timeout", "10"])
-        elif mine:
-            self._say(f"docker: stopping {', '.join(mine)}")
-            self._compose(["rm", "--stop", "--force", *mine])
+        if mine:
+            self._say(f"docker: stopping {'what was started' if not self._before else ', '.join(mine)}")
+            run(self._undo(mine), "could not stop what was started")
         self._started.clear()
+        self._release()
+
+    def _release(self) -> None:
+        for key in self._remembered.values():
+            self._dog.forget(key)
+        self._remembered.clear()
+        self._dog.__exit__(None, None, None)
+
+    def _remember(self, what: str, command: list[str]) -> None:
+        """Have the watchdog run this should the harness be killed before it has undone the step itself."""
+        if what not in self._remembered:
+            self._remembered[what] = self._dog.remember(command)
+
+    def _forget(self, what: str) -> None:
+        if what in self._remembered:
+            self._dog.forget(self._remembered.pop(what))
+
+    def _undo(self, names: list[str]) -> list[str]:
+        """What stops and removes these services; all of the project when nothing of it was up before."""
+        last = ["down", "--timeout", "5"] if not self._before else ["rm", "--stop", "--force", *names]
+        return [*self._command, *last]
+
+    def _unpin(self, container: Container) -> list[str]:
+        return self._update(container, sorted(os.sched_getaffinity(0)))
 
     @contextmanager
     def service(self, variant: Variant) -> Iterator[Service]:
@@ -112,6 +142,8 @@ class DockerRuntime:
         others = {name for name in self._seen if name not in (*UPSTREAMS, service.stack.name)} - self._paused
         running = sorted(name for name in others if self._seen[name].state == "running")
         if running:
+            for name in running:
+                self._remember(f"pause {name}", ["docker", "unpause", self._seen[name].id])
             run(["docker", "pause", *(self._seen[name].id for name in running)], "could not pause the other stacks")
             self._paused.update(running)
         yield
@@ -137,7 +169,9 @@ class DockerRuntime:
         for name, cpus in wanted.items():
             container = self._container(name)
             if self._pinned.get(container.id) != cpus:
-                self._cpus(container, cpus)
+                if name in self._before:
+                    self._remember(f"pin {name}", self._unpin(container))
+                run(self._update(container, cpus), "could not pin a container")
                 self._pinned[container.id] = cpus
 
     def pids(self, name: str) -> list[int]:
@@ -242,6 +276,8 @@ class DockerRuntime:
         return run(command, f"docker compose {arguments[0]} failed", environment)
 
     def _up(self, names: list[str], changed: Mapping[str, object]) -> None:
+        if new := sorted(set(names) - self._before - self._started):
+            self._remember(f"start {' '.join(new)}", self._undo(new))
         self._started.update(names)
         self._seen.clear()
         flags = ["--detach", "--wait", "--wait-timeout", str(HEALTHY_WITHIN_S), "--no-build"]
@@ -264,6 +300,8 @@ class DockerRuntime:
         if asleep:
             run(["docker", "unpause", *(self._container(name).id for name in asleep)], "could not wake a stack")
             self._paused.difference_update(asleep)
+            for name in asleep:
+                self._forget(f"pause {name}")
 
     def _answers(self, name: str, stack: Stack) -> bool:
         """Whether the stack accepts a request now and answers it with 200."""
@@ -306,11 +344,8 @@ class DockerRuntime:
             return "127.0.0.1", stack.port
         return container.address, stack.port
 
-    def _cpus(self, container: Container, cpus: Iterable[int]) -> None:
-        run(
-            ["docker", "update", "--cpuset-cpus", ",".join(map(str, cpus)), container.id],
-            "could not pin a container",
-        )
+    def _update(self, container: Container, cpus: Iterable[int]) -> list[str]:
+        return ["docker", "update", "--cpuset-cpus", ",".join(map(str, cpus)), container.id]
 
     def _fetch(self, name: Upstream, path: str) -> str:
         # An upstream is published to nobody: the bridge reaches it from the machine that the engine runs on, else
