@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Offer load to any HTTP/1.1 URL and print what came of it; `--help` says how."""
+
+from _venv import enter
+
+enter()
+
+from stackmatrix.cli.load import main
+
+if __name__ == "__main__":
+    main()
