@@ -18,16 +18,18 @@ def run(
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
     user: str | None = None,
+    text: str = "",
 ) -> str:
-    """The standard output of a command; UserError with its own last words when it fails."""
+    """The standard output of a command that reads `text`; UserError with its own last words when it fails."""
     done = subprocess.run(
         command,
-        stdin=subprocess.DEVNULL,
+        input=text,
         capture_output=True,
         text=True,
         env=environment,
         cwd=directory,
         user=user,
+        extra_groups=None if user is None else [],
         umask=0o022,  # what one user makes, another may have to read
         check=False,
     )

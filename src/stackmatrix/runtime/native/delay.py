@@ -1,14 +1,47 @@
-"""Builds the delay server with the machine's Go, or with the one that the harness's own environment brings."""
+"""The delay server, built with the machine's Go or with the one that the harness's own environment brings."""
 
+import json
 import os
 import re
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.commands import run
+from stackmatrix.runtime.native.commands import answers, get, run
+from stackmatrix.runtime.native.ports import HOST
+from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State, digest
+
+
+@dataclass(frozen=True)
+class Delay:
+    """One delay server; with a directory of files, it serves them in Nginx's place."""
+
+    executable: Path
+    port: int
+    files: Path | None = None
+
+    @property
+    def description(self) -> str:
+        """How it was built, for the report."""
+        return f"delay server built with {note(self.executable).read_text(encoding='utf-8')}"
+
+    def recipe(self) -> Recipe:
+        """How to start it."""
+        command = [str(self.executable), "-addr", f"{HOST}:{self.port}"]
+        if self.files is not None:
+            command += ["-files", str(self.files)]
+        return Recipe(command, healthy=lambda: answers(self.port, "/healthz"))
+
+    def counters(self) -> dict[str, int]:
+        """What it counted since its start."""
+        return {key: int(value) for key, value in json.loads(get(self.port, "/counters")[1]).items()}
+
+    def served(self) -> int:
+        """Files that were asked for."""
+        return self.counters()["files"]
 
 
 def build(state: State) -> Path:
@@ -50,11 +83,6 @@ def version(go: str) -> tuple[int, int]:
         return 0, 0
     match = re.search(r"go(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def built_with(executable: Path) -> str:
-    """The Go that built it, for the report."""
-    return note(executable).read_text(encoding="utf-8")
 
 
 def note(executable: Path) -> Path:

@@ -22,7 +22,7 @@ def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserErro
 
     def attempt(stack: Stack) -> Path | UserError:
         try:
-            return make(stack.name, stack.directory / "requirements.txt", state)
+            return make(stack.name, stack.directory / "requirements.txt", state.path("venvs"))
         except UserError as error:
             return error
 
@@ -31,13 +31,15 @@ def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserErro
         return dict(zip([stack.name for stack in wanted], pool.map(attempt, wanted), strict=True))
 
 
-def make(name: str, lock: Path, state: State) -> Path:
+def make(name: str, lock: Path, directory: Path) -> Path:
     """The virtual environment that this lock describes; UserError when the machine or the lock does not allow it."""
-    venv = place(name, lock, state)
+    if not lock.is_file():
+        raise UserError(f"{name}: {lock} is missing; compile it from requirements.in with uv")
+    venv = directory / f"{name}-{digest(lock, sys.version)}"
     complete = venv / "complete"
     if complete.exists():
         return venv
-    for old in venv.parent.glob(f"{name}-{'?' * 12}"):
+    for old in directory.glob(f"{name}-{'?' * 12}"):
         shutil.rmtree(old)
     run([str(UV), "venv", "--quiet", "--no-project", "--python", sys.executable, str(venv)], f"{name}: no environment")
     sync = [str(UV), "pip", "sync", "--quiet", "--python", str(venv), "--require-hashes", str(lock)]
@@ -51,13 +53,6 @@ def make(name: str, lock: Path, state: State) -> Path:
         run(sync, f"{name}: could not build what requirements.txt asks for")
     complete.touch()
     return venv
-
-
-def place(name: str, lock: Path, state: State) -> Path:
-    """Where the environment of this lock and this Python is kept; UserError when there is no lock."""
-    if not lock.is_file():
-        raise UserError(f"{name}: {lock.relative_to(state.root)} is missing; compile it from requirements.in with uv")
-    return state.path("venvs") / f"{name}-{digest(lock, sys.version)}"
 
 
 def can_compile() -> bool:

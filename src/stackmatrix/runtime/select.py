@@ -1,0 +1,45 @@
+"""Which runtime serves: the one asked for, or Docker when an engine answers and native when none does."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.errors import UserError
+from stackmatrix.runtime.base import Runtime, Say
+from stackmatrix.runtime.docker import DockerRuntime
+from stackmatrix.runtime.native import NativeRuntime
+
+RUNTIMES = ("docker", "native", "auto")
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--runtime`."""
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="auto",
+        help="docker: containers; native: processes of this machine; "
+        "auto (the default): docker when an engine answers, else native",
+    )
+
+
+def choose(wanted: str, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> Runtime:
+    """The runtime called `wanted`; for `auto` the choice and its reason are said in one line.
+
+    `ports` asks for the ports of some stacks, which only the native runtime can choose. Raises UserError when the
+    runtime cannot be had.
+    """
+    if wanted == "native":
+        return NativeRuntime(say, root, ports)
+    try:
+        docker = DockerRuntime(say, root)
+    except UserError as error:
+        if wanted == "docker":
+            raise
+        reason, _, _ = str(error).partition(";")
+        say(f"runtime: native ({reason})")
+        return NativeRuntime(say, root, ports)
+    if wanted == "auto":
+        say("runtime: docker (an engine answers)")
+    return docker
