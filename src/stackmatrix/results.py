@@ -38,6 +38,7 @@ ReasonKind = Literal[
     "contract",
     "crash",
     "unfinished",
+    "untimed",
 ]
 
 REMEDIES: dict[ReasonKind, str] = {
@@ -54,6 +55,7 @@ REMEDIES: dict[ReasonKind, str] = {
     "identity": "what runs is not what the manifest says: mend stack.toml or the stack",
     "contract": "run ./scripts/check-contract.py and mend the first difference",
     "crash": "the stack or an upstream died: read its log, then go on with --resume",
+    "untimed": "give the run more time, or go on with --resume",
     "unfinished": "lengthen the window (--duration): too few requests end in it",
 }
 

@@ -20,6 +20,7 @@ from stackmatrix.results import (
     Interval,
     Latency,
     Ratio,
+    Reason,
     Trial,
 )
 
@@ -45,8 +46,16 @@ class Judgement:
     aa: Floor | None
 
 
-def judge(arms: Sequence[Arm], trials: Iterable[Trial], catalog: Catalog, cores: int, pooled: Pooled) -> Judgement:
-    """Judge every arm of a run; `cores` is how many the stack had."""
+def judge(
+    arms: Sequence[Arm],
+    trials: Iterable[Trial],
+    catalog: Catalog,
+    cores: int,
+    pooled: Pooled,
+    barred: Mapping[str, Reason] | None = None,
+) -> Judgement:
+    """Judge every arm of a run; `cores` is how many the stack had, `barred` says why some arms were never timed."""
+    barred = barred or {}
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
     for trial in trials:
         if trial.arm in by_arm:
@@ -56,7 +65,9 @@ def judge(arms: Sequence[Arm], trials: Iterable[Trial], catalog: Catalog, cores:
     goodputs = {arm: by_round(seen, rounds) for arm, seen in kept.items()}
     aa = floor(arms, goodputs)
     results = [
-        verdict(arm, by_arm[arm.id], kept[arm.id], catalog, cores, pooled) for arm in arms if arm.twin_of is None
+        verdict(arm, by_arm[arm.id], kept[arm.id], catalog, cores, pooled, barred.get(arm.id))
+        for arm in arms
+        if arm.twin_of is None
     ]
     return Judgement(compare(results, goodputs, aa.floor if aa else statistics.LEAST_FLOOR), aa)
 
@@ -92,11 +103,19 @@ def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Fl
 
 
 def verdict(
-    arm: Arm, trials: Sequence[Trial], standing: Sequence[Trial], catalog: Catalog, cores: int, pooled: Pooled
+    arm: Arm,
+    trials: Sequence[Trial],
+    standing: Sequence[Trial],
+    catalog: Catalog,
+    cores: int,
+    pooled: Pooled,
+    barred: Reason | None,
 ) -> ArmResult:
     """One arm's result; numbers only when at least one round passed every gate and none failed for good."""
     good = [trial for trial in standing if not trial.reasons]
     reasons = list(dict.fromkeys(reason for trial in standing for reason in trial.reasons))
+    if not standing:
+        reasons = [barred or Reason("untimed", "the run ended before its first trial")]
     valid = bool(good) and not reasons
     estimate = statistics.location([trial.goodput for trial in good]) if valid else None
     cpu = cpu_per_request(good)

@@ -26,7 +26,7 @@ from stackmatrix.contract.answers import shape
 from stackmatrix.errors import UserError
 from stackmatrix.meter import machine
 from stackmatrix.report.terminal import table
-from stackmatrix.results import SCHEMA, Arm, Load, RunDirectory, Trial, writing
+from stackmatrix.results import SCHEMA, Arm, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
 from stackmatrix.runtime.base import Runtime, share_cores
@@ -109,14 +109,16 @@ def performance(options: argparse.Namespace) -> int:
         environment={**machine.describe(), "seed": seed, "window_s": timing.window_s},
         arms=[],
     )
+    barred: dict[str, Reason] = {}
     runtime = choose(options.runtime, out.print)
     try:
-        runtime.up(dict.fromkeys(variant.stack for variant in variants))
+        runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
         file = replace(file, environment={**file.environment, **runtime.environment()})
         directory.write("environment.json", file.environment)
         runtime.reset_notes()
         broken = broken_contracts(runtime, variants, out)
-        timed = [cell for cell in cells if cell.variant.label not in broken]
+        barred = {cell.arm.id: broken[cell.variant.label] for cell in cells if cell.variant.label in broken}
+        timed = [cell for cell in cells if cell.arm.id not in barred]
         bench = Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), directory, seed)
         by_id = {cell.arm.id: cell for cell in timed}
 
@@ -129,14 +131,15 @@ def performance(options: argparse.Namespace) -> int:
         policy = Policy(seed, rounds=options.rounds, budget_s=options.budget)
         run = Run([cell.arm for cell in timed], policy, directory, time_arm, watch)
         out.print(f"{len(timed)} arms, windows of {timing.window_s:.1f} s; kept in results/{directory.path.name}")
-        with watch.shown():
-            file = replace(file, ended_by=run.execute())
+        if timed:
+            with watch.shown():
+                file = replace(file, ended_by=run.execute())
     except KeyboardInterrupt:
         out.print("interrupted: what was measured is kept and shown")
-        return finish(options, directory, file, cells, catalog, out, INTERRUPTED)
+        return finish(options, directory, file, cells, catalog, barred, INTERRUPTED)
     finally:
         runtime.down()
-    return finish(options, directory, file, cells, catalog, out, 0)
+    return finish(options, directory, file, cells, catalog, barred, 0)
 
 
 @dataclass(frozen=True)
@@ -185,14 +188,14 @@ def window_s(options: argparse.Namespace, arms: int) -> float:
     return window_for(options.budget, arms, OVERHEAD_S, rounds, LEAST_WINDOW_S, MOST_WINDOW_S)
 
 
-def broken_contracts(runtime: Runtime, variants: Sequence[Variant], out: Console) -> dict[str, str]:
+def broken_contracts(runtime: Runtime, variants: Sequence[Variant], out: Console) -> dict[str, Reason]:
     """The variants that do not answer as the contract says, each with its first difference; they are not timed."""
-    broken: dict[str, str] = {}
+    broken: dict[str, Reason] = {}
     for variant in variants:
         with runtime.service(variant) as service:
             difference = next(iter(shape(service)), None)
         if difference is not None:
-            broken[variant.label] = str(difference)
+            broken[variant.label] = Reason("contract", f"another answer than the contract's to {difference.asked}")
             out.print(f"{variant.label} is not timed: it breaks the contract:\n{difference}", markup=False)
     return broken
 
@@ -203,13 +206,13 @@ def finish(
     file: RunFile,
     cells: Sequence[Cell],
     catalog: Catalog,
-    out: Console,
+    barred: Mapping[str, Reason],
     code: int,
 ) -> int:
     """Judge what is on disk, keep and print it; 1 when any arm is without a valid number."""
     trials = list(directory.trials())
     cores = len(share_cores(tuple(os.sched_getaffinity(0))).stack)
-    judged = judge([cell.arm for cell in cells], trials, catalog, cores, partial(pooled_latency, directory))
+    judged = judge([cell.arm for cell in cells], trials, catalog, cores, partial(pooled_latency, directory), barred)
     file = replace(file, arms=judged.arms, aa=judged.aa)
     directory.write("run.json", file)
     if options.json == Path("-"):
@@ -217,6 +220,6 @@ def finish(
     elif options.json is not None:
         with writing(options.json):
             options.json.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n")
-    Console().print(table(file)) if options.json != Path("-") else out.print(table(file))
-    out.print(f"ended by {file.ended_by}; kept in results/{directory.path.name}")
+    console(stderr=options.json == Path("-")).print(table(file))
+    console().print(f"ended by {file.ended_by}; kept in results/{directory.path.name}")
     return code or int(any(not arm.valid for arm in judged.arms))

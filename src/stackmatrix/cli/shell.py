@@ -14,9 +14,14 @@ USAGE = 2
 INTERRUPTED = 130
 
 
-def console() -> Console:
-    """Where progress and tables go: standard error, so that `--json -` has standard output to itself."""
-    return Console(stderr=True, highlight=False)
+LOG_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def console(stderr: bool = True) -> Console:
+    """Where words go: progress to standard error, so that standard output holds nothing but the result."""
+    out = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=LOG_WIDTH)
 
 
 def command(main: Callable[[], int]) -> NoReturn:
