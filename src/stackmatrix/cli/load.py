@@ -9,7 +9,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -48,15 +48,22 @@ class Target(NamedTuple):
     path: str
 
 
+class Parser(argparse.ArgumentParser):
+    """One line for a mistake, not a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        raise UserError(f"{message} (--help says more)")
+
+
 def main() -> None:
     """Parse the arguments and run the load."""
-    arguments = parser().parse_args()
-    command(lambda: run(arguments))
+    command(lambda: run(parser().parse_args()))
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="load.py", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = result.add_argument

@@ -38,6 +38,8 @@ class HeadParser:
 
     def __init__(self) -> None:
         self.length = UNTIL_CLOSE
+        self.keep = False
+        self._parser: httptools.HttpResponseParser | None = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Two headers say the framing; httptools refuses both at once, and malformed ones."""
@@ -47,16 +49,29 @@ class HeadParser:
         elif name == b"transfer-encoding":
             self.length = CHUNKED if value.lower().endswith(b"chunked") else UNTIL_CLOSE
 
+    def on_headers_complete(self) -> None:
+        """Ask now: at the end of a message httptools forgets what its head said."""
+        self.keep = self._parser is not None and self._parser.should_keep_alive()
+
+    def parse(self, head: bytes) -> Head:
+        """What the head says."""
+        parser = self._parser = httptools.HttpResponseParser(self)
+        try:
+            parser.feed_data(head)
+        finally:
+            self._parser = None  # a cycle, which nothing collects while load runs
+        status = parser.get_status_code()
+        if status < 200 or status in (204, 304):
+            self.length = 0
+        return Head(status, self.length, self.keep and self.length != UNTIL_CLOSE)
+
 
 def parse_head(head: bytes) -> Head:
-    """What a head says, blank line included; httptools.HttpParserError when it is not HTTP/1.x."""
-    found = HeadParser()
-    parser = httptools.HttpResponseParser(found)
-    parser.feed_data(head)
-    status = parser.get_status_code()
-    if status < 200 or status in (204, 304):
-        found.length = 0
-    return Head(status, found.length, parser.should_keep_alive() and found.length != UNTIL_CLOSE)
+    """What a head says, blank line included; HttpParserError when it is not HTTP/1.x, or switches to something else."""
+    try:
+        return HeadParser().parse(head)
+    except httptools.HttpParserUpgrade as error:
+        raise httptools.HttpParserError("a protocol that nobody asked for") from error
 
 
 def status_right(exchange: Exchange, status: int) -> bool:

@@ -1,0 +1,124 @@
+"""Servers for the generator's tests: real sockets in a thread of the test, and a real Nginx."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
+Handler = Callable[[Reader, Writer], Awaitable[None]]
+
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+
+NGINX_CONF = """
+daemon off; pid {root}/nginx.pid; error_log {root}/error.log; worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests {keepalive_requests}; default_type text/plain;
+    client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+    uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{body}"; }} }}
+}}
+"""
+
+
+async def request(reader: Reader) -> bytes:
+    """Read one request, body included; empty at the end of the connection."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
+    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    return head + await reader.readexactly(length)
+
+
+def answering(*answers: bytes, close: bool = False) -> Handler:
+    """Answer every request with these pieces, 10 ms apart; then close the connection if asked to."""
+
+    async def handle(reader: Reader, writer: Writer) -> None:
+        while await request(reader):
+            for number, answer in enumerate(answers):
+                if number:
+                    await asyncio.sleep(0.01)
+                writer.write(answer)
+                await writer.drain()
+            if close:
+                return
+
+    return handle
+
+
+@contextlib.contextmanager
+def server(handler: Handler, port: int = 0) -> Iterator[int]:
+    """Serve in a thread, and give the port on 127.0.0.1; every connection is closed at the end."""
+    loop = asyncio.new_event_loop()
+    started = threading.Event()
+    ports: list[int] = []
+    over = asyncio.Event()
+
+    async def handle(reader: Reader, writer: Writer) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await handler(reader, writer)
+        writer.close()
+
+    async def main() -> None:
+        listener = await asyncio.start_server(handle, "127.0.0.1", port, backlog=4096)
+        ports.append(listener.sockets[0].getsockname()[1])
+        started.set()
+        await over.wait()
+        listener.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+            await asyncio.wait([task])
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()), daemon=True)
+    thread.start()
+    assert started.wait(5)
+    try:
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(5)
+        loop.close()
+
+
+@contextlib.contextmanager
+def nginx(root: Path, body: str, keepalive_requests: int = 100_000_000) -> Iterator[int]:
+    """Run an Nginx that answers every request with `body`, and give its port."""
+    assert NGINX is not None
+    port = free_port()
+    config = root / "nginx.conf"
+    config.write_text(NGINX_CONF.format(root=root, port=port, body=body, keepalive_requests=keepalive_requests))
+    command = [NGINX, "-p", str(root), "-e", str(root / "error.log"), "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Return once something listens on the port."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

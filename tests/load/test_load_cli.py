@@ -1,0 +1,99 @@
+"""`load.py` as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripted import answering, free_port, server
+
+from stackmatrix.load import records
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
+OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+KEYS = {
+    "rps", "n", "errors", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms", "drift_p99_ms",
+    "cpu_us_per_request",
+}  # fmt: skip
+
+
+def load(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script to its end."""
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_closed_loop_with_numbers_and_records_in_files(tmp_path: Path) -> None:
+    with server(answering(OK_HELLO)) as port:
+        done = load(
+            f"http://localhost:{port}/", "--users", "4", "--duration", "1", "--warmup", "0.2",
+            "--json", str(tmp_path / "r.json"), "--records", str(tmp_path / "r.npy"),
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "goodput" in done.stderr
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found.keys() >= KEYS
+    assert found["errors"] == 0
+    assert found["n"] == pytest.approx(found["rps"] * found["seconds"])
+    assert found["p50_ms"] <= found["p95_ms"] <= found["max_ms"]
+    assert found["pool"] == 4
+    assert len(records.load(tmp_path / "r.npy")) >= found["n"]
+
+
+def test_open_loop_leaves_out_what_the_sample_cannot_support() -> None:
+    with server(answering(OK_HELLO)) as port:
+        done = load(f"http://127.0.0.1:{port}/", "--rate", "100", "--arrivals", "constant", "--duration", "1",
+                    "--warmup", "0", "--json", "-")  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found["n"] == 100
+    assert found["p50_ms"] is not None
+    assert found["p99_ms"] is found["p999_ms"] is None
+
+
+def test_a_post_is_sent_as_given_and_its_answer_compared(tmp_path: Path) -> None:
+    expected = tmp_path / "expected"
+    expected.write_bytes(b"hello")
+    with server(answering(OK_HELLO)) as port:
+        common = [f"http://127.0.0.1:{port}/x?y=1", "--users", "1", "--duration", "0.3", "--warmup", "0", "--json", "-"]
+        common += ["--body", '{"a":1}', "--header", "Content-Type: application/json"]
+        right = load(*common, "--expect", str(expected))
+        expected.write_bytes(b"other")
+        wrong = load(*common, "--expect", str(expected))
+    assert json.loads(right.stdout)["errors"] == 0
+    assert json.loads(wrong.stdout)["errors_by_kind"].keys() == {"body"}
+    assert wrong.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["https://127.0.0.1/", "--users", "1"], "must be http://HOST[:PORT]/PATH"),
+        (["127.0.0.1:80", "--users", "1"], "must be http://HOST[:PORT]/PATH"),
+        (["http://127.0.0.1:x/", "--users", "1"], "Port could not be cast"),
+        (["http://127.0.0.1/ä", "--users", "1"], "percent-encoded"),
+        (["http://no.invalid/", "--users", "1"], "no.invalid: "),
+        (["http://127.0.0.1/"], "--users --rate"),
+        (["http://127.0.0.1/", "--users", "0"], "'0' is not a whole number"),
+        (["http://127.0.0.1/", "--rate", "fast"], "'fast' is not a rate"),
+        (["http://127.0.0.1/", "--rate", "-1"], "'-1' is not a rate"),
+        (["http://127.0.0.1/", "--users", "1", "--rate", "1"], "not allowed with"),
+        (["http://127.0.0.1/", "--users", "1", "--header", "X"], "'X' is not a header"),
+        (["http://127.0.0.1/", "--users", "1", "--cpus", "a"], "'a' is not a list of cores"),
+        (["http://127.0.0.1/", "--users", "1", "--expect", "/none"], "/none: No such file"),
+        (["http://127.0.0.1/", "--users", "1", "--json", "/none/x"], "there is no directory /none"),
+        (["http://127.0.0.1/", "--users", "1", "--method", "GE T"], "not a method"),
+        (["http://127.0.0.1/", "--users", "999999", "--warmup", "0"], "open files"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: list[str], message: str) -> None:
+    done = load(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    port = free_port()
+    done = load(f"http://127.0.0.1:{port}/", "--users", "2")
+    assert (done.returncode, done.stderr) == (2, f"error: no connection to 127.0.0.1:{port}: connection refused\n")

@@ -1,0 +1,452 @@
+"""The generator as a whole: its own processes, against servers whose truth is known, a real Nginx, and failing ones."""
+
+import itertools
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from scripted import NGINX, Reader, Writer, answering, free_port, nginx, request, server, wait_for
+
+from stackmatrix.load import records
+from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Progress, generate
+from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.summary import percentile, summarise
+from stackmatrix.load.targets import Target, serving
+
+HELLO = Exchange(render("GET", "/", host="h"), 200, b"hello")
+OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def plan(
+    port: int,
+    load: Closed | Open,
+    *exchanges: Exchange,
+    duration_s: float = 1.0,
+    warmup_s: float = 0.0,
+    timeout_s: float = 5.0,
+    drain_s: float = 5.0,
+) -> Plan:
+    """One kind of request, HELLO unless others are given."""
+    return Plan(
+        host="127.0.0.1",
+        port=port,
+        kinds=(Kind("k", exchanges or (HELLO,)),),
+        load=load,
+        duration_s=duration_s,
+        warmup_s=warmup_s,
+        timeout_s=timeout_s,
+        drain_s=drain_s,
+    )
+
+
+def ask(target: Target) -> Exchange:
+    """A request to a target, and its answer."""
+    return Exchange(render("GET", "/", host="h"), 200, target.body)
+
+
+def verdicts(outcome: Outcome) -> dict[str, int]:
+    """How many requests of the run came to what."""
+    return dict(Counter(Verdict(verdict).name for verdict in outcome.records["verdict"]))
+
+
+class TestTruth:
+    """Numbers that must be so, as ratios to the truth: the machine may be busy."""
+
+    def test_throughput_times_response_time_is_the_users(self, tmp_path: Path) -> None:
+        target = Target(service_s=0.01)
+        with serving(target) as port:
+            outcome = generate(
+                plan(port, Closed(16), ask(target), duration_s=2, warmup_s=0.2), records=tmp_path / "r.npy"
+            )
+        summary = summarise(outcome)
+        assert verdicts(outcome) == {"OK": len(outcome.records)}
+        assert summary.little == pytest.approx(1, abs=0.01)
+        assert (outcome.records["end"] - outcome.records["sent"]).min() >= 0.01
+        assert outcome.connections == outcome.peak == 16
+        assert outcome.reconnects == outcome.refused == 0
+
+    @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+    def test_a_stall_is_seen_in_full(self, arrivals: str, tmp_path: Path) -> None:
+        target = Target(service_s=0.01, stall_s=0.2, period_s=2)
+        with serving(target) as port:
+            load = Open(400, arrivals)  # type: ignore[arg-type]
+            outcome = generate(plan(port, load, ask(target), duration_s=4, warmup_s=0.5), records=tmp_path / "r.npy")
+        latency = summarise(outcome).latency
+        inside = outcome.records[
+            (outcome.records["scheduled"] >= outcome.start) & (outcome.records["scheduled"] < outcome.end)
+        ]
+        truth = np.sort([(target.answered_at(at) - at) * 1e3 for at in inside["scheduled"]])
+        assert latency.p95 == pytest.approx(percentile(truth, 95), rel=0.05)
+        assert latency.p99 == pytest.approx(percentile(truth, 99), rel=0.05)
+        if arrivals == "constant":
+            assert percentile(truth, 95) == pytest.approx(110, rel=0.05)
+            assert percentile(truth, 99) == pytest.approx(190, rel=0.05)
+
+    def test_a_closed_loop_does_not_see_it(self, tmp_path: Path) -> None:
+        """Coordinated omission, which is why latency is measured in open loop."""
+        target = Target(service_s=0.01, stall_s=0.2, period_s=2)
+        with serving(target) as port:
+            outcome = generate(plan(port, Closed(4), ask(target), duration_s=4), records=tmp_path / "r.npy")
+        assert (summarise(outcome).latency.p95 or 0) < 60
+
+    def test_two_thousand_users(self, tmp_path: Path) -> None:
+        target = Target(service_s=0.2)
+        with serving(target) as port:
+            outcome = generate(
+                plan(port, Closed(2000), ask(target), duration_s=2, warmup_s=1), records=tmp_path / "r.npy"
+            )
+        assert verdicts(outcome) == {"OK": len(outcome.records)}
+        assert outcome.peak == outcome.connections == 2000
+        assert summarise(outcome).prorated_rps * np.mean(
+            outcome.records["end"] - outcome.records["scheduled"]
+        ) == pytest.approx(2000, rel=0.05)
+
+    def test_arrivals_keep_to_their_schedule(self, tmp_path: Path) -> None:
+        target = Target()
+        with serving(target) as port:
+            outcome = generate(plan(port, Open(1000), ask(target), duration_s=2), records=tmp_path / "r.npy")
+        late = outcome.records["sent"] - outcome.records["scheduled"]
+        assert late.min() >= 0
+        assert np.median(late) < 0.001
+        assert len(outcome.records) == pytest.approx(2000, abs=5 * 2000**0.5)
+
+    def test_think_time_is_kept(self, tmp_path: Path) -> None:
+        target = Target(service_s=0.01)
+        with serving(target) as port:
+            load = Closed(10, think_s=0.04)
+            outcome = generate(plan(port, load, ask(target), duration_s=2, warmup_s=0.2), records=tmp_path / "r.npy")
+        assert summarise(outcome).little == pytest.approx(1, abs=0.03)
+
+    def test_a_ramp_starts_users_in_turn(self, tmp_path: Path) -> None:
+        target = Target(service_s=2)
+        with serving(target) as port:
+            outcome = generate(plan(port, Closed(20, ramp_s=1), ask(target), duration_s=1), records=tmp_path / "r.npy")
+        starts = np.sort(outcome.records["scheduled"]) - outcome.began
+        np.testing.assert_allclose(starts, np.arange(20) / 20, atol=1e-6)
+        assert np.median(outcome.records["sent"] - outcome.records["scheduled"]) < 0.02
+
+
+class TestCourse:
+    """Warm-up, window, drain, shards, cores."""
+
+    def test_the_window_is_announced_when_it_opens_and_closes(self, tmp_path: Path) -> None:
+        edges: list[tuple[str, float, float]] = []
+        ticks: list[Progress] = []
+        with server(answering(OK_HELLO)) as port:
+            outcome = generate(
+                plan(port, Closed(2), warmup_s=0.5, duration_s=0.7),
+                records=tmp_path / "r.npy",
+                on_window=lambda edge, at: edges.append((edge, at, time.monotonic())),
+                on_progress=ticks.append,
+            )
+        assert [edge for edge, _, _ in edges] == ["start", "end"]
+        assert [at for _, at, _ in edges] == [outcome.start, outcome.end]
+        assert all(0 <= now - at < 0.1 for _, at, now in edges)
+        assert outcome.start - outcome.began == pytest.approx(0.5)
+        assert outcome.end - outcome.start == pytest.approx(0.7)
+        assert len(ticks) >= 8
+        assert sorted(tick.ended for tick in ticks) == [tick.ended for tick in ticks]
+        assert ticks[-1].under_way <= 2
+        assert outcome.records["scheduled"].max() < outcome.end
+        assert outcome.records["scheduled"].min() < outcome.start
+        assert 0 < outcome.cpu_s < outcome.lifetime_cpu_s
+        assert outcome.busiest == pytest.approx(outcome.cpu_s / 0.7)
+
+    def test_a_steady_load_opens_its_window_early(self, tmp_path: Path) -> None:
+        with server(answering(OK_HELLO)) as port:
+            outcome = generate(
+                plan(port, Closed(2), warmup_s=30, duration_s=0.2),
+                records=tmp_path / "r.npy",
+                steady=lambda progress: progress.at > 0.3,
+            )
+        assert 0.3 < outcome.start - outcome.began < 3
+
+    def test_what_is_under_way_at_the_end_is_waited_for_or_unfinished(self, tmp_path: Path) -> None:
+        target = Target(service_s=0.5)
+        with serving(target) as port:
+            waited, cut = (
+                generate(
+                    plan(port, Closed(3), ask(target), duration_s=0.8, drain_s=drain), records=tmp_path / f"{drain}"
+                )
+                for drain in (5.0, 0.0)
+            )
+        assert verdicts(waited) == {"OK": 6}
+        assert verdicts(cut) == {"OK": 3, "UNFINISHED": 3}
+        assert np.isnan(cut.records["end"][3:]).all()
+        assert summarise(waited).under_way == summarise(cut).under_way == 3
+        assert summarise(waited).prorated_rps == pytest.approx(6, rel=0.05)
+
+    def test_shards_share_users_and_records(self, tmp_path: Path) -> None:
+        with server(answering(OK_HELLO)) as port:
+            outcome = generate(plan(port, Closed(5)), records=tmp_path / "r.npy", shards=2)
+        assert outcome.shards == 2
+        assert outcome.connections == outcome.peak == 5
+        assert list(tmp_path.iterdir()) == [tmp_path / "r.npy"]
+        np.testing.assert_array_equal(records.load(tmp_path / "r.npy")["end"], outcome.records["end"])
+        assert (np.diff(outcome.records["end"]) >= 0).all()
+
+    def test_shards_offer_the_same_arrivals(self, tmp_path: Path) -> None:
+        with server(answering(OK_HELLO)) as port:
+            offered = [
+                generate(plan(port, Open(300)), records=tmp_path / f"{shards}", shards=shards) for shards in (1, 3)
+            ]
+        one, three = (np.sort(outcome.records["scheduled"]) - outcome.began for outcome in offered)
+        np.testing.assert_allclose(one, three, atol=1e-6)
+
+    def test_workers_are_pinned_to_the_cores_given(self, tmp_path: Path) -> None:
+        core = max(os.sched_getaffinity(0))
+        seen: list[list[int]] = []
+
+        def look(progress: Progress) -> None:
+            seen.extend(child.cpu_affinity() for child in psutil.Process().children())
+
+        with server(answering(OK_HELLO)) as port:
+            generate(plan(port, Closed(1), duration_s=0.4), records=tmp_path / "r.npy", cpus={core}, on_progress=look)
+        assert seen
+        assert all(cores == [core] for cores in seen)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"shards": 3}, "3 shards for 2 users"),
+            ({"shards": 0}, "0 shards"),
+            ({"cpus": {9999}}, "core 9999"),
+            ({"cpus": {0}, "shards": 2}, "2 shards need 2 cores"),
+        ],
+    )
+    def test_a_split_that_cannot_be_is_refused(self, options: dict[str, object], message: str, tmp_path: Path) -> None:
+        with pytest.raises(GeneratorError, match=message):
+            generate(plan(1, Closed(2)), records=tmp_path / "r.npy", **options)  # type: ignore[arg-type]
+
+    def test_kinds_come_by_weight_and_are_told_apart(self, tmp_path: Path) -> None:
+        kinds = (Kind("a", (HELLO,), 3), Kind("b", (Exchange(HELLO.request, 201, b"hello"),), 1))
+        with server(answering(OK_HELLO)) as port:
+            mixed = Plan(host="127.0.0.1", port=port, kinds=kinds, load=Closed(4), duration_s=1)
+            outcome = generate(mixed, records=tmp_path / "r.npy")
+        rows = outcome.records[outcome.records["verdict"] != Verdict.UNFINISHED]
+        assert rows["kind"].mean() == pytest.approx(0.25, abs=0.1)
+        np.testing.assert_array_equal(rows["verdict"] == Verdict.STATUS, rows["kind"] == 1)
+
+    def test_every_request_can_be_a_fresh_one(self, tmp_path: Path) -> None:
+        bodies: list[bytes] = []
+
+        async def echo(reader: Reader, writer: Writer) -> None:
+            while got := await request(reader):
+                bodies.append(got.partition(b"\r\n\r\n")[2])
+                answer = b'{"id":%d,' % len(bodies) + bodies[-1]
+                writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+
+        exchange = Exchange(render("POST", "/", host="h", body=FRESH), 201, b'{"id":', b"," + FRESH)
+        with server(echo) as port:
+            outcome = generate(plan(port, Closed(4), exchange), records=tmp_path / "r.npy", shards=2)
+        assert verdicts(outcome) == {"OK": len(bodies)}
+        assert len(set(bodies)) == len(bodies) > 100
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+class TestNginx:
+    """A real server."""
+
+    def test_connections_are_kept(self, tmp_path: Path) -> None:
+        exchange = Exchange(render("GET", "/", host="h"), 200, b"x" * 1024)
+        with nginx(tmp_path, "x" * 1024) as port:
+            outcome = generate(plan(port, Closed(16), exchange, duration_s=2), records=tmp_path / "r.npy")
+        assert verdicts(outcome) == {"OK": len(outcome.records)}
+        assert len(outcome.records) > 2000
+        assert outcome.reconnects == 0
+        assert set(outcome.records["bytes"]) == {1024}
+
+    def test_connections_that_it_closes_are_replaced_without_an_error(self, tmp_path: Path) -> None:
+        exchange = Exchange(render("GET", "/", host="h"), 200, b"y")
+        with nginx(tmp_path, "y", keepalive_requests=50) as port:
+            outcome = generate(plan(port, Closed(4), exchange), records=tmp_path / "r.npy")
+        assert verdicts(outcome) == {"OK": len(outcome.records)}
+        assert outcome.connections == pytest.approx(len(outcome.records) / 50, abs=8)
+        assert outcome.reconnects > 4
+
+    def test_a_client_that_is_asked_for_more_than_its_pool_queues(self, tmp_path: Path) -> None:
+        exchange = Exchange(render("GET", "/", host="h"), 200, b"y")
+        with nginx(tmp_path, "y") as port:
+            load = Open(500, connections=3)
+            outcome = generate(plan(port, load, exchange), records=tmp_path / "r.npy")
+        assert verdicts(outcome) == {"OK": len(outcome.records)}
+        assert outcome.peak <= 3
+
+
+class TestFailures:
+    """What fails is recorded by class, and nothing spins."""
+
+    def test_one_wrong_body_in_a_thousand_is_seen(self, tmp_path: Path) -> None:
+        numbers = itertools.count(1)
+
+        async def handle(reader: Reader, writer: Writer) -> None:
+            while await request(reader):
+                writer.write(OK_HELLO if next(numbers) != 1000 else OK_HELLO.replace(b"hello", b"hellO"))
+
+        with server(handle) as port:
+            outcome = generate(plan(port, Closed(8), duration_s=2), records=tmp_path / "r.npy")
+        assert verdicts(outcome) == {"OK": len(outcome.records) - 1, "BODY": 1}
+
+    def test_a_server_that_cannot_be_reached_is_one_error(self, tmp_path: Path) -> None:
+        with pytest.raises(GeneratorError, match=r"no connection to 127\.0\.0\.1:\d+: connection refused"):
+            generate(plan(free_port(), Closed(4)), records=tmp_path / "r.npy")
+
+    def test_a_host_that_does_not_exist_is_one_error(self, tmp_path: Path) -> None:
+        kinds = (Kind("k", (HELLO,)),)
+        with pytest.raises(GeneratorError, match=r"nowhere\.invalid: "):
+            generate(
+                Plan(host="nowhere.invalid", port=80, kinds=kinds, load=Closed(1), duration_s=1),
+                records=tmp_path / "r.npy",
+            )
+
+    @pytest.mark.parametrize("load", [Closed(8), Open(200)], ids=["closed", "open"])
+    def test_a_server_that_dies_is_not_stormed_and_is_found_again(self, load: Closed | Open, tmp_path: Path) -> None:
+        target = Target(size=5)
+        hello = Exchange(HELLO.request, 200, target.body)
+        port = free_port()
+        gone = [0.0, 0.0]
+
+        @contextmanager
+        def up() -> Iterator[None]:
+            with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nxxxxx"), port):
+                yield
+
+        first = up()
+        first.__enter__()
+        second = up()
+
+        def switch(progress: Progress) -> None:
+            if progress.at > 0.5 and not gone[0]:
+                gone[0] = time.monotonic()
+                first.__exit__(None, None, None)
+            if progress.at > 2.0 and not gone[1]:
+                second.__enter__()
+                wait_for(port)
+                gone[1] = time.monotonic()
+
+        outcome = generate(plan(port, load, hello, duration_s=4), records=tmp_path / "r.npy", on_progress=switch)
+        second.__exit__(None, None, None)
+        found = verdicts(outcome)
+        assert found.keys() <= {"OK", "CLOSED", "CONNECT", "UNFINISHED"}
+        refused = outcome.records[outcome.records["verdict"] == Verdict.CONNECT]
+        assert outcome.refused == len(refused) > 0
+        most = 8 * 12 if isinstance(load, Closed) else 200 * 2
+        assert len(refused) <= most
+        good = outcome.records[outcome.records["verdict"] == Verdict.OK]
+        assert (good["end"] > gone[1] + 1.1).any()
+        assert np.isnan(refused["sent"]).all()
+
+    def test_requests_that_are_never_answered_time_out(self, tmp_path: Path) -> None:
+        async def silent(reader: Reader, writer: Writer) -> None:
+            while await request(reader):
+                pass
+
+        with server(silent) as port:
+            load = Open(100, "constant", connections=5)
+            outcome = generate(plan(port, load, timeout_s=0.3), records=tmp_path / "r.npy")
+        assert verdicts(outcome) == {"TIMEOUT": 100}
+        took = outcome.records["end"] - outcome.records["scheduled"]
+        assert took.min() >= 0.3
+        assert np.median(took) < 0.5
+        assert outcome.queue_max > 5
+
+    @pytest.mark.parametrize("case", ["another head each time", "a connection each time"])
+    def test_memory_does_not_grow(self, case: str, tmp_path: Path) -> None:
+        numbers = itertools.count()
+        sizes: list[tuple[int, int]] = []
+
+        async def handle(reader: Reader, writer: Writer) -> None:
+            while await request(reader):
+                if case == "a connection each time":
+                    writer.write(OK_HELLO.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"))
+                    return
+                writer.write(OK_HELLO.replace(b"OK\r\n", b"OK\r\nX-Number: %d\r\n" % next(numbers)))
+
+        def look(progress: Progress) -> None:
+            sizes.extend((progress.ended, child.memory_info().rss) for child in psutil.Process().children())
+
+        with server(handle) as port:
+            generate(plan(port, Closed(8), duration_s=4), records=tmp_path / "r.npy", on_progress=look)
+        (ended_before, before), (ended_after, after) = sizes[len(sizes) // 2], sizes[-1]
+        assert ended_after > ended_before + 500
+        assert (after - before) / (ended_after - ended_before) < 200  # bytes a request
+
+
+class TestEnds:
+    """However it ends, what was recorded is kept and nobody is left."""
+
+    def test_ctrl_c_keeps_what_was_recorded(self, tmp_path: Path) -> None:
+        def interrupt(progress: Progress) -> None:
+            if progress.at > 0.7:
+                signal.raise_signal(signal.SIGINT)
+
+        with server(answering(OK_HELLO)) as port, pytest.raises(Interrupted) as stopped:
+            generate(plan(port, Closed(2), duration_s=60), records=tmp_path / "r.npy", on_progress=interrupt)
+        outcome = stopped.value.outcome
+        assert outcome.interrupted
+        assert 0.5 < outcome.end - outcome.start < 10
+        assert len(records.load(tmp_path / "r.npy")) == len(outcome.records) > 0
+        assert summarise(outcome).n > 0
+        assert not psutil.Process().children()
+
+    def test_the_command_stops_on_a_signal(self, tmp_path: Path) -> None:
+        script = Path(__file__).parents[2] / "scripts" / "load.py"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with server(answering(OK_HELLO)) as port:
+                command = [sys.executable, str(script), f"http://127.0.0.1:{port}/", "--users", "2", "--json", "-"]
+                command += ["--duration", "60", "--warmup", "0", "--records", str(tmp_path / "r.npy")]
+                with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                    wait_until(lambda: len_of(tmp_path / "r.npy") > 100)
+                    process.send_signal(number)
+                    out, _ = process.communicate(timeout=20)
+            assert process.returncode == 130
+            assert json.loads(out)["interrupted"]
+            assert json.loads(out)["n"] > 50
+            assert len(records.load(tmp_path / "r.npy")) > 100
+            (tmp_path / "r.npy").unlink()
+
+    def test_the_workers_die_with_their_parent(self, tmp_path: Path) -> None:
+        file = tmp_path / "r.npy"
+        code = (
+            "import sys, pickle; from pathlib import Path; from stackmatrix.load.generator import generate\n"
+            "generate(pickle.load(sys.stdin.buffer), records=Path(sys.argv[1]))"
+        )
+        with server(answering(OK_HELLO)) as port:
+            command = [sys.executable, "-c", code, str(file)]
+            with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+                assert process.stdin is not None
+                process.stdin.write(pickle.dumps(plan(port, Closed(2), duration_s=60)))
+                process.stdin.close()
+                wait_until(lambda: len_of(file) > 100)
+                workers = psutil.Process(process.pid).children()
+                process.kill()
+            assert len(workers) == 1
+            gone, alive = psutil.wait_procs(workers, timeout=5)
+            assert gone
+            assert not alive
+        assert len(records.load(file)) > 100
+
+
+def len_of(file: Path) -> int:
+    """Rows of a record file that is being written."""
+    return len(records.load(file)) if file.exists() else 0
+
+
+def wait_until(true: object, timeout_s: float = 20) -> None:
+    """Return once the condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,127 @@
+"""What is sent when: arrivals, kinds of requests, and their split over shards."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats  # type: ignore[import-untyped]
+
+from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, arrivals, exchanges, render, share
+
+GET = render("GET", "/", host="h")
+RATES = st.floats(0.01, 1e5)
+SEEDS = st.integers(0, 2**32)
+SHARDS = st.integers(1, 8)
+
+
+def take(count: int, items: object) -> list:  # type: ignore[type-arg]
+    return list(itertools.islice(items, count))  # type: ignore[call-overload]
+
+
+@given(st.integers(0, 10_000), SHARDS)
+def test_shares_add_up_and_are_even(total: int, shards: int) -> None:
+    parts = [share(total, shard, shards) for shard in range(shards)]
+    assert sum(parts) == total
+    assert max(parts) - min(parts) <= 1
+
+
+@given(RATES, SEEDS, SHARDS, st.sampled_from(["poisson", "constant"]))
+def test_shards_offer_the_same_arrivals_as_one_process(rate: float, seed: int, shards: int, kind: str) -> None:
+    load = Open(rate, kind)  # type: ignore[arg-type]
+    whole = take(60 * shards, arrivals(load, seed))
+    parts = [take(60, arrivals(load, seed, shard, shards)) for shard in range(shards)]
+    assert sorted(itertools.chain(*parts)) == whole
+
+
+def test_poisson_arrivals_are_poisson() -> None:
+    rate = 250.0
+    times = np.array(take(50_000, arrivals(Open(rate), 7)))
+    gaps = np.diff(times)
+    assert stats.kstest(gaps * rate, "expon").pvalue > 0.001
+    counts = np.bincount(times.astype(int))[1:-1]
+    assert counts.var() / counts.mean() == pytest.approx(1, abs=0.35)
+    assert np.corrcoef(gaps[:-1], gaps[1:])[0, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_constant_arrivals_do_not_wander() -> None:
+    assert take(3001, arrivals(Open(300, "constant"), 0))[-1] == 10.0
+
+
+def test_seeds_give_other_arrivals() -> None:
+    assert take(3, arrivals(Open(10), 1)) != take(3, arrivals(Open(10), 2))
+
+
+def test_kinds_come_by_weight_and_their_exchanges_in_turn() -> None:
+    heavy = Kind("heavy", tuple(Exchange(render("GET", f"/{i}", host="h"), 200, b"") for i in range(3)), 3)
+    light = Kind("light", (Exchange(GET, 200, b""),), 1)
+    drawn = take(8000, exchanges((heavy, light), seed=1))
+    counts = Counter(exchange.kind for exchange in drawn)
+    assert counts[0] / len(drawn) == pytest.approx(0.75, abs=0.02)
+    own = [exchange.request for exchange in drawn if exchange.kind == 0]
+    assert own[:6] == [exchange.request for exchange in heavy.exchanges] * 2
+
+
+@given(st.integers(1, 7), SHARDS)
+def test_shards_take_turns_with_the_exchanges(size: int, shards: int) -> None:
+    kind = Kind("k", tuple(Exchange(render("GET", f"/{i}", host="h"), 200, b"") for i in range(size)))
+    drawn = [take(size, exchanges((kind,), 0, shard, shards)) for shard in range(shards)]
+    in_turn = [exchange.request for each in zip(*drawn, strict=True) for exchange in each]
+    assert in_turn == [exchange.request for exchange in kind.exchanges] * shards
+
+
+def test_fresh_requests_never_repeat_and_expect_their_own_number() -> None:
+    body = b'{"title":"' + FRESH + b'"}'
+    template = Exchange(render("POST", "/", host="h", body=body), 201, b'{"id":', b',"title":"' + FRESH + b'"}')
+    kind = Kind("k", (template,))
+    drawn = [take(100, exchanges((kind,), 0, shard, 3)) for shard in range(3)]
+    requests = {exchange.request for part in drawn for exchange in part}
+    assert len(requests) == 300
+    assert len({len(each) for each in requests}) == 1
+    first = drawn[1][0]
+    assert first.suffix == b',"title":"0000000001"}'
+    assert first.request.endswith(b'{"title":"0000000001"}')
+
+
+def test_a_request_is_rendered_with_what_http_asks_for() -> None:
+    request = render("POST", "/notes/", host="127.0.0.1:8102", headers={"Content-Type": "application/json"}, body=b"{}")
+    assert request == (
+        b"POST /notes/ HTTP/1.1\r\nHost: 127.0.0.1:8102\r\nAccept: */*\r\nContent-Length: 2\r\n"
+        b"Content-Type: application/json\r\n\r\n{}"
+    )
+    assert b"Content-Length" not in GET
+    assert b"Host: other" in render("GET", "/", host="h", headers={"host": "other"}).replace(b"host:", b"Host:")
+    assert render("GET", "/", host="h", headers={"host": "other"}).lower().count(b"host:") == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Closed(0), "users = 0"),
+        (lambda: Closed(1, think_s=-1), "think_s = -1"),
+        (lambda: Open(0), "rate = 0"),
+        (lambda: Open(float("nan")), "rate = nan"),
+        (lambda: Open(1, connections=0), "connections = 0"),
+        (lambda: Open(1, arrivals="even"), "arrivals = 'even'"),  # type: ignore[arg-type]
+        (lambda: Kind("k", ()), "at least one exchange"),
+        (lambda: Kind("k", (Exchange(GET, 200, b""),), 0), "weight = 0"),
+        (lambda: Exchange(b"GET / HTTP/1.1\r\n", 200, b""), "not an HTTP/1.1 request"),
+        (lambda: Exchange(GET, 200, None, b"x"), "needs a prefix"),
+        (lambda: plan(port=0), "port = 0"),
+        (lambda: plan(duration_s=0), "duration_s = 0"),
+        (lambda: plan(timeout_s=0), "timeout_s = 0"),
+        (lambda: plan(warmup_s=float("inf")), "warmup_s = inf"),
+        (lambda: plan(kinds=()), "at least one kind"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()  # type: ignore[operator]
+
+
+def plan(**changes: object) -> Plan:
+    kinds = (Kind("k", (Exchange(GET, 200, b""),)),)
+    known = {"host": "127.0.0.1", "port": 80, "kinds": kinds, "load": Closed(1), "duration_s": 1.0}
+    return Plan(**{**known, **changes})  # type: ignore[arg-type]
