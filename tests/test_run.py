@@ -48,7 +48,7 @@ def trial(arm: Arm, number: int, attempt: int, goodput: float = 100.0, reasons: 
         reconnects=0,
         generator_share=0.1,
         drift_p99_ms=0.1,
-        run_queue_share=0.0,
+        foreign_share=0.0,
         steal_share=0.0,
         reasons=list(reasons),
     )

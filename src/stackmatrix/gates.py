@@ -11,7 +11,8 @@ LITTLE = 0.03
 DRIFT_MS = 5.0
 DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
-RUN_QUEUE_SHARE = 0.25
+FOREIGN_SHARE = 0.25
+"""Of the stack's cores, interrupts included."""
 STEAL_SHARE = 0.02
 
 

@@ -28,7 +28,7 @@ ReasonKind = Literal[
     "generator",
     "drift",
     "little",
-    "run-queue",
+    "neighbour",
     "steal",
     "throttled",
     "oom",
@@ -46,7 +46,7 @@ REMEDIES: dict[ReasonKind, str] = {
     "generator": "the generator was near its own limit: give it a core of its own or more shards",
     "drift": "requests left late: lower the rate, or give the generator a core of its own",
     "little": "throughput × latency does not add up to the users: lengthen the window (--duration)",
-    "run-queue": "something else ran on the stack's core: quiet the machine and repeat",
+    "neighbour": "something else ran on the stack's core: quiet the machine and repeat",
     "steal": "the host took CPU time away: use a machine that is not shared",
     "throttled": "a CPU quota held the stack back: remove the container's limit",
     "oom": "the kernel killed a process for memory: raise the container's memory limit",
@@ -212,7 +212,8 @@ class Trial:
     reconnects: int
     generator_share: float | None
     drift_p99_ms: float | None
-    run_queue_share: float | None
+    foreign_share: float | None
+    """Share of the stack's cores that went to anything but the stack."""
     steal_share: float
     ledger: list[Entry] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)

@@ -16,7 +16,7 @@ from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records, load
 from stackmatrix.meter.meter import Meter, Reading, sampling
-from stackmatrix.meter.processes import cpu_line, steal_share
+from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
 from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count
 from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, RunDirectory, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
@@ -51,7 +51,7 @@ class Edges:
     runtime: Runtime
     stack: str
     readings: dict[tuple[Edge, str], Reading] = field(default_factory=dict)
-    ticks: dict[Edge, tuple[int, int]] = field(default_factory=dict)
+    cpus: dict[Edge, Cpus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._meters = {name: Meter(self.runtime, name) for name in (self.stack, *UPSTREAMS)}
@@ -59,21 +59,24 @@ class Edges:
     def read(self, edge: Edge, _at: float) -> None:
         """Read everything now; the stack first, whose CPU matters most."""
         for name, meter in self._meters.items():
-            self.readings[edge, name] = meter.read(queue=name == self.stack)
-        self.ticks[edge] = cpu_line()
+            self.readings[edge, name] = meter.read()
+        self.cpus[edge] = cpus()
 
     def cpu_s(self, name: str) -> float | None:
         """CPU that one service used in the window."""
         start, end = self.readings["start", name], self.readings["end", name]
         return None if start.cpu_s is None or end.cpu_s is None else end.cpu_s - start.cpu_s
 
-    def run_queue_share(self) -> float | None:
-        """The share of its runnable time that the stack waited for a core."""
-        start, end = self.readings["start", self.stack], self.readings["end", self.stack]
-        if None in (start.ran_s, start.waited_s, end.ran_s, end.waited_s):
+    def foreign_share(self, cores: Sequence[int], window_s: float) -> float | None:
+        """The share of the stack's cores that went to anything but the stack.
+
+        Waiting in the run queue would not tell: a stack's own threads queue for its core too.
+        """
+        own = self.cpu_s(self.stack)
+        if own is None:
             return None
-        ran, waited = (end.ran_s or 0) - (start.ran_s or 0), (end.waited_s or 0) - (start.waited_s or 0)
-        return waited / (ran + waited) if ran + waited > 0 else 0.0
+        busy = busy_seconds(self.cpus["start"], self.cpus["end"], cores)
+        return max(0.0, busy - own) / (window_s * len(cores))
 
 
 class Steady:
@@ -158,8 +161,8 @@ def measure(
         reconnects=outcome.reconnects,
         generator_share=outcome.busiest,
         drift_p99_ms=seen.drift_p99_ms,
-        run_queue_share=edges.run_queue_share(),
-        steal_share=steal_share(edges.ticks["start"], edges.ticks["end"]),
+        foreign_share=edges.foreign_share(cores.stack, seen.seconds),
+        steal_share=steal_share(edges.cpus["start"], edges.cpus["end"]),
         ledger=ledger(workload.effects(), before, after, outcome.records),
         records=f"records/{file.name}",
     )

@@ -20,8 +20,6 @@ class Reading:
 
     at: float
     cpu_s: float | None
-    ran_s: float | None
-    waited_s: float | None
     throttled: int | None
     oom_kills: int | None
 
@@ -52,19 +50,16 @@ class Meter:
         self._groups: Mapping[str, str] | None = runtime.cgroup(name)
         self._pids = runtime.pids(name)
 
-    def read(self, queue: bool = False) -> Reading:
-        """Its counters now; `queue` adds the run-queue times, which cost one file per thread."""
+    def read(self) -> Reading:
+        """Its counters now."""
         groups, pids = self._groups, self._pids
         if groups is not None:
             cpu: float | None = cgroup.cpu_seconds(groups)
         else:
             cpu = proc.cpu_seconds(pids) if pids else None
-        waiting = proc.run_queue(pids) if queue and pids else None
         return Reading(
             at=time.monotonic(),
             cpu_s=cpu,
-            ran_s=waiting.ran if waiting else None,
-            waited_s=waiting.waited if waiting else None,
             throttled=cgroup.throttling(groups).periods if groups is not None else None,
             oom_kills=cgroup.oom_kills(groups) if groups is not None else None,
         )

@@ -19,30 +19,10 @@ class Census:
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunQueue:
-    """Seconds that threads ran, and that they were ready but waited for a core (`/proc/PID/task/*/schedstat`)."""
-
-    ran: float
-    waited: float
-
-
 def census(pids: Iterable[int]) -> Census:
     """Count the processes that still live, and their threads."""
     threads = [count for pid in pids if (count := len(tasks(pid)))]
     return Census(len(threads), sum(threads))
-
-
-def run_queue(pids: Iterable[int]) -> RunQueue:
-    """Running and waiting time of all threads that live now, in seconds."""
-    ran = waited = 0
-    for pid in pids:
-        for task in tasks(pid):
-            with suppress(OSError):  # a thread may end between listing and reading
-                columns = (PROC / str(pid) / "task" / task / "schedstat").read_text().split()
-                ran += int(columns[0])
-                waited += int(columns[1])
-    return RunQueue(ran / 1e9, waited / 1e9)
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -74,13 +54,39 @@ def tasks(pid: int) -> list[str]:
         return []
 
 
-def steal_share(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """Share of the machine's CPU time that its host took away between two `cpu_line()` readings."""
-    total = after[1] - before[1]
-    return (after[0] - before[0]) / total if total else 0.0
+@dataclass(frozen=True, slots=True)
+class Cpus:
+    """What the machine's CPUs had done since boot, in seconds."""
+
+    busy: dict[int, float]
+    """Per CPU: in programs, in the kernel and in interrupts."""
+    stolen: float
+    """Taken by the host, all CPUs together."""
+    total: float
 
 
-def cpu_line() -> tuple[int, int]:
-    """(stolen, total) ticks of all CPUs since boot."""
-    columns = [int(column) for column in (PROC / "stat").read_text().splitlines()[0].split()[1:9]]
-    return columns[7], sum(columns)
+def cpus() -> Cpus:
+    """Read `/proc/stat`; its grain is one clock tick."""
+    busy: dict[int, float] = {}
+    stolen = total = 0.0
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *columns = line.split()
+        if not name.startswith("cpu"):
+            break
+        user, nice, system, idle, iowait, irq, softirq, steal = (int(column) / TICK for column in columns[:8])
+        if name == "cpu":
+            stolen, total = steal, user + nice + system + idle + iowait + irq + softirq + steal
+        else:
+            busy[int(name[3:])] = user + nice + system + irq + softirq
+    return Cpus(busy, stolen, total)
+
+
+def steal_share(before: Cpus, after: Cpus) -> float:
+    """Share of the machine's CPU time that its host took away."""
+    total = after.total - before.total
+    return (after.stolen - before.stolen) / total if total else 0.0
+
+
+def busy_seconds(before: Cpus, after: Cpus, cpus: Iterable[int]) -> float:
+    """How long some CPUs were busy with anything, in CPU seconds."""
+    return sum(after.busy[cpu] - before.busy[cpu] for cpu in cpus)

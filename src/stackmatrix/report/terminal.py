@@ -55,10 +55,12 @@ def row(arm: ArmResult) -> list[str | Text]:
 
 
 def voids(arms: Iterable[ArmResult]) -> list[Text]:
-    """One line per reason of every arm without a number, with its remedy."""
+    """One line per reason of every arm without a number, and one per kind of reason with its remedy."""
     lines: list[Text] = []
+    remedies: dict[str, str] = {}
     for arm in arms:
         for reason in dict.fromkeys(arm.reasons if not arm.valid else []):
             name = f"{variant_label(arm.stack, arm.variant)} {arm.workload}"
-            lines.append(Text(f"{name}: {reason.kind}: {reason.detail}. {reason.remedy}", style="red"))
-    return lines
+            lines.append(Text(f"{name}: {reason.kind}: {reason.detail}", style="red"))
+            remedies[reason.kind] = reason.remedy
+    return [*lines, *(Text(f"{kind}: {remedy}", style="yellow") for kind, remedy in remedies.items())]

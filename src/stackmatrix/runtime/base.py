@@ -117,7 +117,7 @@ class Runtime(Protocol):
         ...
 
     def files_served(self) -> int:
-        """Requests that the server of the fixtures has had, this question not counted."""
+        """Requests that the server of the fixtures has had, those that only asked this not counted."""
         ...
 
     def logs(self, name: str, lines: int = 20) -> str:

@@ -69,6 +69,7 @@ class DockerRuntime:
         self._running: dict[str, Mapping[str, Setting]] = {}
         self._paused: set[str] = set()
         self._psql: Psql | None = None
+        self._asked = 0
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults, building what changed; wait until healthy."""
@@ -238,8 +239,9 @@ class DockerRuntime:
         return {key: int(value) for key, value in json.loads(self._fetch("delay", "/counters")).items()}
 
     def files_served(self) -> int:
-        """Ask Nginx's stub_status how many requests it has had, this one not counted."""
-        return int(self._fetch("nginx", "/status").split()[9]) - 1
+        """Ask Nginx's stub_status how many requests it has had, without those that only asked."""
+        self._asked += 1
+        return int(self._fetch("nginx", "/status").split()[9]) - self._asked
 
     def logs(self, name: str, lines: int = 20) -> str:
         """The container's last words."""
