@@ -69,9 +69,7 @@ def machine(trial: Trial) -> Iterator[Reason]:
     """Generator, neighbours and host must not have taken part in the result."""
     if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
         yield Reason("generator", f"the generator used {trial.generator_share:.0%} of its core")
-    if trial.run_queue_share is not None and trial.run_queue_share > RUN_QUEUE_SHARE:
-        yield Reason(
-            "run-queue", f"the stack waited {trial.run_queue_share:.0%} of its time for a core that others used"
-        )
+    if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
+        yield Reason("neighbour", f"others used {trial.foreign_share:.0%} of the stack's core")
     if trial.steal_share > STEAL_SHARE:
         yield Reason("steal", f"the host took {trial.steal_share:.1%} of the CPU time")
