@@ -5,7 +5,7 @@ import math
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stackmatrix.contract.overlap import EARLY, LATE, UNLIMITED_LOAD, Capacity, Load, loads_around, measured
+from stackmatrix.contract.overlap import EARLY, LATE, MANY, Capacity, Load, loads_around, measured
 
 slots = st.integers(1, 2_000)
 cost = st.floats(-EARLY * 0.9, LATE * 0.9)  # of a wait, beside the waits themselves
@@ -35,15 +35,14 @@ def test_no_other_capacity_passes_for_the_declared_one(declared: int, capacity: 
 
 @given(slots, cost)
 def test_an_unlimited_stack_holds_all_and_a_limited_one_does_not(capacity: int, cost: float) -> None:
-    (k,) = loads_around(None)
-    assert k == UNLIMITED_LOAD
+    k = loads_around(None)[-1]
     free = measured([Load(k, 1.0, 1.0 + cost)])
     assert free is not None
     assert free.confirms(None)
-    assert free.least == UNLIMITED_LOAD
+    assert free.least == MANY
     bound = measured([taken(k, capacity, cost)])
     assert bound is not None
-    assert bound.confirms(None) == (capacity >= UNLIMITED_LOAD)
+    assert bound.confirms(None) == (capacity >= MANY)
 
 
 def test_a_time_between_two_whole_numbers_of_waits_says_nothing() -> None:
@@ -57,6 +56,13 @@ def test_an_answer_before_its_wait_is_no_wave() -> None:
 
 def test_loads_that_no_one_capacity_explains_clash() -> None:
     assert measured([Load(10, 1.0, 3.0), Load(20, 1.0, 1.0)]) is None
+
+
+def test_a_load_fits_the_capacity_that_explains_it() -> None:
+    assert Load(11, 1.0, 2.1).fits(10)
+    assert not Load(11, 1.0, 1.1).fits(10)
+    assert Load(400, 1.0, 1.4).fits(None)
+    assert not Load(400, 1.0, 1.8).fits(None)
 
 
 def test_one_slot_is_told_from_two() -> None:

@@ -7,7 +7,7 @@ from stackmatrix.contract.answers import get
 from stackmatrix.contract.dialogue import Subject, outcome
 from stackmatrix.contract.essence import Difference
 
-MS = 200
+MS = 150
 N = 5
 WAITS = {"sequential": N, "chained": N, "parallel": 1}
 

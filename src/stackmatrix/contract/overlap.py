@@ -18,7 +18,7 @@ from stackmatrix.runtime.base import Service
 
 PATHS = {"timer": "/sleep", "database": "/query", "upstream": "/http"}
 
-UNLIMITED_LOAD = 400
+FEW, MANY = 8, 400
 """What a stack without a limit must hold: ten times AnyIO's threads, four times the usual pool of an HTTP client."""
 
 WAIT_PER_REQUEST_S = 0.004
@@ -27,7 +27,6 @@ WAIT_PER_REQUEST_S = 0.004
 LEAST_WAIT_S = 1.0
 EARLY = 0.05  # a wave may end this part of a wait early: timers have grains
 LATE = 0.5  # and this part late, which is what the requests cost beside waiting
-ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,10 @@ class Load:
         """How many waits followed one another; None when the time lies between two whole numbers of waits."""
         whole, rest = divmod(self.elapsed_s / self.wait_s + EARLY, 1)
         return int(whole) if whole >= 1 and rest <= LATE + EARLY else None
+
+    def fits(self, declared: int | None) -> bool:
+        """Whether a stack of this capacity would have taken as many waves."""
+        return self.waves == (1 if declared is None else math.ceil(self.k / declared))
 
     def __str__(self) -> str:
         return f"{self.k} × {self.wait_s:g} s took {self.elapsed_s:.2f} s"
@@ -83,10 +86,13 @@ def measured(loads: Sequence[Load]) -> Capacity | None:
 
 
 def loads_around(declared: int | None) -> list[int]:
-    """How many requests single the declared capacity out: so many, one more, and twice as many if not too many."""
+    """How many requests to send: a few and then many, so that a stack that holds far less is soon found out, and then
+    so many that nothing but the declared capacity explains the waves: itself, one more, and twice as many if not too many.
+    """
     if declared is None:
-        return [UNLIMITED_LOAD]
-    return sorted({declared, declared + 1, *([2 * declared] if 2 * declared <= UNLIMITED_LOAD else [])})
+        return [FEW, MANY]
+    around = {min(FEW, declared), min(MANY, declared), declared, declared + 1}
+    return sorted(around | ({2 * declared} if 2 * declared <= MANY else set()))
 
 
 def check(subject: Subject) -> Iterator[Difference]:
@@ -97,29 +103,34 @@ def check(subject: Subject) -> Iterator[Difference]:
 
 
 def capacity(service: Service, wait: Wait) -> Iterator[Difference]:
-    """Measure one kind of wait; a second time with waits twice as long when the first says otherwise than declared."""
+    """Measure one kind of wait, as far as the stack behaves as declared."""
     declared = service.variant.slots(wait)
-    expected = f"{wait}: {'at least ' + str(UNLIMITED_LOAD) if declared is None else declared} in flight"
-    got = ""
-    for attempt in range(ATTEMPTS):
-        try:
-            loads = [measure(service, PATHS[wait], k, 2**attempt) for k in loads_around(declared)]
-        except NoAnswer as error:
-            got = f"{wait}: {error}"
-            continue
+    expected = Capacity(MANY, None) if declared is None else Capacity(declared, declared)
+    loads: list[Load] = []
+    try:
+        for k in loads_around(declared):
+            loads.append(measured_twice(service, PATHS[wait], k, declared))
+            if not loads[-1].fits(declared):
+                break
         found = measured(loads)
-        if found and found.confirms(declared):
-            return
-        took = "; ".join(map(str, loads))
-        got = f"{wait}: {found or 'no one capacity explains it'} in flight ({took})"
-    yield Difference(f"overlap on {PATHS[wait]}, declared in stack.toml", expected, got)
+        got = f"{found or 'no one capacity explains it'} ({'; '.join(map(str, loads))})"
+    except NoAnswer as error:
+        found, got = None, str(error)
+    if not (found and found.confirms(declared)):
+        yield Difference(f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}", str(expected), got)
+
+
+def measured_twice(service: Service, path: str, k: int, declared: int | None) -> Load:
+    """One load; another with a wait twice as long when the first is not as declared, lest a hiccup decide."""
+    load = measure(service, path, k)
+    return load if load.fits(declared) else measure(service, path, k, stretch=2)
 
 
 def measure(service: Service, path: str, k: int, stretch: int = 1) -> Load:
     """Send k requests at once to an idle stack; NoAnswer when one is not answered rightly."""
     ms = round(1000 * stretch * max(LEAST_WAIT_S, k * WAIT_PER_REQUEST_S))
     exchange = get(f"{path}?ms={ms}", {"waited_ms": ms if path == "/query" else [ms]})
-    replies = together(service, [exchange.request] * k, timeout_s=10 * ms / 1000 + 10)
+    replies = together(service, [exchange.request] * k, timeout_s=(FEW + 2) * ms / 1000)
     for reply in replies:
         for difference in exchange.judge(boiled(reply.outcome)):
             raise NoAnswer(f"one of {k} requests went wrong\n{difference.got}")

@@ -11,7 +11,7 @@ from stackmatrix.contract.dialogue import Exchange, Subject, boiled
 from stackmatrix.contract.essence import Difference
 from stackmatrix.contract.overlap import PATHS
 
-WAIT_MS = 2_000
+WAIT_MS = 3_000
 OF_EACH_KIND = 4
 SENT_BEFORE_S = 1.0
 EXIT_WITHIN_S = 5.0  # after the last answer
