@@ -87,7 +87,7 @@ def measured(loads: Sequence[Load]) -> Capacity | None:
 
 def loads_around(declared: int | None) -> list[int]:
     """How many requests to send: a few and then many, so that a stack that holds far less is soon found out, and then
-    so many that nothing but the declared capacity explains the waves: itself, one more, and twice as many if not too many.
+    so many that only the declared capacity explains the waves: itself, one more, and twice as many if not too many.
     """
     if declared is None:
         return [FEW, MANY]
