@@ -20,6 +20,7 @@ from stackmatrix.errors import UserError
 
 SCHEMA = 1
 RESULTS = ROOT / "results"
+STAMP = "%Y%m%dT%H%M%SZ"
 
 T = TypeVar("T")
 
@@ -186,35 +187,35 @@ class Trial:
     round: int
     attempt: int
     started: str
-    warmup_s: float
-    window_start: float
+    warmup_s: float = 0.0
+    window_start: float = 0.0
     """CLOCK_MONOTONIC seconds, as the instants in the records are."""
-    window_s: float
-    offered: int
+    window_s: float = 0.0
+    offered: int = 0
     """Requests due in the window."""
-    answered: int
+    answered: int = 0
     """Expected answers that ended in it."""
-    unfinished: int
+    unfinished: int = 0
     """Requests due before its end that had not ended by then."""
-    goodput: float
+    goodput: float = 0.0
     """Expected answers per second."""
-    little: float | None
+    little: float | None = None
     """X(R+Z)/N of a closed loop: 1 when nothing was lost."""
-    errors: Errors
-    latency_ms: Latency
-    bytes: int
-    cpu_s: Cpu
-    memory_mib: float | None
-    threads: int | None
-    processes: int | None
-    db_sessions: int | None
-    connections: int
-    reconnects: int
-    generator_share: float | None
-    drift_p99_ms: float | None
-    foreign_share: float | None
+    errors: Errors = field(default_factory=Errors)
+    latency_ms: Latency = field(default_factory=Latency)
+    bytes: int = 0
+    cpu_s: Cpu = field(default_factory=Cpu)
+    memory_mib: float | None = None
+    threads: int | None = None
+    processes: int | None = None
+    db_sessions: int | None = None
+    connections: int = 0
+    reconnects: int = 0
+    generator_share: float | None = None
+    drift_p99_ms: float | None = None
+    foreign_share: float | None = None
     """Share of the stack's cores that went to anything but the stack."""
-    steal_share: float
+    steal_share: float = 0.0
     ledger: list[Entry] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     records: str | None = None
@@ -318,8 +319,10 @@ class RunDirectory:
     @classmethod
     def create(cls, name: str, base: Path = RESULTS) -> "RunDirectory":
         """A new directory named after the UTC time; UserError when it cannot be made."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        stamp = datetime.now(UTC).strftime(STAMP)
         path = base / f"{stamp}-{re.sub(r'[^a-z0-9-]+', '-', name.lower())}"
+        while path.exists():  # two runs in one second
+            path = path.with_name(f"{path.name}-again")
         with writing(path):
             (path / "records").mkdir(parents=True)
         return cls(path)
@@ -327,9 +330,15 @@ class RunDirectory:
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
         """A run that exists; UserError when it is none."""
-        if not (path / "trials.jsonl").exists() and not (path / "run.json").exists():
+        if not any((path / name).exists() for name in ("plan.json", "trials.jsonl", "run.json")):
             raise UserError(f"{path}: no run is there; runs are the directories of results/")
         return cls(path)
+
+    @property
+    def started(self) -> str:
+        """When the run began, from its name."""
+        stamp = self.path.name.partition("-")[0]
+        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
 
     def records_file(self, trial: str) -> Path:
         """Where the records of one trial go."""

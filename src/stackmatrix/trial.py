@@ -10,6 +10,7 @@ import numpy as np
 
 from stackmatrix import gates
 from stackmatrix.catalog.workloads import Effects, Request, Workload
+from stackmatrix.errors import UserError
 from stackmatrix.load import summary
 from stackmatrix.load.generator import Edge, Outcome, Progress, generate
 from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
@@ -18,7 +19,7 @@ from stackmatrix.load.records import Records, load
 from stackmatrix.meter.meter import Meter, Reading, sampling
 from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
 from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count
-from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, RunDirectory, Trial
+from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
 
 TIMEOUT_S = 60.0
@@ -110,9 +111,9 @@ def measure(
     runtime = bench.runtime
     cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)))
     runtime.pin(service, cores)
-    name = f"r{number:02}-a{attempt}-{re.sub(r'[^a-z0-9.=-]+', '_', arm.id.lower())}"
+    name = name_of(arm, number, attempt)
     file = bench.directory.records_file(name)
-    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    started = now()
     edges = Edges(runtime, service.stack.name)
     before = count(runtime)
     if before.rows != SEEDED_ROWS:
@@ -167,6 +168,28 @@ def measure(
         records=f"records/{file.name}",
     )
     return replace(trial, reasons=gates.reasons(trial, arm.load))
+
+
+def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:
+    """The trial that could not be carried out because a server was gone."""
+    return Trial(
+        id=name_of(arm, number, attempt),
+        arm=arm.id,
+        round=number,
+        attempt=attempt,
+        started=now(),
+        reasons=[Reason("crash", str(error).splitlines()[0])],
+    )
+
+
+def name_of(arm: Arm, number: int, attempt: int) -> str:
+    """What a trial and its record file are called."""
+    return f"r{number:02}-a{attempt}-{re.sub(r'[^a-z0-9.=-]+', '_', arm.id.lower())}"
+
+
+def now() -> str:
+    """UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> Plan:

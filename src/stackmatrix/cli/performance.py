@@ -5,11 +5,11 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -18,20 +18,22 @@ from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
-from stackmatrix.catalog.workloads import Workload, load_workloads
+from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli.options import pair, positive, seconds
 from stackmatrix.cli.shell import INTERRUPTED, command, console
 from stackmatrix.cli.watch import Watch
 from stackmatrix.contract.answers import shape
 from stackmatrix.errors import UserError
 from stackmatrix.meter import machine
+from stackmatrix.plan import FILE as PLAN_FILE
+from stackmatrix.plan import Cell, Plan, arms_of, cells_of, digests, resume
 from stackmatrix.report.terminal import table
 from stackmatrix.results import SCHEMA, Arm, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
 from stackmatrix.runtime.base import Runtime, share_cores
 from stackmatrix.runtime.select import add_option, choose
-from stackmatrix.trial import Bench, Timing, measure, pooled_latency
+from stackmatrix.trial import Bench, Timing, crashed, measure, pooled_latency
 
 USERS = 64
 BUDGET_S = 600.0
@@ -84,6 +86,7 @@ def arguments() -> argparse.Namespace:
     add("--rounds", type=positive, help="exactly so many rounds (default: until every ratio is known to 5 %%)")
     add("--budget", type=seconds, default=BUDGET_S, help="the most that the run may take: 90s, 10m, 1h (default 10m)")
     add("--seed", type=int, help="of the orders and arrivals (default: a new one, which the run keeps)")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped; it keeps its own options")
     add("--name", default="performance", help="what the run's directory is called after its time")
     add("--json", type=Path, metavar="FILE", help="write run.json to this file too; - for standard output")
     add_option(parser)
@@ -91,93 +94,125 @@ def arguments() -> argparse.Namespace:
 
 
 def performance(options: argparse.Namespace) -> int:
-    """The whole job: arms, servers, contract's shape, rounds, judgement, table."""
-    out = console()
+    """The whole job: plan, servers, contract's shape, rounds, judgement, table."""
     catalog = Catalog(load_stacks(), load_workloads())
+    if options.resume is None:
+        plan = new_plan(options, catalog)
+        directory = RunDirectory.create(plan.name)
+        directory.write(PLAN_FILE, plan)
+    else:
+        directory = RunDirectory.open(options.resume)
+        plan = resume(directory)
+    session = Session(plan, directory, catalog, options.json)
+    return session.carry_out()
+
+
+def new_plan(options: argparse.Namespace, catalog: Catalog) -> Plan:
+    """What the options ask for; UserError for names that do not exist and a budget that cannot hold it."""
     variants = [parse_variant(text, catalog.stacks) for text in options.stack or catalog.stacks]
     workloads = [pick("workload", name, catalog.workloads) for name in options.workload or catalog.workloads]
-    cells = plan_cells(variants, workloads, dict(options.param), Load("closed", users=options.users))
-    timing = Timing(WARMUP_S, window_s(options, len(cells)))
-    seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
-    directory = RunDirectory.create(options.name)
-    file = RunFile(
+    arms = arms_of(variants, workloads, dict(options.param), [Load("closed", users=options.users)])
+    return Plan(
         schema=SCHEMA,
         name=options.name,
         command=shlex.join(["./scripts/check-performance.py", *sys.argv[1:]]),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        ended_by="interrupted",
-        environment={**machine.describe(), "seed": seed, "window_s": timing.window_s},
-        arms=[],
+        runtime=options.runtime,
+        seed=options.seed if options.seed is not None else secrets.randbelow(2**31),
+        warmup_s=WARMUP_S,
+        window_s=window_s(options, len(arms)),
+        rounds=options.rounds,
+        budget_s=options.budget,
+        arms=arms,
+        inputs=digests(arms),
     )
-    barred: dict[str, Reason] = {}
-    runtime = choose(options.runtime, out.print)
-    try:
-        runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
-        file = replace(file, environment={**file.environment, **runtime.environment()})
-        directory.write("environment.json", file.environment)
+
+
+@dataclass
+class Session:
+    """One carrying out of a plan, from servers up to servers down."""
+
+    plan: Plan
+    directory: RunDirectory
+    catalog: Catalog
+    json: Path | None
+    barred: dict[str, Reason] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=machine.describe)
+
+    def carry_out(self) -> int:
+        """Time everything, whatever ends it judge what there is, and print it; the exit code."""
+        out = console()
+        cells = cells_of(self.plan, self.catalog)
+        self.environment |= {"seed": self.plan.seed, "window_s": self.plan.window_s}
+        runtime = choose(self.plan.runtime, out.print)
+        try:
+            ended_by: str = self.time(runtime, cells, out)
+        except KeyboardInterrupt:
+            ended_by = "interrupted"
+        finally:
+            runtime.down()
+        run = self.judge(ended_by)
+        if self.json == Path("-"):
+            sys.stdout.buffer.write(msgspec.json.encode(run) + b"\n")
+        elif self.json is not None:
+            with writing(self.json):
+                self.json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+        if any(arm.rounds or arm.id in self.barred for arm in run.arms):
+            console(stderr=self.json == Path("-")).print(table(run))
+        name = f"results/{self.directory.path.name}"
+        if ended_by == "interrupted":
+            out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
+            return INTERRUPTED
+        out.print(f"ended by {ended_by}; kept in {name}")
+        return int(any(not arm.valid for arm in run.arms))
+
+    def time(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> str:
+        """Bring everything up and run the rounds; what ended them."""
+        variants = {cell.variant.label: cell.variant for cell in cells}
+        runtime.up({variant.stack.name: variant.stack for variant in variants.values()}.values())
+        self.environment |= runtime.environment()
+        self.directory.write("environment.json", self.environment)
         runtime.reset_notes()
-        broken = broken_contracts(runtime, variants, out)
-        barred = {cell.arm.id: broken[cell.variant.label] for cell in cells if cell.variant.label in broken}
-        timed = [cell for cell in cells if cell.arm.id not in barred]
-        bench = Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), directory, seed)
-        by_id = {cell.arm.id: cell for cell in timed}
+        broken = broken_contracts(runtime, variants.values(), out)
+        self.barred = {cell.arm.id: broken[cell.variant.label] for cell in cells if cell.variant.label in broken}
+        timed = {cell.arm.id: cell for cell in cells if cell.arm.id not in self.barred}
+        if not timed:
+            return "contract"
+        bench = Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), self.directory, self.plan.seed)
+        timing = Timing(self.plan.warmup_s, self.plan.window_s)
 
         def time_arm(arm: Arm, number: int, attempt: int) -> Trial:
-            cell = by_id[arm.id]
-            with runtime.service(cell.variant) as service, runtime.alone(service):
-                return measure(bench, service, arm, cell.workload, timing, number, attempt)
+            cell = timed[arm.id]
+            try:
+                with runtime.service(cell.variant) as service, runtime.alone(service):
+                    return measure(bench, service, arm, cell.workload, timing, number, attempt)
+            except UserError as error:
+                runtime.heal()
+                return crashed(arm, number, attempt, error)
 
+        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=self.plan.budget_s)
         watch = Watch(out, len(timed))
-        policy = Policy(seed, rounds=options.rounds, budget_s=options.budget)
-        run = Run([cell.arm for cell in timed], policy, directory, time_arm, watch)
-        out.print(f"{len(timed)} arms, windows of {timing.window_s:.1f} s; kept in results/{directory.path.name}")
-        if timed:
-            with watch.shown():
-                file = replace(file, ended_by=run.execute())
-    except KeyboardInterrupt:
-        out.print("interrupted: what was measured is kept and shown")
-        return finish(options, directory, file, cells, catalog, barred, INTERRUPTED)
-    finally:
-        runtime.down()
-    return finish(options, directory, file, cells, catalog, barred, 0)
+        run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
+        out.print(f"{len(timed)} arms, windows of {timing.window_s:.1f} s; kept in results/{self.directory.path.name}")
+        with watch.shown():
+            return run.execute()
 
-
-@dataclass(frozen=True)
-class Cell:
-    """An arm with what its names stand for."""
-
-    arm: Arm
-    variant: Variant
-    workload: Workload
-
-
-def plan_cells(
-    variants: Sequence[Variant], workloads: Sequence[Workload], params: Mapping[str, str], load: Load
-) -> list[Cell]:
-    """Every variant under every workload, and a second copy of the first arm to see the noise by."""
-    used: set[str] = set()
-    cells: list[Cell] = []
-    for workload in workloads:
-        mine = {key: value for key, value in params.items() if key in workload.params}
-        used.update(mine)
-        changed = workload.with_params(mine)
-        inner = ",".join(f"{key}={value}" for key, value in changed.params.items() if workload.params[key] != value)
-        name = f"{workload.name}[{inner}]" if inner else workload.name
-        for variant in variants:
-            arm = Arm(
-                id=f"{variant.label}/{name}/{load.label}",
-                stack=variant.stack.name,
-                variant=dict(variant.changed),
-                workload=workload.name,
-                params=dict(changed.params),
-                load=load,
-            )
-            cells.append(Cell(arm, variant, changed))
-    for key in params.keys() - used:
-        known = sorted({key for workload in workloads for key in workload.params})
-        raise UserError(f"--param {key}: none of the workloads has it; they have {', '.join(known) or 'none'}")
-    first = cells[0]
-    return [*cells, replace(first, arm=replace(first.arm, id=f"{first.arm.id} again", twin_of=first.arm.id))]
+    def judge(self, ended_by: str) -> RunFile:
+        """What the trials on disk say; kept as run.json."""
+        cores = len(share_cores(tuple(os.sched_getaffinity(0))).stack)
+        pooled = partial(pooled_latency, self.directory)
+        judged = judge(self.plan.arms, self.directory.trials(), self.catalog, cores, pooled, self.barred)
+        run = RunFile(
+            schema=SCHEMA,
+            name=self.plan.name,
+            command=self.plan.command,
+            started=self.directory.started,
+            ended_by=ended_by,
+            environment=self.environment,
+            arms=judged.arms,
+            aa=judged.aa,
+        )
+        self.directory.write("run.json", run)
+        return run
 
 
 def window_s(options: argparse.Namespace, arms: int) -> float:
@@ -188,7 +223,7 @@ def window_s(options: argparse.Namespace, arms: int) -> float:
     return window_for(options.budget, arms, OVERHEAD_S, rounds, LEAST_WINDOW_S, MOST_WINDOW_S)
 
 
-def broken_contracts(runtime: Runtime, variants: Sequence[Variant], out: Console) -> dict[str, Reason]:
+def broken_contracts(runtime: Runtime, variants: Iterable[Variant], out: Console) -> dict[str, Reason]:
     """The variants that do not answer as the contract says, each with its first difference; they are not timed."""
     broken: dict[str, Reason] = {}
     for variant in variants:
@@ -198,28 +233,3 @@ def broken_contracts(runtime: Runtime, variants: Sequence[Variant], out: Console
             broken[variant.label] = Reason("contract", f"another answer than the contract's to {difference.asked}")
             out.print(f"{variant.label} is not timed: it breaks the contract:\n{difference}", markup=False)
     return broken
-
-
-def finish(
-    options: argparse.Namespace,
-    directory: RunDirectory,
-    file: RunFile,
-    cells: Sequence[Cell],
-    catalog: Catalog,
-    barred: Mapping[str, Reason],
-    code: int,
-) -> int:
-    """Judge what is on disk, keep and print it; 1 when any arm is without a valid number."""
-    trials = list(directory.trials())
-    cores = len(share_cores(tuple(os.sched_getaffinity(0))).stack)
-    judged = judge([cell.arm for cell in cells], trials, catalog, cores, partial(pooled_latency, directory), barred)
-    file = replace(file, arms=judged.arms, aa=judged.aa)
-    directory.write("run.json", file)
-    if options.json == Path("-"):
-        sys.stdout.buffer.write(msgspec.json.encode(file) + b"\n")
-    elif options.json is not None:
-        with writing(options.json):
-            options.json.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n")
-    console(stderr=options.json == Path("-")).print(table(file))
-    console().print(f"ended by {file.ended_by}; kept in results/{directory.path.name}")
-    return code or int(any(not arm.valid for arm in judged.arms))

@@ -81,6 +81,9 @@ class Runtime(Protocol):
         """Every other stack stands still inside the context, and perhaps until it is needed again."""
         ...
 
+    def heal(self) -> None:
+        """Start again whatever upstream has died."""
+
     def restart(self, service: Service) -> None:
         """Kill the stack with all that it still has in hand, start it anew, and wait until it answers."""
 

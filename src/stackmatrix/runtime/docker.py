@@ -149,6 +149,11 @@ class DockerRuntime:
             self._paused.update(running)
         yield
 
+    def heal(self) -> None:
+        """Start again whatever upstream has died."""
+        if not all((container := self._containers().get(name)) and container.up for name in UPSTREAMS):
+            self._up(list(UPSTREAMS), {})
+
     def restart(self, service: Service) -> None:
         """Kill the stack with all that it still has in hand, and start it anew with the same settings."""
         container = self._container(service.stack.name)

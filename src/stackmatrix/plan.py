@@ -1,0 +1,122 @@
+"""What a run is to do, fixed before its first trial and kept beside its results, so that it can go on later."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stackmatrix.analysis.judge import Catalog
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.workloads import Workload
+from stackmatrix.errors import UserError
+from stackmatrix.results import SCHEMA, Arm, Load, RunDirectory
+
+FILE = "plan.json"
+PASSED_OVER = ("__pycache__", ".venv", ".ruff_cache", ".mypy_cache")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`plan.json`: the arms, how long each is timed, and a digest of everything that a number depends on."""
+
+    schema: int
+    name: str
+    command: str
+    runtime: str
+    seed: int
+    warmup_s: float
+    window_s: float
+    rounds: int | None
+    budget_s: float | None
+    arms: list[Arm]
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An arm with what its names stand for."""
+
+    arm: Arm
+    variant: Variant
+    workload: Workload
+
+
+def arms_of(
+    variants: Sequence[Variant], workloads: Sequence[Workload], params: Mapping[str, str], loads: Sequence[Load]
+) -> list[Arm]:
+    """Every variant under every workload and load, and a second copy of the first arm to see the noise by.
+
+    Raises UserError for a parameter that none of the workloads has.
+    """
+    known = {key for workload in workloads for key in workload.params}
+    for key in params.keys() - known:
+        raise UserError(f"--param {key}: none of the workloads has it; they have {', '.join(sorted(known)) or 'none'}")
+    arms: list[Arm] = []
+    for workload in workloads:
+        changed = workload.with_params({key: value for key, value in params.items() if key in workload.params})
+        inner = ",".join(f"{key}={value}" for key, value in changed.params.items() if workload.params[key] != value)
+        name = f"{workload.name}[{inner}]" if inner else workload.name
+        for load in loads:
+            for variant in variants:
+                arm = Arm(
+                    id=f"{variant.label}/{name}/{load.label}",
+                    stack=variant.stack.name,
+                    variant=dict(variant.changed),
+                    workload=workload.name,
+                    params=dict(changed.params),
+                    load=load,
+                )
+                arms.append(arm)
+    return [*arms, replace(arms[0], id=f"{arms[0].id} again", twin_of=arms[0].id)]
+
+
+def cells_of(plan: Plan, catalog: Catalog) -> list[Cell]:
+    """The plan's arms with their stacks and workloads; UserError for one that is gone."""
+    cells: list[Cell] = []
+    for arm in plan.arms:
+        if arm.stack not in catalog.stacks or arm.workload not in catalog.workloads:
+            raise UserError(f"{arm.id}: its stack or workload is no longer in this checkout")
+        params = {key: str(value) for key, value in arm.params.items()}
+        workload = catalog.workloads[arm.workload].with_params(params)
+        cells.append(Cell(arm, Variant(catalog.stacks[arm.stack], arm.variant), workload))
+    return cells
+
+
+def resume(directory: RunDirectory) -> Plan:
+    """The plan of a run that is to go on; UserError when anything that its numbers depend on has changed since."""
+    plan = directory.read(FILE, Plan)
+    if plan.schema != SCHEMA:
+        raise UserError(f"{directory.path}: schema {plan.schema} is not this harness's {SCHEMA}; start a new run")
+    now = digests(plan.arms)
+    changed = sorted(name for name in plan.inputs.keys() | now.keys() if plan.inputs.get(name) != now.get(name))
+    if changed:
+        raise UserError(
+            f"{directory.path}: cannot go on: {', '.join(changed)} changed since it began; start a new run, "
+            "or put them back"
+        )
+    return plan
+
+
+def digests(arms: Sequence[Arm], root: Path = ROOT) -> dict[str, str]:
+    """A digest of each thing that the arms' numbers depend on, by its path in the checkout."""
+    names = {f"stacks/{arm.stack}" for arm in arms} | {f"workloads/{arm.workload}.toml" for arm in arms}
+    names |= {"upstream/postgres", "upstream/nginx", "upstream/delay", "fixtures", "src", "docker-compose.yml"}
+    return {name: digest(root / name) for name in sorted(names)}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a file or of all files below a directory."""
+    total = hashlib.sha256()
+    for file in files(path):
+        total.update(str(file.relative_to(path.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return total.hexdigest()[:16]
+
+
+def files(path: Path) -> Iterator[Path]:
+    """The files that count, in order."""
+    if path.is_file():
+        yield path
+    elif path.is_dir() and path.name not in PASSED_OVER:
+        for child in sorted(path.iterdir()):
+            yield from files(child)
