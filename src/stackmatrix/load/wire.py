@@ -156,6 +156,7 @@ class Connection(asyncio.Protocol):
         "_driver",
         "_fd",
         "_first",
+        "_head_size",
         "_heads",
         "_recorder",
         "_rows",
@@ -180,6 +181,8 @@ class Connection(asyncio.Protocol):
         self._fd = -1
         self._sent = NEVER
         self._begun = False
+        self._head_size = 0
+        """Of the answer before: that of the next is likely to be as long."""
         self._first = NEVER
         self._buffer = b""
         self._answer: Answer | None = None
@@ -216,11 +219,13 @@ class Connection(asyncio.Protocol):
         now = clock()
         exchange = self.exchange
         if exchange is not None and not self._begun:
-            end = data.find(BLANK) + 4
+            end = self._head_size
             head = self._heads.get(data[:end])
             if head is not None and head.keep and head.length == len(data) - end:
-                status = head.status
-                if status_right(exchange, status) and body_right(exchange, data[end:]):
+                status, body = head.status, data[end:]
+                if (status == exchange.status or status_right(exchange, status)) and (
+                    (body == exchange.prefix and exchange.suffix is None) or body_right(exchange, body)
+                ):
                     rows = self._rows
                     rows += pack_row(self.scheduled, self._sent, now, now, head.length, status, exchange.kind, 0)
                     self.exchange = None
@@ -265,6 +270,7 @@ class Connection(asyncio.Protocol):
             if head.status >= 200:
                 break
         self._buffer = b""
+        self._head_size = len(raw)
         self._answer = Answer(exchange, head)
         if self._answer.length == CHUNKED:
             self._chunks = httptools.HttpResponseParser(self._answer)
