@@ -41,14 +41,21 @@ class Case:
 def check(subject: Subject) -> Iterator[Difference]:
     """Every case in turn; afterwards the table holds what was accepted, and nothing of what was refused."""
     subject.runtime.reset_notes()
-    before = int(subject.runtime.sql("SELECT count(*) FROM notes"))
-    stored = 0
+    notes = count(subject)
     for case in CASES:
-        yield from subject.put([case.exchange(before + stored + 1)])
-        stored += isinstance(case.due, Stored)
-    after = int(subject.runtime.sql("SELECT count(*) FROM notes"))
-    if after != before + stored:
-        yield Difference("SELECT count(*) FROM notes, afterwards", str(before + stored), str(after))
+        found = list(subject.put([case.exchange(notes + 1)]))
+        notes += isinstance(case.due, Stored)
+        if found and (now := count(subject)) != notes:
+            found.append(Difference(f"{case.name}: notes in the table afterwards", str(notes), str(now)))
+            notes = now
+        yield from found
+    if (now := count(subject)) != notes:
+        yield Difference("notes in the table after all cases", str(notes), str(now))
+
+
+def count(subject: Subject) -> int:
+    """Notes in the table; nothing here deletes one, so this is the last id as well."""
+    return int(subject.runtime.sql("SELECT count(*) FROM notes"))
 
 
 def refused(status: int, name: str, method: str, target: str, allow: str | None = None) -> Case:
