@@ -65,7 +65,10 @@ def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:
     known = {check.name: check for check in CHECKS}
     for name in names:
         pick("check", name, known)
-    return [check for check in CHECKS if (not names or check.name in names) and (check.quick or not quick)]
+    checks = [check for check in CHECKS if (not names or check.name in names) and (check.quick or not quick)]
+    if not checks:
+        raise UserError(f"--quick leaves out {', '.join(names)}; drop one of the two")
+    return checks
 
 
 def go_through(runtime: Runtime, stacks: Iterable[Stack], checks: Sequence[Check], out: Console) -> list[Result]:

@@ -60,7 +60,7 @@ class Result:
 
 
 class Visit:
-    """Puts checks to one stack, in any order, restarting it only when a check needs other settings."""
+    """Puts checks to one stack in any order; restarts it only for other settings or after its end, leaves it up."""
 
     def __init__(self, runtime: Runtime, stack: Stack) -> None:
         self.stack = stack
@@ -68,6 +68,7 @@ class Visit:
         self._runtime = runtime
         self._open = ExitStack()
         self._service: Service | None = None
+        self._ended = False
 
     def __enter__(self) -> "Visit":
         return self
@@ -75,6 +76,8 @@ class Visit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._ended and error is None:
+            self._serving({})
         self._leave()
 
     def run(self, check: Check) -> Result:
@@ -92,12 +95,14 @@ class Visit:
         finally:
             if check.ends_service:
                 self._leave()
+                self._ended = True
         return Result(self.stack.name, check.name, time.monotonic() - started, differences, skipped)
 
     def _serving(self, changed: Mapping[str, Setting]) -> Service:
         if self._service is None or self._service.variant.changed != changed:
             self._leave()
             self._service = self._open.enter_context(self._runtime.service(Variant(self.stack, changed)))
+            self._ended = False
         return self._service
 
     def _leave(self) -> None:
