@@ -13,7 +13,7 @@ from stackmatrix.catalog.stacks import Stack, load_stacks
 from stackmatrix.runtime import compose_file
 
 STACKS = load_stacks()
-FLOORS = "errors catalog runtime contract load meter results gates trial analysis plan run report cli".split()  # noqa: SIM905
+FLOORS = "errors catalog runtime contract load meter results gates identity trial analysis plan run report cli".split()  # noqa: SIM905
 
 
 def service(stack: Stack) -> dict[str, Any]:

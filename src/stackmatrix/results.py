@@ -261,6 +261,19 @@ class CeilingShare:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What was seen of a stack before its first trial; None where it cannot be seen."""
+
+    processes: int | None
+    threads: int | None
+    loop: str | None
+    server: str | None
+    versions: dict[str, str]
+    keep_alive: bool
+    db_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class ArmResult:
     """What a run says of one arm; numbers are None when it is not valid."""
 
@@ -308,6 +321,8 @@ class Run:
     environment: dict[str, Any]
     arms: list[ArmResult]
     aa: Floor | None = None
+    identities: dict[str, Identity] = field(default_factory=dict)
+    """By the stack variant's label."""
 
 
 class RunDirectory:

@@ -18,7 +18,7 @@ from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records, load
 from stackmatrix.meter.meter import Meter, Reading, sampling
 from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
-from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count
+from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count, sessions
 from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
 
@@ -157,7 +157,7 @@ def measure(
         memory_mib=None if peaks.anonymous_bytes is None else peaks.anonymous_bytes / 2**20,
         threads=peaks.threads,
         processes=peaks.processes,
-        db_sessions=after.sessions,
+        db_sessions=sessions(runtime, service.stack.name),
         connections=outcome.connections,
         reconnects=outcome.reconnects,
         generator_share=outcome.busiest,

@@ -35,6 +35,7 @@ class Stack:
     variants: Mapping[str, Mapping[str, Setting]]
     packages: tuple[str, ...]
     processes: int
+    beside_workers: int
     loop: str | None
 
     def with_settings(self, changed: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -55,6 +56,10 @@ class Stack:
         if key in self.choices and text not in self.choices[key]:
             raise UserError(f"{self.name}: {key} = {text!r}: must be one of {', '.join(self.choices[key])}")
         return text
+
+    def processes_at(self, workers: int) -> int:
+        """How many processes run with so many workers."""
+        return self.processes if workers == 1 else workers + self.beside_workers
 
     def slots(self, wait: Wait, settings: Mapping[str, Setting]) -> int | None:
         """Requests that all workers together can hold in flight for one kind of wait; None when unlimited."""
@@ -120,6 +125,7 @@ def read_stack(file: Path) -> Stack:
         if key not in settings or not isinstance(value, list) or settings[key] not in value:
             raise fields.error(f"choices.{key}", value, "must list the words of a setting, its default among them")
         choices[key] = tuple(str(word) for word in value)
+    identity = fields.table("identity")
     stack = Stack(
         name=file.parent.name,
         directory=file.parent,
@@ -134,9 +140,11 @@ def read_stack(file: Path) -> Stack:
         capacity=capacity(fields.table("capacity"), settings),
         variants={},
         packages=tuple(fields.table("packages").get("watch", list)),
-        processes=fields.table("identity").get("processes", int),
-        loop=fields.table("identity").any("loop"),
+        processes=identity.get("processes", int),
+        beside_workers=identity.get("beside_workers", int, identity.get("processes", int) - 1),
+        loop=identity.any("loop"),
     )
+    identity.done()
     variants: dict[str, Mapping[str, Setting]] = {}
     for name, changes in fields.table("variants").items().items():
         if not isinstance(changes, dict):

@@ -24,11 +24,12 @@ from stackmatrix.cli.shell import INTERRUPTED, command, console
 from stackmatrix.cli.watch import Watch
 from stackmatrix.contract.answers import shape
 from stackmatrix.errors import UserError
+from stackmatrix.identity import differences, observe
 from stackmatrix.meter import machine
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, arms_of, cells_of, digests, resume
 from stackmatrix.report.terminal import table
-from stackmatrix.results import SCHEMA, Arm, Load, Reason, RunDirectory, Trial, writing
+from stackmatrix.results import SCHEMA, Arm, Identity, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
 from stackmatrix.runtime.base import Runtime, share_cores
@@ -137,6 +138,7 @@ class Session:
     json: Path | None
     barred: dict[str, Reason] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=machine.describe)
+    identities: dict[str, Identity] = field(default_factory=dict)
 
     def carry_out(self) -> int:
         """Time everything, whatever ends it judge what there is, and print it; the exit code."""
@@ -172,7 +174,7 @@ class Session:
         self.environment |= runtime.environment()
         self.directory.write("environment.json", self.environment)
         runtime.reset_notes()
-        broken = broken_contracts(runtime, variants.values(), out)
+        broken = {**broken_contracts(runtime, variants.values(), out), **self.identify(runtime, variants.values(), out)}
         self.barred = {cell.arm.id: broken[cell.variant.label] for cell in cells if cell.variant.label in broken}
         timed = {cell.arm.id: cell for cell in cells if cell.arm.id not in self.barred}
         if not timed:
@@ -196,6 +198,18 @@ class Session:
         with watch.shown():
             return run.execute()
 
+    def identify(self, runtime: Runtime, variants: Iterable[Variant], out: Console) -> dict[str, Reason]:
+        """Look at what runs; the variants that are not what their manifest says, each with all differences."""
+        wrong: dict[str, Reason] = {}
+        for variant in variants:
+            with runtime.service(variant) as service:
+                seen = observe(runtime, service)
+            self.identities[variant.label] = seen
+            if found := list(differences(seen, service)):
+                wrong[variant.label] = Reason("identity", "; ".join(found))
+                out.print(f"{variant.label} is not timed: {'; '.join(found)}", markup=False)
+        return wrong
+
     def judge(self, ended_by: str) -> RunFile:
         """What the trials on disk say; kept as run.json."""
         cores = len(share_cores(tuple(os.sched_getaffinity(0))).stack)
@@ -210,6 +224,7 @@ class Session:
             environment=self.environment,
             arms=judged.arms,
             aa=judged.aa,
+            identities=self.identities,
         )
         self.directory.write("run.json", run)
         return run

@@ -11,27 +11,28 @@ where userid = (select usesysid from pg_user where usename = 'stackmatrix') and 
 SEEDED_ROWS = 1000
 """Notes that upstream/postgres/seed.sql leaves in the table."""
 ROWS = "select count(*) from notes"
-SESSIONS = "select count(*) from pg_stat_activity where usename = 'stackmatrix' and backend_type = 'client backend'"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Totals since each upstream started, except `rows` and `sessions`, which are what is there now."""
+    """Totals since each upstream started, except `rows`, which is what is there now."""
 
     statements: int | None
     rows: int
-    sessions: int
     upstream: int
     fixtures: int
 
 
+def sessions(runtime: Runtime, stack: str) -> int:
+    """Database sessions that a stack has open; its DATABASE_URL names it to the database."""
+    return int(runtime.sql(f"select count(*) from pg_stat_activity where application_name = '{stack}'"))
+
+
 def count(runtime: Runtime) -> Counts:
     """Ask all of them; takes a few milliseconds."""
-    rows, sessions = runtime.sql(f"select ({ROWS}), ({SESSIONS})").split("|")
     return Counts(
         statements=int(runtime.sql(STATEMENTS)) if runtime.counts_statements else None,
-        rows=int(rows),
-        sessions=int(sessions),
+        rows=int(runtime.sql(ROWS)),
         upstream=runtime.counters()["received"],
         fixtures=runtime.files_served(),
     )

@@ -1,0 +1,92 @@
+"""What is seen running, held against the manifest before the first trial: the label of a row is what was seen."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from stackmatrix.catalog.stacks import Stack
+from stackmatrix.contract.client import Connection, NoAnswer, Request
+from stackmatrix.errors import UserError
+from stackmatrix.meter.processes import census
+from stackmatrix.meter.upstreams import sessions
+from stackmatrix.results import Identity
+from stackmatrix.runtime.base import Runtime, Service
+
+ASKED = 3  # times on one connection
+
+
+def observe(runtime: Runtime, service: Service) -> Identity:
+    """Look at a running stack: from outside where that is possible, else at what it says of itself.
+
+    Raises UserError when it does not answer.
+    """
+    pids = runtime.pids(service.stack.name)
+    seen = census(pids)
+    told: dict[str, Any] = {}
+    server: str | None = None
+    kept = True
+    connection = Connection(service)
+    with connection:
+        for number in range(ASKED):
+            try:
+                answer = connection.ask(Request("GET", "/"))
+            except NoAnswer as error:
+                if number == 0:
+                    raise UserError(f"{service.stack.name} does not answer GET /: {error}") from None
+                kept = False
+                break
+            told, server = orjson.loads(answer.body), answer.header("server")
+    return Identity(
+        processes=seen.processes if pids else None,
+        threads=seen.threads if pids else None,
+        loop=loop_of(pids),
+        server=server,
+        versions={name: str(version) for name, version in told.get("versions", {}).items()},
+        keep_alive=kept,
+        db_sessions=sessions(runtime, service.stack.name),
+    )
+
+
+def differences(seen: Identity, service: Service) -> Iterator[str]:
+    """Where what was seen is not what the manifest and the lock say; what could not be seen is passed over."""
+    stack, settings = service.stack, service.settings
+    due = stack.processes_at(int(settings.get("workers", 1)))
+    if seen.processes is not None and seen.processes != due:
+        yield f"{seen.processes} processes run where the manifest says {due}"
+    if stack.loop is not None and seen.loop is not None and seen.loop not in stack.loop:
+        yield f"the event loop is {seen.loop}, the manifest says {stack.loop}"
+    locked = locked_versions(stack)
+    for name in stack.packages:
+        if seen.versions.get(name) not in locked.get(name, set()):
+            wanted = " or ".join(sorted(locked.get(name, {"none"})))
+            yield f"{name} {seen.versions.get(name)} runs where the lock says {wanted}"
+    if not seen.keep_alive:
+        yield "a connection is closed after its first answer: keep-alive does not hold"
+    most = int(settings.get("workers", 1)) * int(settings.get("db_pool", 0))
+    if seen.db_sessions > most:
+        yield f"{seen.db_sessions} database sessions are open where DB_POOL × WORKERS allows {most}"
+
+
+def loop_of(pids: list[int]) -> str | None:
+    """`uvloop` or `asyncio`, by the libraries that a process has mapped; None when that cannot be seen."""
+    maps: list[str] = []
+    for pid in pids:
+        try:
+            maps.append(Path(f"/proc/{pid}/maps").read_text())
+        except OSError:
+            continue
+    if not maps:
+        return None
+    return "uvloop" if any("/uvloop/loop" in text for text in maps) else "asyncio"
+
+
+def locked_versions(stack: Stack) -> Mapping[str, set[str]]:
+    """Each package of the stack's lock with its versions; a universal lock may have one per Python."""
+    found: dict[str, set[str]] = {}
+    lock = (stack.directory / "requirements.txt").read_text(encoding="utf-8")
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock, re.M):
+        found.setdefault(name.lower(), set()).add(version)
+    return found
