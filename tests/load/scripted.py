@@ -1,31 +1,15 @@
-"""Servers for the generator's tests: real sockets in a thread of the test, and a real Nginx."""
+"""Servers for the generator's tests: real sockets, in a thread of the test."""
 
 import asyncio
 import contextlib
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 Handler = Callable[[Reader, Writer], Awaitable[None]]
-
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-
-NGINX_CONF = """
-daemon off; pid {root}/nginx.pid; error_log {root}/error.log; worker_processes 1;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off; keepalive_requests {keepalive_requests}; default_type text/plain;
-    client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
-    uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
-    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{body}"; }} }}
-}}
-"""
 
 
 async def request(reader: Reader) -> bytes:
@@ -86,22 +70,6 @@ def server(handler: Handler, port: int = 0) -> Iterator[int]:
         loop.call_soon_threadsafe(over.set)
         thread.join(5)
         loop.close()
-
-
-@contextlib.contextmanager
-def nginx(root: Path, body: str, keepalive_requests: int = 100_000_000) -> Iterator[int]:
-    """Run an Nginx that answers every request with `body`, and give its port."""
-    assert NGINX is not None
-    port = free_port()
-    config = root / "nginx.conf"
-    config.write_text(NGINX_CONF.format(root=root, port=port, body=body, keepalive_requests=keepalive_requests))
-    command = [NGINX, "-p", str(root), "-e", str(root / "error.log"), "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for(port)
-            yield port
-        finally:
-            process.terminate()
 
 
 def free_port() -> int:

@@ -9,6 +9,7 @@ import pytest
 from scripted import answering, free_port, server
 
 from stackmatrix.load import records
+from stackmatrix.load.histogram import Histogram
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -37,6 +38,7 @@ def test_closed_loop_with_numbers_and_records_in_files(tmp_path: Path) -> None:
     assert found["n"] == pytest.approx(found["rps"] * found["seconds"])
     assert found["p50_ms"] <= found["p95_ms"] <= found["max_ms"]
     assert found["pool"] == 4
+    assert Histogram.decode(found["hdr_histogram_us"]).total == found["n"]
     assert len(records.load(tmp_path / "r.npy")) >= found["n"]
 
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -16,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from scripted import NGINX, Reader, Writer, answering, free_port, nginx, request, server, wait_for
+from scripted import Reader, Writer, answering, free_port, request, server, wait_for
 
 from stackmatrix.load import records
 from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Progress, generate
 from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.summary import percentile, summarise
-from stackmatrix.load.targets import Target, serving
+from stackmatrix.load.targets import NGINX, Target, nginx, serving
 
 HELLO = Exchange(render("GET", "/", host="h"), 200, b"hello")
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -261,7 +262,7 @@ class TestNginx:
 
     def test_connections_are_kept(self, tmp_path: Path) -> None:
         exchange = Exchange(render("GET", "/", host="h"), 200, b"x" * 1024)
-        with nginx(tmp_path, "x" * 1024) as port:
+        with nginx("x" * 1024) as port:
             outcome = generate(plan(port, Closed(16), exchange, duration_s=2), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records)}
         assert len(outcome.records) > 2000
@@ -270,7 +271,7 @@ class TestNginx:
 
     def test_connections_that_it_closes_are_replaced_without_an_error(self, tmp_path: Path) -> None:
         exchange = Exchange(render("GET", "/", host="h"), 200, b"y")
-        with nginx(tmp_path, "y", keepalive_requests=50) as port:
+        with nginx("y", keepalive_requests=50) as port:
             outcome = generate(plan(port, Closed(4), exchange), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records)}
         assert outcome.connections == pytest.approx(len(outcome.records) / 50, abs=8)
@@ -278,7 +279,7 @@ class TestNginx:
 
     def test_a_client_that_is_asked_for_more_than_its_pool_queues(self, tmp_path: Path) -> None:
         exchange = Exchange(render("GET", "/", host="h"), 200, b"y")
-        with nginx(tmp_path, "y") as port:
+        with nginx("y") as port:
             load = Open(500, connections=3)
             outcome = generate(plan(port, load, exchange), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records)}
@@ -361,6 +362,16 @@ class TestFailures:
         assert took.min() >= 0.3
         assert np.median(took) < 0.5
         assert outcome.queue_max > 5
+
+    def test_a_disk_that_fills_up_is_one_error(self, tmp_path: Path) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with server(answering(OK_HELLO)) as port:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+            try:
+                with pytest.raises(GeneratorError, match=r"r\.npy: file too large"):
+                    generate(plan(port, Closed(2), duration_s=60), records=tmp_path / "r.npy")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     @pytest.mark.parametrize("case", ["another head each time", "a connection each time"])
     def test_memory_does_not_grow(self, case: str, tmp_path: Path) -> None:

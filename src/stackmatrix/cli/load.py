@@ -21,7 +21,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.load import generator
 from stackmatrix.load.generator import Interrupted, Outcome, generate
 from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
-from stackmatrix.load.summary import Summary, summarise
+from stackmatrix.load.summary import Summary, histogram, summarise
 
 EXAMPLES = """
 examples:
@@ -247,6 +247,7 @@ def numbers(outcome: Outcome, summary: Summary) -> dict[str, Any]:
         "refused": outcome.refused,
         "queue_max": outcome.queue_max,
         "interrupted": outcome.interrupted,
+        "hdr_histogram_us": histogram(outcome).encode(),
     }
 
 

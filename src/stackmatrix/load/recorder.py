@@ -82,10 +82,11 @@ class Recorder:
     def flush(self) -> None:
         """Write the rows taken so far, so that they outlive this process."""
         self._written += len(self.rows) // ROW_BYTES
-        pending = memoryview(self.rows)
-        while pending:
-            pending = pending[self._file.write(pending) :]
-        pending.release()
+        at = 0
+        with memoryview(self.rows) as pending:
+            while at < len(pending):
+                with pending[at:] as rest:
+                    at += self._file.write(rest)
         self.rows.clear()
 
     def close(self) -> None:

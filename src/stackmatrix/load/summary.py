@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackmatrix.load.generator import Outcome
+from stackmatrix.load.histogram import Histogram
 from stackmatrix.load.plan import Closed
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records
@@ -78,10 +79,8 @@ def summarise(outcome: Outcome) -> Summary:
     records, start, end = outcome.records, outcome.start, outcome.end
     seconds = end - start
     per_second = 1 / seconds if seconds else 0.0
-    closed = isinstance(outcome.plan.load, Closed)
     ended = records[within(records["end"], start, end)]
-    scheduled = within(records["scheduled"], start, end)
-    sample = ended if closed else records[scheduled]
+    sample = sampled(outcome)
     right = sample[sample["verdict"] == Verdict.OK]
     return Summary(
         seconds=seconds,
@@ -89,7 +88,7 @@ def summarise(outcome: Outcome) -> Summary:
         errors=errors(sample),
         rps=int((ended["verdict"] == Verdict.OK).sum()) * per_second,
         prorated_rps=float(shares(records[records["verdict"] == Verdict.OK], start, end).sum()) * per_second,
-        offered_rps=int(scheduled.sum()) * per_second,
+        offered_rps=int(within(records["scheduled"], start, end).sum()) * per_second,
         under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
         little=little(outcome.plan.load, ended, seconds) if isinstance(outcome.plan.load, Closed) else None,
         latency=latency_ms(right),
@@ -97,6 +96,19 @@ def summarise(outcome: Outcome) -> Summary:
         drift_p99_ms=percentile(milliseconds(sample, "scheduled", "sent"), 99),
         cpu_us_per_request=outcome.cpu_s / len(ended) * 1e6 if len(ended) else None,
     )
+
+
+def sampled(outcome: Outcome) -> Records:
+    """The requests that the numbers are about."""
+    instants = "end" if isinstance(outcome.plan.load, Closed) else "scheduled"
+    return outcome.records[within(outcome.records[instants], outcome.start, outcome.end)]
+
+
+def histogram(outcome: Outcome) -> Histogram:
+    """The latencies of the sample's right answers, to be kept."""
+    sample = sampled(outcome)
+    right = sample[sample["verdict"] == Verdict.OK]
+    return Histogram.of(right["end"] - right["scheduled"])
 
 
 def latency_ms(right: Records) -> Latency:

@@ -52,11 +52,13 @@ class Control:
         self.go_at: asyncio.Future[float] = loop.create_future()
         self.stop_at: asyncio.Future[float] = loop.create_future()
         self.quit = False
+        self.failure: OSError | None = None
         self._loop = loop
         self._partial = b""
         os.set_blocking(0, False)
+        os.set_blocking(1, False)
         loop.add_reader(0, self._read)
-        loop.add_signal_handler(signal.SIGTERM, self._quit)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
 
     def _read(self) -> None:
         try:
@@ -65,21 +67,22 @@ class Control:
             return
         if not data:
             self._loop.remove_reader(0)
-            self._quit()
+            self.stop()
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             self._obey(json.loads(line))
 
     def _obey(self, order: dict[str, float]) -> None:
         if "quit" in order:
-            self._quit()
+            self.stop()
         for name, future in (("go", self.go_at), ("stop", self.stop_at)):
             if name in order and not future.done():
                 future.set_result(order[name])
 
-    def _quit(self) -> None:
+    def stop(self, failure: OSError | None = None) -> None:
         """Stop now, whichever of the orders is still awaited."""
         self.quit = True
+        self.failure = self.failure or failure
         for future in (self.go_at, self.stop_at):
             if not future.done():
                 future.set_result(clock())
@@ -106,13 +109,15 @@ async def run(job: Job) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()  # no request leaves cycles behind; a collection would be a pause in every latency under way
-    ticks = Ticks(loop, load)
+    ticks = Ticks(loop, load, control)
     say(ready=len(load.connections))
     load.start(await control.go_at)
     load.stop_at = await control.stop_at
     await drained(job.plan, load, control)
     load.finish()
     ticks.stop()
+    if control.failure is not None:
+        raise control.failure
     recorder.close()
     os.set_blocking(1, True)
     say(
@@ -138,15 +143,20 @@ async def drained(plan: Plan, load: Driver, control: Control) -> None:
 class Ticks:
     """Moves the rows to the file now and then, and tells the parent how far the load is."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, load: Driver) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, load: Driver, control: Control) -> None:
         self._loop = loop
         self._load = load
+        self._control = control
         self._turn = 0
         self._handle = loop.call_later(FLUSH_S, self._tick)
 
     def _tick(self) -> None:
         load = self._load
-        load.recorder.flush()
+        try:
+            load.recorder.flush()
+        except OSError as error:
+            self._control.stop(error)
+            return
         self._turn += 1
         if self._turn % TICK_EVERY == 0:
             recorder = load.recorder
@@ -203,9 +213,10 @@ def main() -> None:
         allow_files(getattr(job.plan.load, "users", 0) or job.plan.load.connections)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(run(job))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        say(error=f"{job.records}: {reason(error)}")
+    except ValueError as error:
         say(error=str(error))
-        sys.exit(1)
 
 
 if __name__ == "__main__":
