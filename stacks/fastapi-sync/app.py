@@ -25,6 +25,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from urllib3.exceptions import ReadTimeoutError
 
 from contract import (
     After,
@@ -129,7 +130,12 @@ def requests_client() -> Iterator[Get]:
         session.trust_env = False  # else it looks for proxies and a .netrc at every request
 
         def get(url: str) -> tuple[int, bytes]:
-            response = session.get(url, timeout=HTTP_TIMEOUT, allow_redirects=False)
+            try:
+                response = session.get(url, timeout=HTTP_TIMEOUT, allow_redirects=False)
+            except requests.ConnectionError as error:
+                if isinstance(error.args[0], ReadTimeoutError):  # the body was late
+                    raise requests.ReadTimeout(url) from error
+                raise
             return response.status_code, response.content
 
         yield get
@@ -171,15 +177,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     pool.dispose()
 
 
-def fetch_json(get: Get, url: str) -> Any:
-    """The document that an upstream has at `url`."""
+def fetch_json(get: Get, url: str) -> dict[str, Any]:
+    """The JSON object that an upstream has at `url`."""
     status, body = get(url)
     if status != 200:
         raise BadAnswerError(f"{url}: status {status}")
     try:
-        return orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadAnswerError(f"{url}: {error}") from error
+    if not isinstance(document, dict):
+        raise BadAnswerError(f"{url}: not an object")
+    return document
 
 
 def repeat(wait: Callable[[int], int], ms: int, n: int, mode: Mode) -> list[int]:
@@ -285,10 +294,9 @@ def http(ms: Milliseconds, n: Count = 1, mode: Mode = "sequential") -> Waited:
 
         def wait(ms: int) -> int:
             document = fetch_json(get, f"{DELAY_URL}/?waitms={ms}")
-            match document:
-                case {"waited_ms": int(waited)}:
-                    return waited
-            raise BadAnswerError(f"{DELAY_URL}: {document!r:.100}")
+            if not isinstance(document.get("waited_ms"), int):
+                raise BadAnswerError(f"{DELAY_URL}: no waited_ms")
+            return int(document["waited_ms"])
 
         return answer(Waited(waited_ms=repeat(wait, ms, n, mode)))
 
