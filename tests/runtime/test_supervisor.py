@@ -23,11 +23,13 @@ import os, subprocess, sys, time
 child = [sys.executable, "-c", {STUBBORN!r}]
 subprocess.Popen(child)                          # stays
 subprocess.Popen([sys.executable, "-c", "import subprocess, sys; subprocess.Popen(sys.argv[1:])", *child]).wait()
-if os.fork() == 0:                               # a daemon: its parent is gone, its session is its own
+if (parent := os.fork()) == 0:                   # a daemon: its parent is gone, its session is its own
     os.setsid()
     if os.fork() == 0:
         time.sleep(600)
     os._exit(0)
+os.waitpid(parent, 0)
+print("complete", flush=True)
 time.sleep(600)
 """
 MEMBERS = 4
@@ -58,10 +60,14 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+def complete(program: Program) -> bool:
+    return "complete" in program.last_words() and len(program.tree()) == MEMBERS
+
+
 def test_tree_holds_orphans_and_daemons(tmp_path: Path, lock: int) -> None:
     program = start(tmp_path, lock, *python(FAMILY))
     try:
-        assert eventually(lambda: len(program.tree()) == MEMBERS)
+        assert eventually(lambda: complete(program))
         assert program.pid in {process.pid for process in program.tree()}
     finally:
         program.stop()
@@ -69,7 +75,7 @@ def test_tree_holds_orphans_and_daemons(tmp_path: Path, lock: int) -> None:
 
 def test_stop_ends_the_whole_tree_even_where_sigterm_is_ignored(tmp_path: Path, lock: int) -> None:
     program = start(tmp_path, lock, *python(FAMILY))
-    assert eventually(lambda: len(program.tree()) == MEMBERS)
+    assert eventually(lambda: complete(program))
     tree = program.tree()
     program.stop()
     assert not [process for process in tree if lives(process.pid)]
@@ -155,13 +161,13 @@ from stackmatrix.runtime.native.processes import Program, Recipe
 with open({str(tmp_path / "lock")!r}, "w") as lock:
     program = Program("p", Recipe([sys.executable, "-c", {FAMILY!r}], lambda: True),
                       log=Path({str(tmp_path / "log")!r}), lock=lock.fileno())
-    while len(program.tree()) < {MEMBERS}: time.sleep(0.02)
+    while "complete" not in program.last_words() or len(program.tree()) != {MEMBERS}: time.sleep(0.02)
     print(*[process.pid for process in program.tree()], flush=True)
     time.sleep(600)
 """
     with subprocess.Popen(python(harness), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         tree = [int(pid) for pid in process.stdout.readline().split()]
-        assert len(tree) == MEMBERS
         process.kill()
+    assert len(tree) == MEMBERS
     assert eventually(lambda: not any(lives(pid) for pid in tree))

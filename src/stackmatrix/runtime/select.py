@@ -27,10 +27,14 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 def choose(wanted: str, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> Runtime:
     """The runtime called `wanted`; for `auto` the choice and its reason are said in one line.
 
-    `ports` asks for the ports of some stacks, which only the native runtime can choose. Raises UserError when the
-    runtime cannot be had.
+    `ports` asks for the ports of some stacks. Raises UserError when the runtime cannot be had as asked for.
     """
     if wanted == "native":
+        return NativeRuntime(say, root, ports)
+    if ports and wanted == "docker":
+        raise UserError("containers are published at the ports of their manifests; a port needs --runtime native")
+    if ports:
+        say("runtime: native (a port was asked for)")
         return NativeRuntime(say, root, ports)
     try:
         docker = DockerRuntime(say, root)

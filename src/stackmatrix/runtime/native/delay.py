@@ -46,10 +46,9 @@ class Delay:
 
 def build(state: State) -> Path:
     """The delay server's executable, built when its sources have changed; UserError when no Go is new enough."""
-    source = state.root / "upstream" / "delay"
-    files = sorted(path for path in source.iterdir() if path.suffix in (".go", ".mod", ".sum"))
-    executable = state.path("delay") / f"delay-{digest(files)}"
+    executable = place(state)
     if not executable.exists():
+        source = sources(state)
         go = find_go(source / "go.mod")
         for old in executable.parent.glob("delay-*"):
             old.unlink()
@@ -60,6 +59,17 @@ def build(state: State) -> Path:
         note(executable).write_text(f"Go {'.'.join(map(str, version(str(go))))}", encoding="utf-8")
         half.rename(executable)  # an interrupted build leaves nothing that looks complete
     return executable
+
+
+def sources(state: State) -> Path:
+    """The delay server's directory."""
+    return state.root / "upstream" / "delay"
+
+
+def place(state: State) -> Path:
+    """Where the executable made from today's sources is kept."""
+    files = sorted(path for path in sources(state).iterdir() if path.suffix in (".go", ".mod", ".sum"))
+    return state.path("delay") / f"delay-{digest(files)}"
 
 
 def find_go(module: Path) -> Path:

@@ -17,12 +17,18 @@ NO_WHEEL = "building from source is disabled"
 TOOLS = "apt-get install build-essential python3-dev"
 
 
+def missing(stacks: Iterable[Stack], state: State) -> list[str]:
+    """The stacks whose environment `make_all` would have to make."""
+    directory = state.path("venvs")
+    return [stack.name for stack in stacks if not made(place(stack.name, lock_of(stack), directory))]
+
+
 def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserError]:
     """The virtual environment of every stack, made in parallel where it is missing, or why it cannot be made."""
 
     def attempt(stack: Stack) -> Path | UserError:
         try:
-            return make(stack.name, stack.directory / "requirements.txt", state.path("venvs"))
+            return make(stack.name, lock_of(stack), state.path("venvs"))
         except UserError as error:
             return error
 
@@ -35,9 +41,8 @@ def make(name: str, lock: Path, directory: Path) -> Path:
     """The virtual environment that this lock describes; UserError when the machine or the lock does not allow it."""
     if not lock.is_file():
         raise UserError(f"{name}: {lock} is missing; compile it from requirements.in with uv")
-    venv = directory / f"{name}-{digest(lock, sys.version)}"
-    complete = venv / "complete"
-    if complete.exists():
+    venv = place(name, lock, directory)
+    if made(venv):
         return venv
     for old in directory.glob(f"{name}-{'?' * 12}"):
         shutil.rmtree(old)
@@ -51,8 +56,28 @@ def make(name: str, lock: Path, directory: Path) -> Path:
         if not can_compile():
             raise UserError(f"{name}: a package has no wheel and needs a C compiler; install one: {TOOLS}") from None
         run(sync, f"{name}: could not build what requirements.txt asks for")
-    complete.touch()
+    mark(venv).touch()
     return venv
+
+
+def lock_of(stack: Stack) -> Path:
+    """The file that pins all that a stack needs."""
+    return stack.directory / "requirements.txt"
+
+
+def place(name: str, lock: Path, directory: Path) -> Path:
+    """Where the environment of this lock and this Python is kept."""
+    return directory / f"{name}-{digest(lock.read_bytes() if lock.is_file() else b'', sys.version)}"
+
+
+def made(venv: Path) -> bool:
+    """Whether it was made to the end."""
+    return mark(venv).exists()
+
+
+def mark(venv: Path) -> Path:
+    """The file that is written last."""
+    return venv / "complete"
 
 
 def can_compile() -> bool:

@@ -18,7 +18,7 @@ from stackmatrix.runtime.native import delay, environments, postgres
 from stackmatrix.runtime.native.commands import answers
 from stackmatrix.runtime.native.delay import Delay
 from stackmatrix.runtime.native.fixtures import Nginx, find_nginx
-from stackmatrix.runtime.native.ports import HOST, free_port
+from stackmatrix.runtime.native.ports import HOST, free_port, is_free
 from stackmatrix.runtime.native.postgres import Postgres
 from stackmatrix.runtime.native.processes import Program, Recipe
 from stackmatrix.runtime.native.state import State
@@ -64,6 +64,11 @@ class NativeRuntime:
         """`ports` asks for the ports of some stacks; all others are chosen free."""
         if sys.platform != "linux":
             raise UserError("the native runtime needs Linux; use --runtime docker")
+        for stack, port in (ports or {}).items():
+            if not is_free(port):
+                raise UserError(
+                    f"another program has port {port}; give {stack} another one, or none to have one chosen"
+                )
         self.lacking: dict[str, str] = {}
         self.counts_statements = False
         self._say = say
@@ -94,6 +99,8 @@ class NativeRuntime:
         for stack in new:
             self._vary(Variant(stack, {}))
         self._start(*(stack.name for stack in new))
+        for stack in new:
+            self._say(f"native: {stack.name} on http://{HOST}:{self._ports[stack.name]}/")
 
     def down(self) -> None:
         """Stop everything, all at once."""
@@ -218,6 +225,11 @@ class NativeRuntime:
         """Make what the stacks need and, the first time, bring the upstreams up."""
         if self._servers is None:
             self._begin()
+        new = environments.missing(stacks, self._state)
+        if not delay.place(self._state).exists():
+            new.append("the delay server")
+        if new:
+            self._say(f"native: making what {', '.join(new)} needs; it is kept for the next time")
         with ThreadPoolExecutor() as pool:
             making = pool.submit(environments.make_all, stacks, self._state)
             servers = pool.submit(self._build) if self._servers is None else None
@@ -233,6 +245,9 @@ class NativeRuntime:
             self.counts_statements = self._servers.postgres.counts_statements
             self._recipes |= {name: self._servers.recipe(name) for name in UPSTREAMS}
             self._start(*UPSTREAMS)
+            self._say(
+                "native: " + ", ".join(f"{name} on {HOST}:{getattr(self._servers, name).port}" for name in UPSTREAMS)
+            )
             self._servers.postgres.populate()
             self.reset_notes()
 

@@ -76,14 +76,14 @@ def lives(pid: int) -> bool:
         return False
 
 
-def digest(*contents: bytes | str | Path | Iterable[Path]) -> str:
+def digest(*contents: bytes | str | Iterable[Path]) -> str:
     """Twelve digits that change when any of these texts or files does."""
     total = hashlib.sha256()
     for content in contents:
         if isinstance(content, str | bytes):
             total.update(content.encode() if isinstance(content, str) else content)
         else:
-            for path in [content] if isinstance(content, Path) else content:
+            for path in content:
                 total.update(path.name.encode() + b"\0" + path.read_bytes())
         total.update(b"\0")
     return total.hexdigest()[:12]

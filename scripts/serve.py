@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Keep one stack and its upstreams up until Ctrl-C, to try it with curl; `--help` says how."""
+
+from _venv import enter
+
+enter()
+
+from stackmatrix.cli.serve import main
+
+if __name__ == "__main__":
+    main()
