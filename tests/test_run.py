@@ -68,7 +68,7 @@ class Silent:
 
     def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None: ...
 
-    def repeats(self, arms: Sequence[str], reasons: Sequence[str]) -> None:
+    def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
         self.repeated += 1
 
 

@@ -39,8 +39,8 @@ class Watcher(Protocol):
     def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
         """A whole round is done; `widest` is the largest relative half-width of a headline ratio so far."""
 
-    def repeats(self, arms: Sequence[str], reasons: Sequence[str]) -> None:
-        """These arms' round is repeated, and why."""
+    def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
+        """These arms' round is repeated because of these trials."""
 
 
 Measure = Callable[[Arm, int, int], Trial]
@@ -116,8 +116,7 @@ class Run:
             if attempt > MOST_REPEATS:
                 self._void.update(trial.arm for trial in bad)
                 return
-            reasons = [f"{trial.arm}: {reason.kind}: {reason.detail}" for trial in bad for reason in trial.reasons]
-            self._watcher.repeats(sorted(ids), reasons)
+            self._watcher.repeats(arms, bad)
             order = list(arms)
             random.Random(f"{self.policy.seed} round {number} attempt {attempt}").shuffle(order)
             for arm in order:

@@ -1,6 +1,7 @@
 """Shows a run as it goes: a bar with an ETA on a terminal, plain lines elsewhere."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -66,10 +67,12 @@ class Watch:
         left = f", about {clock(seconds_left)} left" if seconds_left else ""
         self._console.print(f"round {rounds} of about {expected} done{left}{reached}", markup=False)
 
-    def repeats(self, arms: Sequence[str], reasons: Sequence[str]) -> None:
+    def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
         """A round of some arms is repeated."""
         self._total += len(arms)
-        self._console.print(f"repeating {len(arms)} arms: {'; '.join(dict.fromkeys(reasons))}", markup=False)
+        kinds = Counter(reason.kind for trial in bad for reason in trial.reasons)
+        why = ", ".join(f"{kind} ×{count}" if count > 1 else kind for kind, count in kinds.items())
+        self._console.print(f"repeating {len(arms)} arms of {arms[0].workload}: {why}", markup=False)
 
     def _eta(self) -> str:
         """From the mean time of a trial so far."""
