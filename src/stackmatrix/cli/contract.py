@@ -109,7 +109,7 @@ def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
     """The table of stack × check, and the first difference as a diff, with what the stack said meanwhile."""
     by_place = {(result.stack, result.check): result for result in results}
     names = dict.fromkeys(result.stack for result in results)
-    table = Table("check", *names)
+    table = Table("check", *(name.replace("-", "-\n") for name in names))
     for check in dict.fromkeys(result.check for result in results):
         cells = (by_place.get((name, check)) for name in names)
         table.add_row(check, *(verdict(cell) if cell else Text("–", "dim") for cell in cells))

@@ -38,6 +38,11 @@ class Subject:
     runtime: Runtime
     transcript: dict[str, Essence] = field(default_factory=dict)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether waits can overlap at all: gathering calls that block the loop gains nothing."""
+        return self.service.stack.concurrency != "blocked-loop"
+
     def put(self, exchanges: Iterable[Exchange]) -> Iterator[Difference]:
         """Go through the exchanges in order, record the answers, and yield what differs from the due ones."""
         for exchange in exchanges:

@@ -14,11 +14,9 @@ MODES = ("sequential", "chained", "parallel")
 
 def check(subject: Subject) -> Iterator[Difference]:
     """The number of waits that each mode takes one after another, and of calls that the upstream saw."""
-    # Gathering calls that block the loop gains nothing: a stack that is kept for this mistake must show it.
-    overlaps = subject.service.stack.concurrency != "blocked-loop"
     for path in ("/sleep", "/http"):
         for mode in MODES:
-            expected = 1 if mode == "parallel" and overlaps else N
+            expected = 1 if mode == "parallel" and subject.overlaps else N
             exchange = get(f"{path}?ms={MS}&n={N}&mode={mode}", {"waited_ms": [MS] * N})
             calls = subject.runtime.counters()["received"]
             started = time.perf_counter()

@@ -21,10 +21,9 @@ PATHS = {"timer": "/sleep", "database": "/query", "upstream": "/http"}
 FEW, MANY = 8, 400
 """What a stack without a limit must hold: ten times AnyIO's threads, four times the usual pool of an HTTP client."""
 
-WAIT_PER_REQUEST_S = 0.004
+WAIT_S, WAIT_PER_REQUEST_S = 0.4, 0.004
 """The wait grows with the load, so that the CPU time of k requests (some 1 ms each) stays well below one wait."""
 
-LEAST_WAIT_S = 1.0
 EARLY = 0.05  # a wave may end this part of a wait early: timers have grains
 LATE = 0.5  # and this part late, which is what the requests cost beside waiting
 
@@ -128,7 +127,7 @@ def measured_twice(service: Service, path: str, k: int, declared: int | None) ->
 
 def measure(service: Service, path: str, k: int, stretch: int = 1) -> Load:
     """Send k requests at once to an idle stack; NoAnswer when one is not answered rightly."""
-    ms = round(1000 * stretch * max(LEAST_WAIT_S, k * WAIT_PER_REQUEST_S))
+    ms = round(1000 * stretch * (WAIT_S + k * WAIT_PER_REQUEST_S))
     exchange = get(f"{path}?ms={ms}", {"waited_ms": ms if path == "/query" else [ms]})
     replies = together(service, [exchange.request] * k, timeout_s=(FEW + 2) * ms / 1000)
     for reply in replies:

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 
-from stackmatrix.catalog.stacks import WAITS
+from stackmatrix.catalog.stacks import Wait
 from stackmatrix.contract.answers import get
 from stackmatrix.contract.client import Connection, Flight, Request
 from stackmatrix.contract.dialogue import Exchange, Subject, boiled
@@ -12,7 +13,7 @@ from stackmatrix.contract.essence import Difference
 from stackmatrix.contract.overlap import PATHS
 
 WAIT_MS = 3_000
-OF_EACH_KIND = 4
+IN_FLIGHT = 12
 SENT_BEFORE_S = 1.0
 EXIT_WITHIN_S = 5.0  # after the last answer
 
@@ -20,9 +21,7 @@ EXIT_WITHIN_S = 5.0  # after the last answer
 def check(subject: Subject) -> Iterator[Difference]:
     """Requests that wait for each kind of thing, an idle connection beside them, and the signal in the middle."""
     service = subject.service
-    slots = service.variant.slots("timer")
-    one_by_one = slots is not None and slots < len(WAITS) * OF_EACH_KIND
-    exchanges = loads(1 if one_by_one else OF_EACH_KIND)
+    exchanges = loads(min(IN_FLIGHT, service.variant.slots("timer") or IN_FLIGHT))
     with Connection(service) as idle, ThreadPoolExecutor(1) as aside:
         idle.ask(Request("GET", "/sleep?ms=0"))
         with Flight(service, [exchange.request for exchange in exchanges]) as flight:
@@ -40,10 +39,8 @@ def check(subject: Subject) -> Iterator[Difference]:
         yield Difference("end after the last answer", f"within {EXIT_WITHIN_S:g} s", f"after {lingered:.1f} s")
 
 
-def loads(of_each: int) -> list[Exchange]:
-    """So many long requests of each kind of wait."""
-    kinds = [
-        get(f"{PATHS[wait]}?ms={WAIT_MS}", {"waited_ms": WAIT_MS if wait == "database" else [WAIT_MS]})
-        for wait in WAITS
-    ]
-    return kinds * of_each
+def loads(count: int) -> list[Exchange]:
+    """So many long requests, each kind of wait in turn."""
+    waited: dict[Wait, object] = {"timer": [WAIT_MS], "database": WAIT_MS, "upstream": [WAIT_MS]}
+    kinds = [get(f"{PATHS[wait]}?ms={WAIT_MS}", {"waited_ms": answer}) for wait, answer in waited.items()]
+    return list(islice(cycle(kinds), count))
