@@ -1,6 +1,7 @@
 """Runs the short commands that prepare the matrix, and asks servers small questions over HTTP."""
 
 import http.client
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,15 @@ def run(
         words = (done.stderr or done.stdout).strip().splitlines()
         raise UserError(f"{failure}: {' / '.join(line.strip() for line in words[-3:]) or 'it said nothing'}")
     return done.stdout.strip()
+
+
+def accepts(port: int) -> bool:
+    """Whether something of this machine takes connections there."""
+    try:
+        socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:

@@ -6,7 +6,7 @@ import shutil
 import signal
 from dataclasses import dataclass
 
-from stackmatrix.runtime.native.commands import answers, get, run
+from stackmatrix.runtime.native.commands import accepts, get, run
 from stackmatrix.runtime.native.ports import HOST
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State
@@ -15,13 +15,14 @@ SBIN = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
 """Where Debian keeps Nginx: out of most users' PATH."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Nginx:
     """The machine's Nginx."""
 
     executable: str
     state: State
     port: int
+    asked: int = 0
 
     @property
     def description(self) -> str:
@@ -41,11 +42,16 @@ class Nginx:
         command = [self.executable, "-e", "stderr", "-p", str(home), "-c", str(configuration)]
         if os.geteuid() == 0:  # else its workers would be somebody who may not read the checkout
             command += ["-g", "user root;"]
-        return Recipe(command, lambda: answers(self.port, "/status"), directory=home, stop_signal=signal.SIGQUIT)
+        return Recipe(command, self.healthy, directory=home, stop_signal=signal.SIGQUIT)
+
+    def healthy(self) -> bool:
+        """Whether it takes connections; asks nothing, because it counts every question."""
+        return accepts(self.port)
 
     def served(self) -> int:
-        """Requests that it has had, this question not counted."""
-        return int(get(self.port, "/status")[1].split()[9]) - 1
+        """Requests that it has had, without those that only asked this."""
+        self.asked += 1
+        return int(get(self.port, "/status")[1].split()[9]) - self.asked
 
 
 def find_nginx() -> str | None:

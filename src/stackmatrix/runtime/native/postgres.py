@@ -69,10 +69,9 @@ class Postgres:
         """Whether it counts statements as the container does."""
         return self.binaries.counts_statements
 
-    @property
-    def url(self) -> str:
-        """What the stacks connect to."""
-        return f"postgresql://{NAME}:{NAME}@{HOST}:{self.port}/{NAME}"
+    def url(self, client: str) -> str:
+        """What a stack connects to; the database knows its sessions by its name."""
+        return f"postgresql://{NAME}:{NAME}@{HOST}:{self.port}/{NAME}?application_name={client}"
 
     @property
     def description(self) -> str:

@@ -42,10 +42,10 @@ class Servers:
         server: Postgres | Nginx | Delay = getattr(self, name)
         return server.recipe()
 
-    def environment(self, root: Path) -> dict[str, str]:
+    def environment(self, stack: str, root: Path) -> dict[str, str]:
         """What tells a stack where they are."""
         return {
-            "DATABASE_URL": self.postgres.url,
+            "DATABASE_URL": self.postgres.url(stack),
             "DELAY_URL": f"http://{HOST}:{self.delay.port}",
             "FIXTURES_URL": f"http://{HOST}:{self.nginx.port}",
             "FIXTURES_DIR": str(root / "fixtures"),
@@ -139,6 +139,10 @@ class NativeRuntime:
             for program in others:
                 program.signal(signal.SIGCONT)
 
+    def heal(self) -> None:
+        """Start again whatever upstream has died."""
+        self._start(*(name for name in UPSTREAMS if not self._runs(name)))
+
     def restart(self, service: Service) -> None:
         """Kill the stack with all that it still has in hand, start it anew, and wait until it answers."""
         self._program(service.stack.name).kill()
@@ -188,7 +192,7 @@ class NativeRuntime:
         return self._up.delay.counters()
 
     def files_served(self) -> int:
-        """Ask the server of the fixtures how many requests it has had."""
+        """Ask the server of the fixtures how many requests it has had, without those that only asked."""
         return self._up.nginx.served()
 
     def logs(self, name: str, lines: int = 20) -> str:
@@ -291,7 +295,7 @@ class NativeRuntime:
     def _vary(self, variant: Variant) -> None:
         """Have the next start of the stack be of this variant."""
         name = variant.stack.name
-        where = self._up.environment(self._state.root)
+        where = self._up.environment(name, self._state.root)
         self._recipes[name] = recipe(variant, self._port(name), self._environments[name], where)
         self._variants[name] = variant
 
