@@ -28,7 +28,6 @@ from sqlalchemy.pool import QueuePool
 from werkzeug.exceptions import HTTPException
 
 from contract import (
-    MAX_BODY,
     SIZES,
     CompactJSON,
     ExactFlask,
@@ -218,7 +217,6 @@ def repeat(wait: Callable[[int], int], ms: int, n: int, mode: str) -> list[int]:
 # The endpoints, in the order of the contract.
 
 app = ExactFlask(STACK, static_folder=None)
-app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 app.json = CompactJSON(app)
 app.url_map.merge_slashes = False
 app.register_error_handler(Exception, on_failure)

@@ -9,7 +9,7 @@ from flask import Flask, Request, Response, abort, request
 from flask.json.provider import DefaultJSONProvider, JSONProvider
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect
+from werkzeug.routing import MapAdapter, RequestRedirect
 
 from settings import SETTINGS
 from timing import phase
@@ -41,16 +41,24 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 def on_http_error(error: HTTPException) -> Response:
     """An error with a status of its own; a 405 names every method of the path."""
+    status = error.code if error.code in TITLES else 422  # 400: the body ended too early
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return problem(error.code or 500, error.description or error.name, headers)
+    return problem(status, error.description or error.name, headers)
 
 
 class ExactFlask(Flask):
-    """Knows a path as it is written or not at all: Flask would redirect for a slash too few."""
+    """Routes by method and path alone, and takes the path as it is written."""
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        if request is None:
+            return super().create_url_adapter(request)
+        if request.environ["PATH_INFO"].startswith("//"):
+            abort(404)  # all but one would be stripped
+        return self.url_map.bind("localhost", path_info=request.path, default_method=request.method)
 
     def raise_routing_exception(self, request: Request) -> NoReturn:
         if isinstance(request.routing_exception, RequestRedirect):
-            abort(404)
+            abort(404)  # a slash would be added
         super().raise_routing_exception(request)
 
 
@@ -89,11 +97,15 @@ def read_waits() -> tuple[int, int, str]:
 
 
 def read_body() -> tuple[str, str]:
-    """Title and description; Flask reads the body no further than it may be long."""
+    """Title and description; the body is read no further than it may be long."""
     if request.mimetype != "application/json":
         abort(415, "the body must be application/json")
+    request.max_content_length = MAX_BODY + 1  # by which a body in chunks is seen to be too long
+    body = request.get_data(cache=False)
+    if len(body) > MAX_BODY:
+        abort(413, f"the body is over {MAX_BODY} bytes")
     try:
-        fields = orjson.loads(request.get_data(cache=False))
+        fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         abort(422, f"body: {error}")
     if not isinstance(fields, dict):

@@ -1,105 +1,114 @@
-"""The application as uWSGI runs it: what its gevent loop and its HTTP router leave undone is done here."""
+"""The application as uWSGI runs it: here is done what its gevent loop and its HTTP router leave undone."""
 
 import gc
 import io
 import os
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gevent
 import uwsgi
-from flask import Response
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import ClosingIterator
 
 from app import app
 from settings import SETTINGS
 
-SOCKET = uwsgi.opt["socket"].decode()
+SOCKETS = Path("/proc/net/unix")
 CHECK_EVERY = 0.05  # seconds
 
 
 class ChunkedInput(io.RawIOBase):
-    """A body in chunks; uWSGI gives them to those who ask, but not through wsgi.input."""
+    """A body in chunks, which uWSGI hands out, but not through wsgi.input."""
 
-    rest = b""
+    chunk = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self.rest = self.rest or uwsgi.chunked_read()
-        size = min(len(buffer), len(self.rest))
-        buffer[:size], self.rest = self.rest[:size], self.rest[size:]
+        try:
+            self.chunk = self.chunk or uwsgi.chunked_read()
+        except OSError:
+            raise RequestEntityTooLarge("a chunk is too large or broken") from None
+        size = min(len(buffer), len(self.chunk))
+        buffer[:size], self.chunk = self.chunk[:size], self.chunk[size:]
         return size
 
 
 class Worker:
-    """One worker process: counts its requests, reads what they left unread, and ends only when all are answered."""
+    """A worker process: takes requests while it has greenlets, and ends when those that came are answered."""
 
     def __init__(self) -> None:
-        self.active = 0
+        self.running = 0
         self.draining = False
-        # The worker loses the router's socket when it is forked, but this is the master.
-        self.listener = socket.socket(fileno=os.dup(int(uwsgi.opt["http"].decode().removeprefix("fd://"))))
+        # The router's socket; uWSGI closes the worker's copy of it, but not one made here, in the master.
+        self.router = socket.socket(fileno=os.dup(int(uwsgi.opt["http"].removeprefix(b"fd://"))))
+        uwsgi.post_fork_hook = partial(gevent.spawn, self.start)
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        self.active += 1
-        if self.active == SETTINGS["greenlets"]:
-            self.watcher.stop()
-        if "HTTP_TRANSFER_ENCODING" in environ:
+    def start(self) -> None:
+        """Runs as soon as uWSGI's loop does."""
+        # While all greenlets are taken uWSGI leaves the socket readable, and its loop spins on it at a full core.
+        # The plugin keeps the watcher to itself, so it is looked for among all objects.
+        kind = type(gevent.get_hub().loop.io(0, 1))
+        self.accept = next(o for o in gc.get_objects() if isinstance(o, kind) and o.fd == uwsgi.sockets[0])
+        self.accept_callback = self.accept.callback, *self.accept.args
+        # Replaces the plugin's handler, which would take no request any more from the queue of its socket.
+        signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(self.drain))
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Runs the application; `finish` runs when the answer is written."""
+        self.running += 1
+        if self.running == SETTINGS["greenlets"]:
+            self.accept.stop()
+        chunked = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked" and "CONTENT_LENGTH" not in environ
+        if chunked:
             environ["wsgi.input"] = ChunkedInput()
             environ["wsgi.input_terminated"] = True
-        return ClosingIterator(app(environ, start_response), partial(self.finish, environ))
+
+        def respond(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            # The router ends a connection whose body had chunks, and one whose body it could not pass on in full.
+            if self.draining or chunked or status.startswith("413"):
+                headers.append(("Connection", "close"))
+            return start_response(status, headers, *error)
+
+        return ClosingIterator(app(environ, respond), partial(self.finish, environ))
 
     def finish(self, environ: dict[str, Any]) -> None:
-        """The answer is written; uWSGI closes the connection to the router next."""
-        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-            # If it closed with a body unread, the router would drop the answer.
-            with suppress(OSError):
+        """What uWSGI closes after this, it must have read to the end, else the router drops the answer."""
+        if "CONTENT_LENGTH" in environ or "wsgi.input_terminated" in environ:
+            with suppress(OSError, RequestEntityTooLarge):
                 while environ["wsgi.input"].read(65536):
                     pass
         if self.draining:
-            # The router reads the end of an answer when it has passed on the rest, and closes then.
-            with suppress(OSError), socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
+            # The router comes to the end of the answer, and closes, when it has passed everything on.
+            with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection, suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(1)
-        self.active -= 1
-        if not self.watcher.active:
-            self.watcher.start(*self.accept)
-
-    def start(self) -> None:
-        """Runs when uWSGI's loop does."""
-        kind = type(gevent.get_hub().loop.io(0, 1))
-        self.watcher = next(w for w in gc.get_objects() if isinstance(w, kind) and w.fd == uwsgi.sockets[0])
-        self.accept = self.watcher.callback, *self.watcher.args
-        signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(self.drain))
+        self.running -= 1
+        if not self.accept.active:
+            self.accept.start(*self.accept_callback)
 
     def drain(self) -> None:
-        """Answers what was received, refuses the rest, then ends the worker, and with it uWSGI."""
+        """Answers what has come, refuses the rest, and ends the worker."""
         self.draining = True
-        app.after_request_funcs.setdefault(None, []).append(close_connection)
         with suppress(OSError):  # another worker was first
-            self.listener.shutdown(socket.SHUT_RD)
-        while open_connections():
+            self.router.shutdown(socket.SHUT_RD)
+        while is_connected():
             gevent.sleep(CHECK_EVERY)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def close_connection(response: Response) -> Response:
-    """No further request on this connection."""
-    response.headers["Connection"] = "close"
-    return response
-
-
-def open_connections() -> bool:
-    """Whether the router is connected to a worker: accepted or still in the queue, for a request or its answer."""
-    with open("/proc/net/unix") as table:
-        return any(line.split()[5] in ("02", "03") and line.split()[7:] == [SOCKET + "@"] for line in table)
+def is_connected() -> bool:
+    """Whether the router has a connection to a worker, be it still in the queue: one request is one connection."""
+    name = uwsgi.opt["socket"].decode() + "@"  # uWSGI ends the name with NUL, which the table shows like this
+    sockets = (line.split() for line in SOCKETS.read_text().splitlines())
+    return any(state in ("02", "03") and path == [name] for _, _, _, _, _, state, _, *path in sockets)
 
 
 application = Worker()
-uwsgi.post_fork_hook = partial(gevent.spawn, application.start)
