@@ -173,7 +173,7 @@ def test_wrong_answers_are_told_apart(case: str, tmp_path: Path, loop_factory: L
     assert (found["end"] > found["sent"]).all()
     if verdict == Verdict.TIMEOUT:
         assert (found["end"] - found["scheduled"] >= 0.3).all()
-        assert (found["end"] - found["scheduled"] < 0.6).all()
+        assert (found["end"] - found["scheduled"] < 1.0).all()
 
 
 def test_bytes_that_nobody_asked_for_end_the_connection(tmp_path: Path, loop_factory: LoopFactory) -> None:

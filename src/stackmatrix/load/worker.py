@@ -19,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic as clock
-from typing import Any, Final
+from typing import Final
 
 from stackmatrix.load.drivers import Driver, driver
-from stackmatrix.load.plan import Plan
+from stackmatrix.load.plan import Closed, Plan
 from stackmatrix.load.recorder import Recorder
 
 FLUSH_S: Final = 0.02
@@ -205,12 +205,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main() -> None:
     """Read the job, and do it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which says what is to become of this
-    job: Any = pickle.load(sys.stdin.buffer)
+    job: Job = pickle.load(sys.stdin.buffer)
+    load = job.plan.load
     die_with(job.parent)
     if job.cpu is not None:
         os.sched_setaffinity(0, {job.cpu})
     try:
-        allow_files(getattr(job.plan.load, "users", 0) or job.plan.load.connections)
+        allow_files(load.users if isinstance(load, Closed) else load.connections)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(run(job))
     except OSError as error:
