@@ -355,6 +355,11 @@ class RunDirectory:
         stamp = self.path.name.partition("-")[0]
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
 
+    @property
+    def shown(self) -> str:
+        """Its path as a user would type it."""
+        return os.path.relpath(self.path)
+
     def records_file(self, trial: str) -> Path:
         """Where the records of one trial go."""
         return self.path / "records" / f"{trial}.npy"

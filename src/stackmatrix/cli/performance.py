@@ -29,7 +29,7 @@ from stackmatrix.meter import machine
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, arms_of, cells_of, digests, resume
 from stackmatrix.report.terminal import table
-from stackmatrix.results import SCHEMA, Arm, Identity, Load, Reason, RunDirectory, Trial, writing
+from stackmatrix.results import RESULTS, SCHEMA, Arm, Identity, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
 from stackmatrix.runtime.base import Runtime, share_cores
@@ -89,6 +89,7 @@ def arguments() -> argparse.Namespace:
     add("--seed", type=int, help="of the orders and arrivals (default: a new one, which the run keeps)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped; it keeps its own options")
     add("--name", default="performance", help="what the run's directory is called after its time")
+    add("--results", type=Path, default=RESULTS, metavar="DIR", help="where runs are kept (default: results/)")
     add("--json", type=Path, metavar="FILE", help="write run.json to this file too; - for standard output")
     add_option(parser)
     return parser.parse_args()
@@ -99,7 +100,7 @@ def performance(options: argparse.Namespace) -> int:
     catalog = Catalog(load_stacks(), load_workloads())
     if options.resume is None:
         plan = new_plan(options, catalog)
-        directory = RunDirectory.create(plan.name)
+        directory = RunDirectory.create(plan.name, options.results)
         directory.write(PLAN_FILE, plan)
     else:
         directory = RunDirectory.open(options.resume)
@@ -160,7 +161,7 @@ class Session:
                 self.json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
         if any(arm.rounds or arm.id in self.barred for arm in run.arms):
             console(stderr=self.json == Path("-")).print(table(run))
-        name = f"results/{self.directory.path.name}"
+        name = self.directory.shown
         if ended_by == "interrupted":
             out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
             return INTERRUPTED
@@ -194,7 +195,7 @@ class Session:
         policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=self.plan.budget_s)
         watch = Watch(out, len(timed))
         run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
-        out.print(f"{len(timed)} arms, windows of {timing.window_s:.1f} s; kept in results/{self.directory.path.name}")
+        out.print(f"{len(timed)} arms, windows of {timing.window_s:.1f} s; kept in {self.directory.shown}")
         with watch.shown():
             return run.execute()
 
