@@ -16,7 +16,8 @@ from stackmatrix.load.recorder import NEVER, Recorder, Verdict
 from stackmatrix.load.wire import Connection, Head
 
 CONNECTING_AT_ONCE: Final = 128  # so that thousands of users do not overflow the server's listen queue
-BACKOFF_S: Final = (0.01, 1.0)  # a user's wait after a failed connection: from, doubled each time, up to
+BACKOFF_S: Final = 0.01  # a user's wait after a failed connection, doubled each time
+DOUBLINGS: Final = 7  # to 1.28 s
 GRAIN_S: Final = 0.0001  # arrivals closer together than this leave together: it bounds the wake-ups per second
 
 
@@ -192,8 +193,7 @@ class Users(Driver):
 
     def _back_off(self, user: User, now: float) -> None:
         """Keep a user who cannot get through from spinning."""
-        first, last = BACKOFF_S
-        self._wait(user, now + min(first * 2.0**user.failures, last))
+        self._wait(user, now + BACKOFF_S * 2 ** min(user.failures, DOUBLINGS))
         user.failures += 1
 
     def _wait(self, user: User, until: float) -> None:
