@@ -11,6 +11,8 @@ def quantity(value: float | None) -> str:
     """Three significant digits, thousands apart by a thin space: 1 230, 98.4, 0.512."""
     if value is None:
         return MISSING
+    if value == 0:
+        return "0"
     if abs(value) >= 100:
         return f"{round(value, 2 - len(str(int(abs(value)))) + 1 if abs(value) >= 10000 else 0):,.0f}".replace(
             ",", "\u202f"

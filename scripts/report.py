@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Make the reports of a run on disk again; `--help` says how."""
+
+from _venv import enter
+
+enter()
+
+from stackmatrix.cli.report import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""`report.py`: make the reports of a run again, from what is on disk."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.catalog.stacks import load_stacks
+from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli.shell import command, console
+from stackmatrix.plan import FILE as PLAN_FILE
+from stackmatrix.plan import Plan
+from stackmatrix.report.files import write_reports
+from stackmatrix.results import SCHEMA, Run, RunDirectory
+from stackmatrix.runtime.base import share_cores
+from stackmatrix.trial import pooled_latency
+
+
+def main() -> None:
+    """Parse the arguments and write the reports of every run that is named."""
+    parser = argparse.ArgumentParser(prog="report.py", description=__doc__)
+    parser.add_argument("run", nargs="+", type=Path, metavar="RUN", help="a directory of results/")
+    arguments = parser.parse_args()
+
+    def report() -> int:
+        for path in arguments.run:
+            directory = RunDirectory.open(path)
+            if not (path / "run.json").exists():
+                judge_now(directory)
+            write_reports(directory)
+            console().print(f"{path}/report.html, report.md, report.csv")
+        return 0
+
+    command(report)
+
+
+def judge_now(directory: RunDirectory) -> None:
+    """Judge the trials of a run that was killed before it came to that; UserError when its plan is not there."""
+    plan = directory.read(PLAN_FILE, Plan)
+    environment = directory.read("environment.json", dict[str, Any])
+    cores = len(share_cores(range(int(environment.get("cpus", 1)))).stack)
+    catalog = Catalog(load_stacks(), load_workloads())
+    judged = judge(plan.arms, directory.trials(), catalog, cores, partial(pooled_latency, directory))
+    run = Run(
+        schema=SCHEMA,
+        name=plan.name,
+        command=plan.command,
+        started=directory.started,
+        ended_by="interrupted",
+        environment=environment,
+        arms=judged.arms,
+        aa=judged.aa,
+    )
+    directory.write("run.json", run)

@@ -1,0 +1,53 @@
+"""`report.csv`: one row per arm, every number as `run.json` has it."""
+
+import csv
+import io
+from typing import Any
+
+from stackmatrix.report.metrics import METRICS
+from stackmatrix.report.numbers import variant_label
+from stackmatrix.report.view import View
+from stackmatrix.results import ArmResult, Errors
+
+INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
+
+
+def table(view: View) -> str:
+    """The file's text; what is missing is empty."""
+    text = io.StringIO(newline="")
+    rows = [row(arm) for arm in view.run.arms]
+    writer = csv.DictWriter(text, columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def columns() -> list[str]:
+    """In the order of the file."""
+    first = ["arm", "workload", "params", "load", "stack", "variant", "valid", "rank", "rounds", "repeated"]
+    errors = [f"failed_{name}" for name in Errors.__slots__]
+    return [*first, *(metric.key for metric in METRICS), *INTERVALS, "baseline", "bound", *errors, "reasons"]
+
+
+def row(arm: ArmResult) -> dict[str, Any]:
+    """One arm."""
+    goodput = (arm.goodput and arm.goodput.ci95) or ("", "")
+    ratio = (arm.ratio and arm.ratio.ci95) or ("", "")
+    return {
+        "arm": arm.id,
+        "workload": arm.workload,
+        "params": " ".join(f"{key}={value}" for key, value in arm.params.items()),
+        "load": arm.load.label,
+        "stack": arm.stack,
+        "variant": variant_label(arm.stack, arm.variant),
+        "valid": str(arm.valid).lower(),
+        "rank": arm.rank,
+        "rounds": arm.rounds,
+        "repeated": arm.repeated,
+        **{metric.key: metric.value(arm) for metric in METRICS},
+        **dict(zip(INTERVALS, (*goodput, arm.ratio.value if arm.ratio else "", *ratio), strict=True)),
+        "baseline": arm.ratio.baseline if arm.ratio else "",
+        "bound": arm.ceiling.bound if arm.ceiling else "",
+        **{f"failed_{name}": getattr(arm.errors, name) for name in Errors.__slots__},
+        "reasons": "; ".join(f"{reason.kind}: {reason.detail}" for reason in dict.fromkeys(arm.reasons)),
+    }

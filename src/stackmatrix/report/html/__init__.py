@@ -1,0 +1,5 @@
+"""A run as one HTML file that opens offline: no request goes anywhere, and its own policy forbids any."""
+
+from stackmatrix.report.html.report import page
+
+__all__ = ["page"]

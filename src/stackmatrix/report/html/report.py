@@ -1,0 +1,421 @@
+"""The page of one run: what its template shows, and the data that its charts draw."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from stackmatrix.analysis.judge import most
+from stackmatrix.report import answer, charts, method
+from stackmatrix.report.bounds import BOUNDS, bound
+from stackmatrix.report.html.site import render
+from stackmatrix.report.metrics import METRICS, whole
+from stackmatrix.report.numbers import MISSING, milliseconds, percent, plus_minus, quantity
+from stackmatrix.report.palette import STEPS, step
+from stackmatrix.report.view import Cell, Group, Pair, View
+from stackmatrix.results import Entry, Reason, Trial
+
+Context = dict[str, Any]
+
+MATRIX_METRICS: Final = (("goodput", "Goodput"), ("p99", "p99"), ("cpu", "CPU"), ("memory", "Memory"))
+COMPARED: Final = tuple(metric for metric in METRICS if metric.key not in ("cpu_us_generator", "max_ms"))
+TRIAL_COLUMNS: Final = (
+    ("round", "n"),
+    ("attempt", "n"),
+    ("goodput/s", "n"),
+    ("p50 ms", "n"),
+    ("p99 ms", "n"),
+    ("failed", "n"),
+    ("CPU µs", "n"),
+    ("generator", "n"),
+    ("others", "n"),
+    ("stolen", "n"),
+    ("connections", "n"),
+    ("reasons", ""),
+)
+
+
+def page(view: View) -> str:
+    """The whole file."""
+    looks = charts.stack_looks(view.stack_names)
+    shown = Shown(view, looks)
+    sweeps = [shown.sweep(index, groups) for index, (_, groups) in enumerate(view.sweeps())]
+    return render(
+        "report.html",
+        ("report.js",),
+        data(view, looks),
+        title=f"{view.run.name}, {moment(view.run.started)} · Stack Matrix",
+        home="../index.html",
+        run=view.run,
+        when=moment(view.run.started),
+        machine=method.machine(view),
+        headline=answer.headline(view),
+        notes=method.notes(view),
+        facts=method.facts(view),
+        groups=[shown.group(group) for group in view.groups],
+        columns=view.stack_names,
+        rows=[shown.row(group) for group in view.groups],
+        matrix_metrics=MATRIX_METRICS,
+        steps=[(number, label) for number, (_, label) in enumerate(STEPS, 1)],
+        bounds=BOUNDS.items(),
+        voids=shown.voids(),
+        sweeps=sweeps,
+        looks=list(looks.values()),
+        comparable=any(len(group.ranked) > 1 for group in view.groups),
+        trial_columns=TRIAL_COLUMNS,
+        limits=method.limits(view),
+        unresolved=method.unresolved(view),
+        method=method.measured(view),
+        noise=method.noise(view),
+        repeats=method.repeats(view),
+        metrics=METRICS,
+        stacks=view.stacks,
+        environment=method.environment(view),
+    )
+
+
+class Shown:
+    """Turns the view's groups and cells into what the template writes."""
+
+    def __init__(self, view: View, looks: Mapping[str, Mapping[str, Any]]) -> None:
+        self._view = view
+        self._looks = looks
+        self._groups = {cell.slug: group for group in view.groups for cell in group.cells}
+
+    def group(self, group: Group) -> Context:
+        """One workload under one load."""
+        return {
+            "slug": group.slug,
+            "title": self.title(group),
+            "detail": "" if self._view.several_loads else group.load.label,
+            "about": group.summary,
+            "answer": answer.sentence(group),
+            "ordered": [self.cell(cell) for cell in group.ordered],
+        }
+
+    def row(self, group: Group) -> Context:
+        """One row of the matrix."""
+        by_name = {cell.name: cell for cell in group.cells}
+        cells = [self.brief(by_name[name]) if name in by_name else None for name in self._view.stack_names]
+        detail = " ".join(f"{key}={value}" for key, value in group.params.items())
+        return {"group": {"slug": group.slug, "title": self.title(group), "detail": detail}, "cells": cells}
+
+    def title(self, group: Group) -> str:
+        """Its name, with the load where that tells groups apart."""
+        return f"{group.workload} · {group.load.label}" if self._view.several_loads else group.workload
+
+    def brief(self, cell: Cell) -> Context:
+        """What tables say of a cell."""
+        arm, group = cell.arm, self._groups[cell.slug]
+        top = max((high(other) for other in group.ranked), default=1.0)
+        ceiling = arm.ceiling
+        return {
+            "slug": cell.slug,
+            "name": cell.name,
+            "group": self.title(group),
+            "load": arm.load.label,
+            "colour": self._looks[cell.name]["colour"],
+            "valid": arm.goodput is not None,
+            "kinds": ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed",
+            "goodput": quantity(arm.goodput.value) if arm.goodput else "",
+            "half": plus_minus(arm.goodput) if arm.goodput else MISSING,
+            "width": round(arm.goodput.value / top * 100, 2) if arm.goodput else 0,
+            "ci": span(arm.goodput.ci95, top) if arm.goodput else None,
+            "place": place(cell, group),
+            "first": arm.rank == 1,
+            "step": step(ceiling.share) if ceiling else 0,
+            "share": percent(ceiling.share) if ceiling else "",
+            "bound": {"key": sign(ceiling.bound), **bound_words(ceiling.bound)} if ceiling else None,
+            "show": {metric.key: metric.show(arm) for metric in METRICS},
+        }
+
+    def cell(self, cell: Cell) -> Context:
+        """Everything about a cell."""
+        arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
+        histogram = shape.histogram if shape else None
+        elsewhere = self._view.elsewhere(cell)
+        cpu = [(part, quantity(us)) for part, us in cell.cpu_parts.items()]
+        return {
+            **self.brief(cell),
+            "reasons": distinct(arm.reasons),
+            "explanation": cell.explanation,
+            "tiles": tiles(cell) if arm.goodput else [],
+            "gauge": gauge(cell),
+            "requests": whole(shape.requests) if shape else "",
+            "others": len(group.ranked) > 1,
+            "beyond": whole(histogram.beyond) if histogram and histogram.beyond else "",
+            "log": histogram is not None and histogram.log,
+            "cpu": cpu,
+            "cpu_words": ", ".join(f"{part} {us}" for part, us in cpu),
+            "ledger": [ledger_line(entry) for entry in arm.ledger],
+            "identity": cell.identity,
+            "elsewhere": [self.brief(other) for other in sorted([cell, *elsewhere], key=load_key)] if elsewhere else [],
+            "trials": [trial_row(trial, arm.valid) for trial in cell.trials],
+            "command": cell.command,
+            "rival": rival(cell, group),
+        }
+
+    def sweep(self, index: int, groups: Sequence[Group]) -> Context:
+        """One workload under several loads."""
+        cells = [self.brief(cell) for group in groups for cell in group.cells]
+        params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
+        title = " · ".join(part for part in (groups[0].workload, params, f"{groups[0].load.kind} loop") if part)
+        return {"key": str(index), "title": title, "cells": cells}
+
+    def voids(self) -> list[Context]:
+        """Every reason why a number is missing, with the cells that it holds for."""
+        found: dict[Reason, list[Cell]] = {}
+        for cell in self._view.cells:
+            for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):
+                found.setdefault(reason, []).append(cell)
+        return [
+            {
+                "kind": reason.kind,
+                "detail": reason.detail,
+                "remedy": reason.remedy,
+                "cells": [self.brief(cell) for cell in cells],
+            }
+            for reason, cells in found.items()
+        ]
+
+
+def data(view: View, looks: Mapping[str, Any]) -> Context:
+    """What the page's scripts draw and place; everything that is read as text is written here already."""
+    return {
+        "floor": view.floor,
+        "looks": looks,
+        "metrics": [
+            (metric.key, f"{metric.name}, {metric.unit}" if metric.unit else metric.name) for metric in COMPARED
+        ],
+        "specs": specs(view),
+        "groups": {
+            group.slug: {
+                "title": Shown(view, looks).title(group),
+                "cells": [cell.slug for cell in reversed(group.ranked)],
+                "ranked": [cell.slug for cell in group.ranked],
+            }
+            for group in view.groups
+        },
+        "cells": {cell.slug: drawn(cell, group) for group in view.groups for cell in group.ranked},
+        "pairs": {
+            f"{one.first.slug} {one.second.slug}": pair_data(one, group)
+            for group in view.groups
+            for pair in group.pairs
+            for one in (pair, group.versus(pair.second, pair.first))
+        },
+        "sweeps": {str(index): sweep_data(groups) for index, (_, groups) in enumerate(view.sweeps())},
+    }
+
+
+def specs(view: View) -> Context:
+    """The charts that this page may draw."""
+    found = {
+        "spectrum": charts.spectrum(),
+        "histogram": charts.histogram(log=False),
+        "histogram-log": charts.histogram(log=True),
+        "goodput": charts.goodput_rounds(),
+        "latency": charts.latency_rounds(),
+        "cpu": charts.cpu(),
+        "pair": charts.pair(),
+    }
+    for kind in {groups[0].load.kind for _, groups in view.sweeps()}:
+        load = "users" if kind == "closed" else "requests offered per second"
+        found[f"curves-goodput-{kind}"] = charts.curves("goodput", "goodput, requests/s", load)
+        found[f"curves-p99-{kind}"] = charts.curves("p99", "p99 latency, ms", load)
+    return found
+
+
+def drawn(cell: Cell, group: Group) -> Context:
+    """One valid cell's numbers for the charts."""
+    arm, shape = cell.arm, cell.shape
+    assert arm.goodput is not None, "only valid cells are drawn"
+    histogram = shape.histogram if shape else None
+    good = [trial for trial in cell.standing if not trial.reasons]
+    return {
+        "stack": cell.name,
+        "group": group.slug,
+        "spectrum": shape.spectrum if shape else [],
+        "histogram": {"edges": histogram.edges, "counts": histogram.counts, "log": histogram.log}
+        if histogram
+        else {"edges": [], "counts": [], "log": False},
+        "slices": [(number + 1, [(s.at, s.goodput, s.p50) for s in slices]) for number, slices in shape.slices.items()]
+        if shape
+        else [],
+        "rounds": [(t.round + 1, t.goodput, t.latency_ms.p50, t.latency_ms.p99) for t in good],
+        "estimate": (arm.goodput.value, *(arm.goodput.ci95 or (None, None))),
+        "cpu": [(part, us) for part, us in cell.cpu_parts.items() if us],
+        "show": {metric.key: metric.show(arm) for metric in COMPARED},
+    }
+
+
+def pair_data(pair: Pair, group: Group) -> Context:
+    """One comparison, in words and for its chart."""
+    interval = pair.goodput.interval if pair.goodput else None
+    return {
+        "says": answer.comparison(pair, group.floor),
+        "value": pair.goodput.value if pair.goodput else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "ratios": {"goodput": answer.times(pair.goodput), "cpu_us_stack": answer.times(pair.cpu)},
+        "settings": settings(pair.first, pair.second),
+    }
+
+
+def settings(first: Cell, second: Cell) -> list[tuple[str, str, str]]:
+    """The settings in which two arms differ; a setting that one does not have is a dash."""
+    keys = dict.fromkeys([*first.settings, *second.settings])
+    lines = ((key, first.settings.get(key), second.settings.get(key)) for key in keys)
+    return [(f"Setting {key}", word(one), word(other)) for key, one, other in lines if one != other]
+
+
+def sweep_data(groups: Sequence[Group]) -> Context:
+    """The rows of one load curve."""
+    rows = [
+        {
+            "stack": cell.name,
+            "load": group.load.users or group.load.rate,
+            "goodput": cell.arm.goodput.value,
+            "low": (cell.arm.goodput.ci95 or (None, None))[0],
+            "high": (cell.arm.goodput.ci95 or (None, None))[1],
+            "p99": cell.arm.latency_ms.p99,
+            "ceiling": cell.arm.ceiling.goodput if cell.arm.ceiling else None,
+        }
+        for group in groups
+        for cell in group.cells
+        if cell.arm.goodput is not None
+    ]
+    return {"kind": groups[0].load.kind, "rows": rows}
+
+
+def tiles(cell: Cell) -> list[tuple[str, str, str]]:
+    """The figures at the head of a cell: name, value, unit."""
+    arm = cell.arm
+    assert arm.goodput is not None
+    good = [trial for trial in cell.standing if not trial.reasons]
+    low, high = arm.goodput.ci95 or (None, None)
+    interval = f"{quantity(low)} – {quantity(high)}" if arm.goodput.ci95 else "none below 6 rounds"
+    peak = most(trial.processes for trial in good)
+    first = [
+        ("Goodput", f"{quantity(arm.goodput.value)}", "requests/s"),
+        ("95 % interval", interval, ""),
+    ]
+    shown = [
+        (metric.name, metric.show(arm), metric.unit)
+        for metric in METRICS
+        if metric.key not in ("goodput", "ceiling", "share") and metric.value(arm) is not None
+    ]
+    last = [
+        ("Processes", whole(peak), ""),
+        ("Connections", whole(most(trial.connections for trial in good)), "opened in a trial"),
+        ("Reconnects", whole(sum(trial.reconnects for trial in good)), "in all rounds"),
+        ("Rounds", str(arm.rounds), f"{arm.repeated} repeated" if arm.repeated else ""),
+    ]
+    return [*first, *shown, *last]
+
+
+def gauge(cell: Cell) -> Context | None:
+    """Measured, predicted and ceiling on one scale, in per cent of its width."""
+    arm = cell.arm
+    if arm.goodput is None or arm.ceiling is None:
+        return None
+    band = cell.predicted
+    top = 1.04 * max(arm.ceiling.goodput, high(cell), *(band[1:] if band else ()))
+    return {
+        "width": round(arm.goodput.value / top * 100, 2),
+        "ci": span(arm.goodput.ci95, top),
+        "tick": round(arm.ceiling.goodput / top * 100, 2),
+        "predicted": f"{quantity(band[0])}/s ({quantity(band[1])}–{quantity(band[2])})" if band else "",
+        "band": span(band[1:], top) if band else None,
+    }
+
+
+def trial_row(trial: Trial, valid: bool) -> list[str]:
+    """One trial in words; the numbers of one that does not count are not given."""
+    counts = valid and not trial.reasons
+    blank = "" if counts else MISSING
+    return [
+        str(trial.round + 1),
+        str(trial.attempt + 1),
+        blank or quantity(trial.goodput),
+        blank or milliseconds(trial.latency_ms.p50),
+        blank or milliseconds(trial.latency_ms.p99),
+        str(trial.errors.total),
+        blank or quantity(trial.cpu_us(trial.cpu_s.stack)),
+        percent(trial.generator_share),
+        percent(trial.foreign_share),
+        percent(trial.steal_share),
+        str(trial.connections),
+        "; ".join(f"{reason.kind}: {reason.detail}" for reason in trial.reasons),
+    ]
+
+
+def ledger_line(entry: Entry) -> Context:
+    """One line of the ledger."""
+    words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
+    slack = f", within {whole(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
+    css = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
+    return {
+        "what": entry.what,
+        "implied": whole(entry.implied),
+        "counted": whole(entry.counted),
+        "words": words + slack,
+        "class": css,
+    }
+
+
+def rival(cell: Cell, group: Group) -> Context | None:
+    """The arm that a reader would compare this one with: the best other one."""
+    if cell not in group.ranked:
+        return None
+    other = next((other for other in group.ranked if other is not cell), None)
+    return {"slug": other.slug, "name": other.name} if other else None
+
+
+def place(cell: Cell, group: Group) -> str:
+    """Its rank; `1=` when it is shared."""
+    if cell.arm.rank is None:
+        return MISSING
+    shared = sum(other.arm.rank == cell.arm.rank for other in group.ranked) > 1
+    return f"{cell.arm.rank}{'=' if shared else ''}"
+
+
+def high(cell: Cell) -> float:
+    """The upper end of what is drawn of a cell's goodput."""
+    goodput = cell.arm.goodput
+    return (goodput.ci95[1] if goodput.ci95 else goodput.value) if goodput else 0.0
+
+
+def span(ends: tuple[float, float] | Sequence[float] | None, top: float) -> tuple[float, float] | None:
+    """Left edge and width of a stretch, in per cent of a scale."""
+    return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
+
+
+def sign(name: str) -> str:
+    """The icon of a bound."""
+    return name if name in BOUNDS else "warning"
+
+
+def bound_words(name: str) -> Context:
+    """Sign and meaning of a bound."""
+    found = bound(name)
+    return {"sign": found.sign, "meaning": found.meaning}
+
+
+def distinct(reasons: Iterable[Reason]) -> list[Reason]:
+    """Each reason once."""
+    return list(dict.fromkeys(reasons))
+
+
+def load_key(cell: Cell) -> tuple[str, float]:
+    """Loads in order."""
+    load = cell.arm.load
+    return load.kind, float(load.users or load.rate or 0)
+
+
+def word(value: int | str | bool | None) -> str:
+    """A setting."""
+    return MISSING if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def moment(text: str) -> str:
+    """A UTC instant as people write it."""
+    return datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M UTC")

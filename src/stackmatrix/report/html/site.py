@@ -1,0 +1,86 @@
+"""What all pages have in common: the templates, the script library, colours, and a policy that lets nothing out."""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import jinja2
+import msgspec
+from markupsafe import Markup, escape
+
+from stackmatrix.report import charts
+from stackmatrix.report.palette import DARK, FONT, LIGHT, css
+
+WHOLE: Final = r"[a-z0-9]+(?:-[a-z0-9]+)+|[0-9.\u202f]+×(?: \([^)]*\))?"
+"""Names with hyphens, and ratios with their interval."""
+ASSETS: Final = files("stackmatrix.report.html") / "assets"
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The templates; a name that is not there is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stackmatrix.report.html"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["emphasis"] = emphasis
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def render(template: str, scripts: tuple[str, ...], data: object, **context: Any) -> str:
+    """A whole page; `data` is what its scripts draw."""
+    theme, script = asset("theme.js"), "\n".join(asset(name) for name in ("page.js", *scripts))
+    library = charts.library()
+    return (
+        templates()
+        .get_template(template)
+        .render(
+            policy=policy(theme, library, script),
+            font=FONT,
+            light=css(LIGHT),
+            dark=css(DARK),
+            style=asset("page.css"),
+            theme=theme,
+            library=library,
+            script=script,
+            data=inert(data),
+            **context,
+        )
+    )
+
+
+def asset(name: str) -> str:
+    """A style sheet or a script."""
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def policy(*scripts: str) -> str:
+    """The page may run these scripts and nothing else, and may not ask anyone for anything."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
+    rest = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {hashes}; {rest}"
+
+
+def inert(data: object) -> str:
+    """JSON that can stand in a script element whatever it says."""
+    return msgspec.json.encode(data).decode().replace("<", "\\u003c")
+
+
+def emphasis(text: str) -> Markup:
+    """A sentence: `**so**` in bold, names and ratios never broken over two lines."""
+    marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+    return Markup(re.sub(WHOLE, r'<span class="whole">\g<0></span>', marked))
+
+
+def breakable(text: str) -> Markup:
+    """A name that may be broken after its hyphens and commas."""
+    return Markup(re.sub(r"([-,\[])", r"\1<wbr>", str(escape(text))))

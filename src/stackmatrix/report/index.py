@@ -1,0 +1,154 @@
+"""`results/index.html`: every run on disk, and how each arm fared over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from stackmatrix.errors import UserError
+from stackmatrix.report import charts
+from stackmatrix.report.answer import ENDED_BY
+from stackmatrix.report.html.report import moment
+from stackmatrix.report.html.site import render
+from stackmatrix.report.numbers import MISSING, plus_minus, quantity, variant_label
+from stackmatrix.report.view import Slugs, noise_floor, read
+from stackmatrix.results import ArmResult, Run, RunDirectory
+
+Context = dict[str, Any]
+
+MACHINE: Final = ("cpu", "cpus", "runtime")
+"""What must agree for two runs to be joined by a line."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One run of the list."""
+
+    name: str
+    run: Run
+    has_page: bool
+
+    @property
+    def machine(self) -> str:
+        """Where it was measured."""
+        found = self.run.environment
+        return ", ".join(str(found[key]) for key in MACHINE if found.get(key)) or "unknown"
+
+
+def page(base: Path) -> str:
+    """The list of the runs below a directory; what cannot be read is said, not hidden."""
+    runs, broken = listed(base)
+    workloads = trends(runs)
+    names = list(dict.fromkeys(variant_label(arm.stack, arm.variant) for item in runs for arm in item.run.arms))
+    looks = charts.stack_looks(names)
+    return render(
+        "index.html",
+        ("index.js",),
+        {
+            "specs": {"trend": charts.trend()},
+            "trends": {item["slug"]: item["rows"] for item in workloads},
+            "looks": looks,
+        },
+        title="All runs · Stack Matrix",
+        home="#runs",
+        runs=[line(item) for item in reversed(runs)],
+        broken=broken,
+        workloads=workloads,
+        looks=list(looks.values()),
+        machines=len({item.machine for item in runs}),
+    )
+
+
+def listed(base: Path) -> tuple[list[Listed], list[str]]:
+    """The runs that can be read, the oldest first, and a line for each directory that cannot."""
+    runs: list[Listed] = []
+    broken: list[str] = []
+    for path in sorted(base.iterdir()):
+        if not any((path / name).exists() for name in ("run.json", "plan.json", "trials.jsonl")):
+            continue
+        try:
+            runs.append(Listed(path.name, read(RunDirectory(path)), (path / "report.html").exists()))
+        except UserError as error:
+            broken.append(str(error).removeprefix(f"{base}/"))
+    return sorted(runs, key=lambda item: item.run.started), broken
+
+
+def line(item: Listed) -> Context:
+    """One row of the list."""
+    run = item.run
+    valid = sum(arm.goodput is not None for arm in run.arms)
+    return {
+        "name": run.name,
+        "href": f"{item.name}/{'report.html' if item.has_page else 'run.json'}",
+        "when": moment(run.started),
+        "machine": item.machine,
+        "revision": run.environment.get("revision") or MISSING,
+        "arms": f"{valid} of {len(run.arms)}",
+        "void": valid < len(run.arms),
+        "rounds": max((arm.rounds for arm in run.arms), default=0),
+        "floor": f"{noise_floor(run) * 100:.1f} %" if run.aa else MISSING,
+        "ended": ENDED_BY.get(run.ended_by, run.ended_by),
+    }
+
+
+def trends(runs: Sequence[Listed]) -> list[Context]:
+    """Per workload, its parameters and load: the goodput of every arm over the runs."""
+    slugs = Slugs()
+    groups: dict[tuple[str, str, str], list[tuple[Listed, int, ArmResult]]] = {}
+    for order, item in enumerate(runs):
+        for arm in item.run.arms:
+            params = " ".join(f"{key}={value}" for key, value in arm.params.items())
+            groups.setdefault((arm.workload, params, arm.load.label), []).append((item, order, arm))
+    found: list[Context] = []
+    for (workload, params, load), members in groups.items():
+        rows = [trend_row(item, order, arm) for item, order, arm in members if arm.goodput is not None]
+        found.append(
+            {
+                "slug": slugs(f"trend {workload} {params} {load}"),
+                "title": workload,
+                "about": " · ".join(part for part in (params, load) if part),
+                "rows": rows,
+                "table": latest(members),
+            }
+        )
+    return found
+
+
+def trend_row(item: Listed, order: int, arm: ArmResult) -> Context:
+    """One point of a trend."""
+    assert arm.goodput is not None
+    low, high = arm.goodput.ci95 or (None, None)
+    return {
+        "stack": variant_label(arm.stack, arm.variant),
+        "machine": item.machine,
+        "run": f"{moment(item.run.started).removesuffix(' UTC')} {item.run.name}",
+        "order": order,
+        "goodput": arm.goodput.value,
+        "low": low,
+        "high": high,
+    }
+
+
+def latest(members: Sequence[tuple[Listed, int, ArmResult]]) -> list[Context]:
+    """Of each arm its last number, the one before it on the same machine, and the change."""
+    by_arm: dict[str, list[tuple[Listed, ArmResult]]] = {}
+    for item, _, arm in members:
+        if arm.goodput is not None:
+            by_arm.setdefault(variant_label(arm.stack, arm.variant), []).append((item, arm))
+    found: list[Context] = []
+    for name, seen in by_arm.items():
+        item, arm = seen[-1]
+        assert arm.goodput is not None
+        before = [other for where, other in seen[:-1] if where.machine == item.machine and other.goodput is not None]
+        earlier = before[-1].goodput if before else None
+        found.append(
+            {
+                "stack": name,
+                "runs": len(seen),
+                "last": quantity(arm.goodput.value),
+                "half": plus_minus(arm.goodput),
+                "before": quantity(earlier.value) if earlier else MISSING,
+                "change": f"{(arm.goodput.value / earlier.value - 1) * 100:+.1f} %" if earlier else MISSING,
+            }
+        )
+    return found

@@ -1,0 +1,107 @@
+"""`report.md`: the run for a pull request, with the matrix as a picture and every number in tables."""
+
+from collections.abc import Iterable, Sequence
+
+from stackmatrix.report import answer, method
+from stackmatrix.report.bounds import BOUNDS, bound
+from stackmatrix.report.metrics import BY_KEY, METRICS
+from stackmatrix.report.numbers import MISSING, plus_minus
+from stackmatrix.report.view import Cell, Group, View
+
+COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
+MATRIX = "figures/matrix.svg"
+MATRIX_DARK = "figures/matrix-dark.svg"
+
+
+def document(view: View) -> str:
+    """The file's text."""
+    parts = [
+        f"# {plain(answer.headline(view))}",
+        f"{view.run.name} · {view.run.started} · {method.machine(view)}",
+        *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
+        "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
+        picture(),
+        *(part for group in view.groups for part in workload(view, group)),
+        *voids(view),
+        "## Method",
+        "### Limits first",
+        bullets(method.limits(view)),
+        "### What this run could not resolve",
+        bullets(method.unresolved(view)) or "Nothing.",
+        "### How it was measured",
+        bullets([*method.measured(view), method.noise(view), method.repeats(view)]),
+        "<details><summary>What the numbers mean</summary>",
+        bullets(f"**{m.name}**{f' ({m.unit})' if m.unit else ''}: {m.meaning}" for m in METRICS),
+        bullets(f"bound **{found.sign}**: {found.meaning}" for found in BOUNDS.values()),
+        "</details>",
+        "<details><summary>Environment</summary>",
+        table(("what", "value"), method.environment(view)),
+        "</details>",
+        f"The whole run again: `{view.run.command}`",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def picture() -> str:
+    """The matrix, light or dark as the reader's page is."""
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{MATRIX_DARK}">'
+        f'<img alt="Goodput of every stack under every workload; the tables below have the numbers" src="{MATRIX}">'
+        "</picture>"
+    )
+
+
+def workload(view: View, group: Group) -> list[str]:
+    """One workload: the sentence, then the ranking."""
+    params = " ".join(f"{key}={value}" for key, value in group.params.items())
+    about = " · ".join(part for part in (group.summary, params, group.load.label) if part)
+    names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in COLUMNS]
+    head = ("", "stack", "goodput/s", "±", *names, "bound by")
+    title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
+    rows = [row(cell, len(head)) for cell in group.ordered]
+    reasons = [text for cell in group.ordered for text in cell.explanation]
+    return [f"## {title}", about, answer.sentence(group), table(head, rows), *reasons]
+
+
+def row(cell: Cell, width: int) -> list[str]:
+    """One arm; a void one has its reasons where the numbers would stand."""
+    arm = cell.arm
+    if arm.goodput is None:
+        kinds = ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed"
+        return [MISSING, cell.name, f"void: {kinds}", *[""] * (width - 3)]
+    goodput = BY_KEY["goodput"].show(arm)
+    shown = [BY_KEY[key].show(arm) for key in COLUMNS]
+    sign = bound(arm.ceiling.bound).sign if arm.ceiling else ""
+    name = f"**{cell.name}**" if arm.rank == 1 else cell.name
+    return [str(arm.rank), name, goodput, plus_minus(arm.goodput), *shown, sign]
+
+
+def voids(view: View) -> list[str]:
+    """Every reason why a number is missing, with its remedy."""
+    lines = [
+        f"{cell.name}, {cell.arm.workload}, {cell.arm.load.label}: **{reason.kind}**: {reason.detail}. {reason.remedy}"
+        for cell in view.cells
+        for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else [])
+    ]
+    return ["## Cells without a number", bullets(lines)] if lines else []
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; figures are to the right, as all but the first two columns are."""
+    rule = ["---" if place < 2 else "--:" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(escape(word) for word in line)} |" for line in (head, rule, *rows))
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def escape(word: str) -> str:
+    """A word that cannot end its cell."""
+    return word.replace("|", "\\|").replace("\n", " ")
+
+
+def plain(text: str) -> str:
+    """Without emphasis, for headings."""
+    return text.replace("**", "")

@@ -1,0 +1,207 @@
+"""What a reader must know before believing a run: its limits, how it was measured, what it could not resolve."""
+
+from collections import Counter
+from typing import Final
+
+from stackmatrix.analysis.statistics import DEFAULT_RULE
+from stackmatrix.report.answer import ENDED_BY, listed, rounds, times
+from stackmatrix.report.numbers import MISSING
+from stackmatrix.report.view import LEAST_ROUNDS, View
+
+NAMES: Final = {
+    "cpu": "Processor",
+    "cpus": "CPUs used",
+    "memory_gib": "Memory, GiB",
+    "kernel": "Kernel",
+    "system": "System",
+    "virtual": "Virtual machine",
+    "python": "Python",
+    "revision": "Revision of the checkout",
+    "runtime": "Runtime",
+    "postgres": "PostgreSQL",
+    "nginx": "Nginx",
+    "delay": "Delay server",
+    "seed": "Seed",
+    "window_s": "Window, s",
+}
+TIGHT_CPUS: Final = 2
+
+
+def machine(view: View) -> str:
+    """Where it was measured, in a line."""
+    found = view.run.environment
+    cpus = found.get("cpus")
+    parts = [f"{cpus} CPU{'' if cpus == 1 else 's'}" if cpus else "", found.get("cpu"), found.get("runtime")]
+    return ", ".join(str(part) for part in parts if part)
+
+
+def environment(view: View) -> list[tuple[str, str]]:
+    """Everything that is known of the place, in words."""
+    words = {True: "yes", False: "no", None: MISSING}
+    return [
+        (NAMES.get(key, key), words[value] if value is None or isinstance(value, bool) else str(value))
+        for key, value in view.run.environment.items()
+    ]
+
+
+def facts(view: View) -> list[tuple[str, str, str]]:
+    """The run in a few figures: name, value, remark."""
+    valid = sum(cell.arm.goodput is not None for cell in view.cells)
+    aa = "measured by timing one arm twice" if view.run.aa else "not measured; the least of any run"
+    return [
+        ("Cells with a number", f"{valid} of {len(view.cells)}", void_remark(view)),
+        ("Rounds", str(view.rounds), f"ended because {ended(view)}"),
+        ("Noise floor", share(view.floor), aa),
+        ("Load", loads(view), ""),
+        ("Window", f"{view.run.environment.get('window_s', MISSING):.3g} s", "per trial")
+        if isinstance(view.run.environment.get("window_s"), int | float)
+        else ("Window", MISSING, ""),
+    ]
+
+
+def void_remark(view: View) -> str:
+    """Why cells are void, by how often."""
+    kinds = Counter(
+        kind for cell in view.cells if cell.arm.goodput is None for kind in {r.kind for r in cell.arm.reasons}
+    )
+    return f"void: {listed([f'{kind} {count}' for kind, count in kinds.most_common()])}" if kinds else ""
+
+
+def loads(view: View) -> str:
+    """How requests were offered."""
+    labels = list(dict.fromkeys(group.load.label for group in view.groups))
+    return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+
+
+def ended(view: View) -> str:
+    """What ended the run."""
+    return ENDED_BY.get(view.run.ended_by, view.run.ended_by)
+
+
+def notes(view: View) -> list[tuple[str, str, str]]:
+    """What a reader must not miss: kind, title, text."""
+    found: list[tuple[str, str, str]] = []
+    if not view.honest and view.run.aa and view.run.aa.ci95:
+        low, high = view.run.aa.ci95
+        found.append(
+            (
+                "bad",
+                "This run is not valid.",
+                f"Two copies of one arm differ: their ratio lies between {low:.3f} and {high:.3f}, which excludes 1. "
+                "Something other than the stacks moved the numbers. One honest run in twenty does this; run it again.",
+            )
+        )
+    if view.run.ended_by == "interrupted":
+        found.append(("warn", "Interrupted.", f"What was measured until then is shown: {rounds(view.rounds)} at most."))
+    if 0 < view.rounds < LEAST_ROUNDS:
+        found.append(
+            (
+                "warn",
+                "No intervals.",
+                f"A 95 % interval needs {LEAST_ROUNDS} rounds and this run has {view.rounds}: its order is a hint.",
+            )
+        )
+    if view.cells and not any(cell.arm.goodput for cell in view.cells):
+        found.append(("bad", "Every cell is void.", "The reasons stand below the matrix, each with its remedy."))
+    return found
+
+
+def limits(view: View) -> list[str]:
+    """What these numbers do not say."""
+    found = [
+        "These are small services on one machine, over loopback or a container bridge. They rank concurrency models "
+        "and drivers under equal work; they do not predict your production.",
+        "Trust ratios and CPU per request; absolute rates belong to the machine named below.",
+        "PostgreSQL runs with synchronous_commit = off: stacks are compared, not disks.",
+    ]
+    if any(group.load.kind == "closed" for group in view.groups):
+        found.append(
+            "A closed loop finds capacity. Its latencies are those at full load (users ÷ goodput), not what a user "
+            "sees at a lower load, and while a stack stalls nobody asks: for latency, offer an open load."
+        )
+    found_in = view.run.environment
+    if isinstance(found_in.get("cpus"), int) and found_in["cpus"] <= TIGHT_CPUS:
+        found.append(
+            f"With {found_in['cpus']} CPUs the generator and the upstreams share one, and each may slow the other."
+        )
+    if found_in.get("virtual"):
+        found.append(
+            "The machine is virtual: its host may take CPU time away. What was seen of that is gated as “steal”."
+        )
+    if found_in.get("runtime") == "native":
+        found.append("The stacks ran as processes of the machine itself, without the network of containers.")
+    if view.run.aa is None:
+        found.append("No arm was timed twice, so the noise floor is the least of any run, not this one's.")
+    return found
+
+
+def measured(view: View) -> list[str]:
+    """How the numbers came about."""
+    return [
+        f"{rounds(view.rounds).capitalize()}: in each, every arm is timed once, in a fresh random order. The run ended "
+        f"because {ended(view)}.",
+        "Every stack obeys one contract, byte for byte; each answer is checked in full, and only the right ones count.",
+        "The load generator is a process of its own on its own core, and keeps one record per request.",
+        "Arms of one workload are compared by the logarithm of their ratio, round by round. The estimate is the "
+        "Hodges–Lehmann centre, the interval the exact Wilcoxon signed-rank interval of 95 %.",
+        "A trial counts only when it passes every gate: no failure, a balanced ledger, a generator with room to spare, "
+        "Little's law, nobody else on the stack's core.",
+    ]
+
+
+def noise(view: View) -> str:
+    """Where the noise floor comes from."""
+    aa = view.run.aa
+    if aa is None:
+        return f"No arm was timed twice; differences below {share(view.floor)} are never told apart."
+    interval = f", between {aa.ci95[0]:.3f} and {aa.ci95[1]:.3f}" if aa.ci95 else ", without an interval yet"
+    return (
+        f"One arm was timed against itself: the ratio is {aa.value:.3f}{interval}. The floor is the largest of 2 %, "
+        f"the half-width of that interval and its distance from 1: {share(aa.floor)}. Arms whose interval touches it "
+        "share a rank."
+    )
+
+
+def repeats(view: View) -> str:
+    """How often a round was repeated, and why."""
+    again = sum(cell.arm.repeated for cell in view.cells)
+    if not again:
+        return "No trial had to be repeated."
+    last = {id(trial) for cell in view.cells for trial in cell.standing}
+    tried = (trial for cell in view.cells for trial in cell.trials if id(trial) not in last)
+    kinds = Counter(kind for trial in tried for kind in {reason.kind for reason in trial.reasons})
+    why = (
+        listed([f"{kind} ({count})" for kind, count in kinds.most_common()])
+        if kinds
+        else "an arm they are compared with"
+    )
+    return (
+        f"{again} trial{' was' if again == 1 else 's were'} repeated, because of {why}. When one arm fails a gate, the "
+        "round is repeated for all that are compared with it, at most twice; the last attempt stands, never the best."
+    )
+
+
+def unresolved(view: View) -> list[str]:
+    """Comparisons that more rounds would settle, and ratios that are known less well than wanted."""
+    if 0 < view.rounds < LEAST_ROUNDS:
+        return [f"Every comparison: {rounds(view.rounds)} give no interval, {LEAST_ROUNDS} are needed."]
+    found: list[str] = []
+    for group in view.groups:
+        where = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
+        for pair in group.pairs:
+            if pair.standing == "tie" and pair.settles_in:
+                found.append(
+                    f"{where}: {pair.first.name} against {pair.second.name} is {times(pair.goodput)}; about "
+                    f"{rounds(pair.settles_in)} more would settle it, should the ratio hold."
+                )
+        widths = [p.goodput.interval.half_width for p in group.pairs if p.goodput and p.goodput.interval]
+        if widths and max(widths) > DEFAULT_RULE.half_width:
+            found.append(
+                f"{where}: ratios are known to {share(max(widths))}, and {share(DEFAULT_RULE.half_width)} was wanted."
+            )
+    return found
+
+
+def share(value: float) -> str:
+    """A small share in per cent."""
+    return f"{value * 100:.1f} %"

@@ -1,0 +1,101 @@
+"""Colours, each named once: the page takes them as CSS variables, picture files as they are.
+
+Series and the scale of shares hold for readers who confuse red and green (checked by simulation in the tests);
+nothing is said by colour alone.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+LIGHT: Final = {
+    "surface": "#f6f6f2",
+    "panel": "#ffffff",
+    "ink": "#1b2329",
+    "muted": "#55616a",
+    "line": "#dfe1db",
+    "grid": "#e9eae5",
+    "accent": "#0b6570",
+    "accent-soft": "#e2f0f0",
+    "good": "#1f6b41",
+    "warn": "#835400",
+    "warn-soft": "#fbf2dd",
+    "bad": "#a3302a",
+    "bad-soft": "#fbe9e7",
+    "share-1": "#f3f5f3",
+    "share-2": "#dcebea",
+    "share-3": "#bcdcdb",
+    "share-4": "#97c9ca",
+    "share-5": "#6fb4b8",
+    "series-1": "#8079dc",
+    "series-2": "#7d3f02",
+    "series-3": "#2e8568",
+    "series-4": "#ba64ab",
+    "series-5": "#978432",
+    "series-6": "#60723a",
+    "series-7": "#764372",
+    "series-8": "#2e478b",
+}
+
+DARK: Final = {
+    "surface": "#12171a",
+    "panel": "#1a2024",
+    "ink": "#e7ebed",
+    "muted": "#a0acb4",
+    "line": "#2e383e",
+    "grid": "#283136",
+    "accent": "#72c8cd",
+    "accent-soft": "#173539",
+    "good": "#7ccb9b",
+    "warn": "#e3b85c",
+    "warn-soft": "#33290f",
+    "bad": "#f19a92",
+    "bad-soft": "#3a1f1d",
+    "share-1": "#1c2327",
+    "share-2": "#1c3135",
+    "share-3": "#1c4147",
+    "share-4": "#1c525a",
+    "share-5": "#1b646e",
+    "series-1": "#8f89e8",
+    "series-2": "#c9732a",
+    "series-3": "#92e7c5",
+    "series-4": "#c78abb",
+    "series-5": "#e3c953",
+    "series-6": "#a4b87f",
+    "series-7": "#f7baf1",
+    "series-8": "#99b6fa",
+}
+
+SERIES: Final = 8
+STEPS: Final = ((0.0, "under 50 %"), (0.5, "50–70 %"), (0.7, "70–85 %"), (0.85, "85–95 %"), (0.95, "95 % and over"))
+"""The scale of shares, each step from its least on; finer where shares that matter lie."""
+
+FONT: Final = "Inter, 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def var(name: str) -> str:
+    """A colour as the page refers to it."""
+    assert name in LIGHT, name
+    return f"var(--{name})"
+
+
+def series(index: int) -> str:
+    """The colour of the n-th stack."""
+    return var(f"series-{index % SERIES + 1}")
+
+
+def step(share: float) -> int:
+    """Which step of the scale a share of the ceiling falls in, from 1."""
+    return sum(share >= least for least, _ in STEPS) or 1
+
+
+def css(palette: dict[str, str]) -> str:
+    """The declarations of one palette."""
+    return "".join(f"--{name}:{value};" for name, value in palette.items())
+
+
+def coloured(spec: dict[str, Any], palette: dict[str, str]) -> dict[str, Any]:
+    """A chart with its colours filled in, for files that know no CSS."""
+    text = re.sub(r"var\(--([a-z0-9-]+)\)", lambda match: palette[match[1]], json.dumps(spec))
+    filled: dict[str, Any] = json.loads(text)
+    return filled

@@ -1,0 +1,324 @@
+"""What all reports show of one run, gathered once: HTML, Markdown and CSV only write it down."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations, groupby
+from typing import Any, Final
+
+from stackmatrix.analysis import statistics
+from stackmatrix.analysis.judge import by_round, last_attempts, middle
+from stackmatrix.catalog.stacks import load_stacks
+from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.errors import UserError
+from stackmatrix.report.numbers import variant_label
+from stackmatrix.report.shapes import Shape, shapes
+from stackmatrix.results import SCHEMA, ArmResult, Load, Run, RunDirectory, Trial
+
+LEAST_ROUNDS: Final = 6
+"""Fewer give no interval at 95 %."""
+
+Parts = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm, with its trials and what is drawn of them."""
+
+    arm: ArmResult
+    slug: str
+    trials: list[Trial]
+    """Every attempt, in order."""
+    rounds: int
+    """Of the run."""
+    shape: Shape | None
+
+    @property
+    def name(self) -> str:
+        """Stack and variant, as the command line takes them."""
+        return variant_label(self.arm.stack, self.arm.variant)
+
+    @cached_property
+    def standing(self) -> list[Trial]:
+        """The last attempt of each round."""
+        return last_attempts(self.trials)
+
+    @cached_property
+    def goodputs(self) -> list[float | None]:
+        """By round; None where no trial stands without a reason against it."""
+        return by_round(self.standing, self.rounds)
+
+    @cached_property
+    def cpu_us(self) -> list[float | None]:
+        """The stack's CPU-µs per request by round."""
+        values: list[float | None] = [None] * self.rounds
+        for trial in self.standing:
+            if not trial.reasons:
+                values[trial.round] = trial.cpu_us(trial.cpu_s.stack)
+        return values
+
+    @cached_property
+    def cpu_parts(self) -> Parts:
+        """CPU-µs per request by who spent it: the median over the rounds, as in `run.json`."""
+        good = [trial for trial in self.standing if not trial.reasons]
+        parts = {"stack": "stack", "database": "postgres", "files": "nginx", "upstream": "delay"}
+        split: Parts = {
+            part: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in good) for part, name in parts.items()
+        }
+        return {**split, "generator": middle(trial.cpu_us(trial.cpu_s.generator) for trial in good)}
+
+    @property
+    def settings(self) -> Mapping[str, int | str | bool]:
+        """What is known of its settings: all of them, or only those that its variant changes."""
+        found: Mapping[str, int | str | bool] = getattr(self.arm, "settings", None) or self.arm.variant
+        return found
+
+    @property
+    def explanation(self) -> list[str]:
+        """Paragraphs that say why; none where the run has none."""
+        return list(getattr(self.arm, "explanation", None) or [])
+
+    @property
+    def predicted(self) -> tuple[float, float, float] | None:
+        """The model's goodput and its band; None where the run has none."""
+        found = getattr(self.arm, "predicted", None)
+        return (found.goodput, *found.band) if found else None
+
+    @property
+    def identity(self) -> list[Any]:
+        """What was seen running beside what the manifest says; none where the run has none."""
+        return list(getattr(self.arm, "identity", None) or [])
+
+    @property
+    def command(self) -> str:
+        """The command that repeats just this cell."""
+        load = self.arm.load
+        words = ["./scripts/check-performance.py", "--stack", self.name, "--workload", self.arm.workload]
+        for key, value in self.arm.params.items():
+            words += ["--param", f"{key}={value}"]
+        if load.kind == "closed":
+            words += ["--users", str(load.users)]
+        else:
+            words += ["--rate", f"{load.rate:g}", *(["--arrivals", load.arrivals] if load.arrivals else [])]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two arms of one group: goodput and CPU of the first as multiples of the second's, paired by round."""
+
+    first: Cell
+    second: Cell
+    goodput: statistics.Estimate | None
+    cpu: statistics.Estimate | None
+    standing: statistics.Standing
+    settles_in: int | None
+    """Further rounds that would lift the ratio clear of the noise floor; None when none would, or unknown."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Arms that are compared with one another: one workload with its parameters, under one load."""
+
+    workload: str
+    params: Mapping[str, int | str]
+    load: Load
+    slug: str
+    cells: list[Cell]
+    floor: float
+    summary: str
+
+    @cached_property
+    def ranked(self) -> list[Cell]:
+        """The valid cells, the best first."""
+        valid = [cell for cell in self.cells if cell.arm.valid and cell.arm.goodput is not None]
+        return sorted(
+            valid, key=lambda cell: (cell.arm.rank or 0, -(cell.arm.goodput.value if cell.arm.goodput else 0))
+        )
+
+    @property
+    def void(self) -> list[Cell]:
+        """The cells without a valid number."""
+        return [cell for cell in self.cells if cell not in self.ranked]
+
+    @property
+    def ordered(self) -> list[Cell]:
+        """Ranked cells, then void ones."""
+        return [*self.ranked, *self.void]
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Every two valid cells."""
+        return [pair(first, second, self.floor) for first, second in combinations(self.ranked, 2)]
+
+    def versus(self, first: Cell, second: Cell) -> Pair:
+        """The comparison of these two."""
+        return pair(first, second, self.floor)
+
+
+@dataclass(frozen=True)
+class View:
+    """One run, ready to be written down."""
+
+    run: Run
+    directory: RunDirectory
+    groups: list[Group]
+    rounds: int
+    stacks: Mapping[str, str]
+    """What each stack of the run is, in a sentence."""
+    stack_names: list[str] = field(default_factory=list)
+    """Stacks and variants in the order of the run: the columns of the matrix."""
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All of them."""
+        return [cell for group in self.groups for cell in group.cells]
+
+    @property
+    def floor(self) -> float:
+        """The relative difference below which this run tells nothing apart."""
+        return noise_floor(self.run)
+
+    @property
+    def honest(self) -> bool:
+        """False when two copies of one arm differed: then no difference of this run is to be trusted."""
+        aa = self.run.aa
+        return aa is None or aa.ci95 is None or aa.ci95[0] <= 1 <= aa.ci95[1]
+
+    @property
+    def several_loads(self) -> bool:
+        """Whether some workload was offered in more than one way."""
+        return len({group.load for group in self.groups}) > 1
+
+    def sweeps(self) -> list[tuple[str, list[Group]]]:
+        """Workloads with two loads or more of one kind, each with its groups in order of the load."""
+        found: list[tuple[str, list[Group]]] = []
+        key = lambda group: (group.workload, str(dict(group.params)), group.load.kind)  # noqa: E731
+        for _, members in groupby(sorted(self.groups, key=key), key=key):
+            groups = sorted(members, key=lambda group: group.load.users or group.load.rate or 0)
+            if len(groups) > 1:
+                found.append((groups[0].workload, groups))
+        return found
+
+    def elsewhere(self, cell: Cell) -> list[Cell]:
+        """The same stack and workload under other loads or parameters."""
+        return [
+            other
+            for other in self.cells
+            if other is not cell and (other.name, other.arm.workload) == (cell.name, cell.arm.workload)
+        ]
+
+
+def view(directory: RunDirectory) -> View:
+    """Gather a run from disk; UserError when it was never judged, or is of a newer schema than this program knows."""
+    run = read(directory)
+    by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in run.arms}
+    rounds = 0
+    for trial in directory.trials():
+        rounds = max(rounds, trial.round + 1)
+        if trial.arm in by_arm:
+            by_arm[trial.arm].append(trial)
+    good = {
+        arm.id: [trial for trial in last_attempts(by_arm[arm.id]) if not trial.reasons] for arm in run.arms if arm.valid
+    }
+    drawn = shapes(directory, good)
+    slugs = Slugs()
+    cells = [Cell(arm, slugs(f"cell-{arm.id}"), by_arm[arm.id], rounds, drawn.get(arm.id)) for arm in run.arms]
+    stacks, workloads = summaries()
+    floor = noise_floor(run)
+    groups = [
+        Group(
+            workload=members[0].arm.workload,
+            params=members[0].arm.params,
+            load=members[0].arm.load,
+            slug=slugs(group_name(members[0].arm)),
+            cells=members,
+            floor=floor,
+            summary=workloads.get(members[0].arm.workload, ""),
+        )
+        for members in grouped(cells)
+    ]
+    names = list(dict.fromkeys(cell.name for cell in cells))
+    used = {arm.stack: stacks[arm.stack] for arm in run.arms if arm.stack in stacks}
+    return View(run, directory, groups, rounds, used, names)
+
+
+def read(directory: RunDirectory) -> Run:
+    """The run's judgement."""
+    if not (directory.path / "run.json").exists():
+        raise UserError(
+            f"{directory.path}: it has no run.json: the run was killed before it was judged; resume it first"
+        )
+    run = directory.read("run.json", Run)
+    if run.schema > SCHEMA:
+        raise UserError(
+            f"{directory.path}/run.json: schema {run.schema} is newer than this program's {SCHEMA}: update it"
+        )
+    return run
+
+
+def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that are compared with one another, in the order of the run."""
+    found: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        arm = cell.arm
+        found.setdefault((arm.workload, tuple(sorted(arm.params.items())), arm.load), []).append(cell)
+    return list(found.values())
+
+
+def group_name(arm: ArmResult) -> str:
+    """Workload, parameters and load in one word."""
+    params = "-".join(f"{key}-{value}" for key, value in arm.params.items())
+    return f"workload-{arm.workload}-{params}-{arm.load.label}"
+
+
+def noise_floor(run: Run) -> float:
+    """As measured by the A/A arm, or the least that any run has."""
+    return run.aa.floor if run.aa else statistics.LEAST_FLOOR
+
+
+def pair(first: Cell, second: Cell, floor: float) -> Pair:
+    """Compare two arms round by round."""
+    goodput = statistics.ratio(first.goodputs, second.goodputs)
+    standing = statistics.standing(goodput, floor)
+    settles = statistics.rounds_to_settle(goodput, floor) if goodput else None
+    return Pair(first, second, goodput, cpu_ratio(first, second), standing, settles)
+
+
+def cpu_ratio(first: Cell, second: Cell) -> statistics.Estimate | None:
+    """The CPU per request of the first as a multiple of the second's."""
+    return statistics.ratio(first.cpu_us, second.cpu_us)
+
+
+def summaries() -> tuple[dict[str, str], dict[str, str]]:
+    """What today's catalogue says of stacks and workloads; nothing when it cannot be read, for a run outlives it."""
+    try:
+        stacks = {name: stack.summary for name, stack in load_stacks().items()}
+        workloads = {name: workload.summary for name, workload in load_workloads().items()}
+    except UserError:
+        return {}, {}
+    return stacks, workloads
+
+
+class Slugs:
+    """Makes names that can stand in an address, each only once."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        base = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+        slug = next(name for name in candidates(base) if name not in self._used)
+        self._used.add(slug)
+        return slug
+
+
+def candidates(base: str) -> Iterable[str]:
+    """The name itself, then numbered ones."""
+    yield base
+    number = 2
+    while True:
+        yield f"{base}-{number}"
+        number += 1

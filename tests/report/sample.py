@@ -1,0 +1,266 @@
+"""Runs that were never measured: made up from a seed, but written and judged by the code that keeps real ones.
+
+Throughput and latency follow the ceilings of four made-up stacks, one of each way to be concurrent, so that a sample
+looks like a run. What is to go wrong in it is said by `Spoil`.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stackmatrix import gates
+from stackmatrix.analysis.ceilings import ceiling
+from stackmatrix.analysis.judge import Catalog, demand_of, judge
+from stackmatrix.catalog.stacks import load_stacks, parse_variant
+from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.load import summary
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.records import ROW, Records, save
+from stackmatrix.plan import Plan, arms_of
+from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Load, Run, RunDirectory, Trial
+from stackmatrix.trial import latency, name_of, pooled_latency, right_answers
+
+CONCURRENCY = {
+    "flask-uwsgi-gevent": "greenlets",
+    "fastapi-async": "event-loop",
+    "fastapi-sync": "threads",
+    "fastapi-blocking": "blocked-loop",
+}
+SLOTS = {"greenlets": '["greenlets"]', "event-loop": '"unlimited"', "threads": '["threads"]', "blocked-loop": "[1]"}
+MANIFEST = """
+summary = "A made-up stack with {concurrency}"
+language = "Python"
+framework = "made up"
+server = "made up"
+concurrency = "{concurrency}"
+port = {port}
+[settings]
+workers = 1
+threads = 40
+greenlets = 100
+db_pool = 10
+http_client = "aiohttp"
+[choices]
+http_client = ["aiohttp", "httpx"]
+[capacity]
+timer = {slots}
+database = {slots}
+upstream = {slots}
+[packages]
+watch = []
+[identity]
+processes = 1
+"""
+
+CPU_US = {
+    "notes-create": 520,
+    "notes-read": 400,
+    "notes-list": 620,
+    "query": 420,
+    "sleep": 190,
+    "sleep-parallel": 340,
+    "http": 560,
+    "http-parallel": 3900,
+    "data": 8200,
+    "json-small": 210,
+    "json-medium": 1100,
+    "json-large": 16000,
+}
+COST = {"event-loop": 1.0, "threads": 1.7, "greenlets": 1.25, "blocked-loop": 1.1}
+"""CPU of each kind of stack, in multiples of the cheapest."""
+LOST = {"event-loop": 1.01, "threads": 1.25, "greenlets": 1.09, "blocked-loop": 1.6}
+"""How much longer requests take than they would at the ceiling."""
+
+Spoil = Callable[[Trial], Trial]
+"""Changes a trial before it is kept."""
+
+ENVIRONMENT = {
+    "cpu": "Made-up CPU @ 3.00GHz",
+    "cpus": 2,
+    "memory_gib": 8.0,
+    "kernel": "6.12.0",
+    "system": "Debian GNU/Linux 13 (trixie)",
+    "virtual": True,
+    "python": "3.13.5",
+    "revision": "0123456789ab",
+    "runtime": "docker 28.0.0",
+    "postgres": "17.5",
+    "nginx": "1.26.3",
+    "delay": "delay server in Go, in a container",
+    "seed": 1,
+    "window_s": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is to be made up."""
+
+    stacks: Sequence[str] = tuple(CONCURRENCY)
+    """Names, or variants as the command line takes them."""
+    workloads: Sequence[str] = tuple(CPU_US)
+    loads: Sequence[Load] = (Load("closed", users=64),)
+    rounds: int = 8
+    window_s: float = 0.5
+    seed: int = 1
+    ended_by: str = "precision"
+    name: str = "sample"
+    started: str = "2026-02-03T04:05:06+00:00"
+    spoil: Spoil = field(default=lambda trial: trial)
+    environment: Mapping[str, object] = field(default_factory=dict)
+
+
+def catalog(root: Path) -> Catalog:
+    """The made-up stacks, and the real workloads."""
+    for port, (name, concurrency) in enumerate(CONCURRENCY.items(), 8101):
+        file = root / "stacks" / name / "stack.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(MANIFEST.format(concurrency=concurrency, port=port, slots=SLOTS[concurrency]))
+    return Catalog(load_stacks(root), load_workloads())
+
+
+def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
+    """A run directory below `base`, with trials, records and the judgement of them."""
+    known = catalog(base / ".catalog")
+    directory = RunDirectory(base / f"{sample.started[:19].translate({45: None, 58: None})}Z-{sample.name}")
+    (directory.path / "records").mkdir(parents=True)
+    variants = [parse_variant(text, known.stacks) for text in sample.stacks]
+    arms = arms_of(variants, [known.workloads[name] for name in sample.workloads], {}, sample.loads)
+    command = f"./scripts/check-performance.py --name {sample.name}"
+    directory.write(
+        "plan.json",
+        Plan(
+            schema=SCHEMA,
+            name=sample.name,
+            command=command,
+            runtime="docker",
+            seed=sample.seed,
+            warmup_s=1.0,
+            window_s=sample.window_s,
+            rounds=None,
+            budget_s=600,
+            arms=arms,
+            inputs={},
+        ),
+    )
+    for number in range(sample.rounds):
+        for arm in arms:
+            directory.append(sample.spoil(one_trial(sample, directory, known, arm, number)))
+    judged = judge(arms, directory.trials(), known, 1, partial(pooled_latency, directory))
+    environment = {**ENVIRONMENT, "seed": sample.seed, "window_s": sample.window_s, **sample.environment}
+    directory.write("environment.json", environment)
+    directory.write(
+        "run.json",
+        Run(
+            schema=SCHEMA,
+            name=sample.name,
+            command=command,
+            started=sample.started,
+            ended_by=sample.ended_by,
+            environment=environment,
+            arms=judged.arms,
+            aa=judged.aa,
+        ),
+    )
+    return directory
+
+
+def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm, number: int) -> Trial:
+    """One made-up trial, its records written."""
+    random = np.random.default_rng([sample.seed, number, zlib.crc32(arm.id.encode())])
+    mood = np.random.default_rng([sample.seed, number]).normal(1, 0.02)  # what all arms of a round share
+    cpu_us = CPU_US[arm.workload] * COST[known.stacks[arm.stack].concurrency] * random.normal(1, 0.004)
+    workload = known.workloads[arm.workload]
+    records = answers(random, known, arm, cpu_us * mood * random.normal(1, 0.008), sample.window_s)
+    start, end = 1000.0, 1000.0 + sample.window_s
+    name = name_of(arm, number, 0)
+    save(directory.records_file(name), records)
+    inside = right_answers(records, start, end)
+    right = records[records["verdict"] == Verdict.OK]
+    used = len(inside) * cpu_us / 1e6
+    effects = workload.effects()
+    trial = Trial(
+        id=name,
+        arm=arm.id,
+        round=number,
+        attempt=0,
+        started=sample.started,
+        warmup_s=1.0,
+        window_start=start,
+        window_s=sample.window_s,
+        offered=int(summary.within(records["scheduled"], start, end).sum()),
+        answered=len(inside),
+        unfinished=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
+        goodput=float(summary.shares(right, start, end).sum()) / sample.window_s,
+        little=1.0 if arm.load.kind == "closed" else None,
+        errors=Errors(),
+        latency_ms=latency(inside),
+        bytes=int(inside["bytes"].sum()),
+        cpu_s=Cpu(
+            stack=used,
+            postgres=len(inside) * effects.statements * 1.1e-4,
+            nginx=len(inside) * effects.fixtures * 2e-5,
+            delay=len(inside) * effects.upstream * 3e-5,
+            generator=len(inside) * 4.1e-5,
+        ),
+        memory_mib=60 + 0.2 * cpu_us**0.5 + number,
+        threads=46 if arm.stack == "fastapi-sync" else 5,
+        processes=1,
+        db_sessions=10,
+        connections=arm.load.users or 12,
+        reconnects=0,
+        generator_share=min(0.6, len(inside) * 4.1e-5 / sample.window_s),
+        drift_p99_ms=0.4,
+        foreign_share=0.05,
+        steal_share=0.001,
+        ledger=[
+            Entry(what, len(right) * each, len(right) * each)
+            for what, each in (
+                ("SQL statements", effects.statements),
+                ("new rows", effects.rows),
+                ("upstream calls", effects.upstream),
+                ("files from Nginx", effects.fixtures),
+            )
+        ],
+        records=f"records/{name}.npy",
+    )
+    return replace(trial, reasons=gates.reasons(trial, arm.load))
+
+
+def answers(random: np.random.Generator, known: Catalog, arm: Arm, cpu_us: float, window_s: float) -> Records:
+    """The requests of a warm-up and of the window: each user asks again when it is answered."""
+    demand = demand_of(arm, known, 1, cpu_us)
+    assert demand is not None
+    expected = ceiling(demand)
+    lost = LOST[known.stacks[arm.stack].concurrency]
+    warmup_s = max(1.0, 1.2 * lost * (expected.predicted_response_s or 0.0))
+    seconds = warmup_s + window_s
+    if arm.load.kind == "closed":
+        users = arm.load.users or 1
+        mean = (expected.predicted_response_s or 1.0) * lost
+        turns = int(seconds / mean * 1.3) + 4
+        floor = demand.wait_s + demand.cpu_s if demand.cpu_s else demand.wait_s
+        queueing = max(mean - floor, mean * 0.02)
+        spent = mean - queueing + random.gamma(4, queueing / 4, (users, turns))
+        ends = np.cumsum(spent, axis=1) - random.uniform(0, mean, (users, 1))
+        begins = (ends - spent).ravel()
+        over = ends.ravel()
+    else:
+        rate = arm.load.rate or 1.0
+        begins = np.cumsum(random.exponential(1 / rate, int(rate * seconds)))
+        mean = expected.predicted_response_s or 0.5
+        over = begins + mean * (0.8 + random.gamma(2, 0.1, len(begins)))
+    records = np.zeros(len(begins), ROW)
+    records["scheduled"] = 1000 - warmup_s + begins
+    records["sent"] = records["scheduled"] + 5e-5
+    records["end"] = 1000 - warmup_s + over
+    records["first_byte"] = records["end"] - 1e-4
+    records["bytes"] = 300
+    records["status"] = 200
+    records = records[(records["scheduled"] >= 1000 - warmup_s) & (records["scheduled"] < 1000 + window_s)]
+    kept: Records = records[np.argsort(records["end"], kind="stable")]
+    return kept
