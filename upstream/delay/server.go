@@ -23,7 +23,7 @@ const (
 )
 
 // Server answers HTTP/1.1 with one goroutine and one small buffer for each connection. net/http has two goroutines
-// and two larger buffers while a request waits, which makes 270 MB for 10 000 of them where this one takes 100.
+// and two larger buffers while a request waits, which makes 270 MB for 10 000 of them where this one takes 110.
 type Server struct {
 	// Handle gives the response to a request, or nil when the client is gone.
 	Handle func(*http.Request, *Client) *http.Response
