@@ -1,0 +1,70 @@
+"""What bound an arm: the resource that was used most, unless a doubt about the model knows better."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stackmatrix.analysis.ceilings import Bound
+from stackmatrix.analysis.defaults import Default, matching
+from stackmatrix.analysis.doubts import Doubt, doubt
+from stackmatrix.analysis.facts import Facts, Pool, Shared, shared, utilisation
+from stackmatrix.results import Reason
+
+Name = Literal["load", "slots", "server-cpu", "database", "upstream", "generator", "void"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What bound the arm, and how much of everything was used."""
+
+    name: Name
+    pool: Pool | None = None
+    """Of `slots`: which; None for a limit that no manifest names."""
+    default: Default | None = None
+    """The library's own limit that the pool, or the number in flight, equals."""
+    utilisation: Mapping[Bound, float]
+    """Of every resource that was metered; 1 is all that it can do."""
+    shared: Shared | None = None
+    """The core that generator and upstreams share."""
+    of_ceiling: float | None = None
+    of_predicted: float | None = None
+    doubt: Doubt | None = None
+    """Why the model disagrees; None when it does not."""
+    reasons: tuple[Reason, ...] = ()
+    """Why there is no number."""
+
+
+def verdict(facts: Facts) -> Verdict:
+    """What bound the arm; void when its numbers are not to be trusted, or when nothing was metered."""
+    if facts.reasons or facts.ceiling is None or facts.goodput is None:
+        kinds = {reason.kind for reason in facts.reasons}
+        return Verdict(name="generator" if kinds == {"generator"} else "void", utilisation={}, reasons=facts.reasons)
+    used, together, doubted = utilisation(facts), shared(facts), doubt(facts)
+    name = doubted.bound if doubted and doubted.bound else fullest(used, together)
+    pool = facts.pool if name == "slots" and not (doubted and doubted.bound) else None
+    return Verdict(
+        name=name,
+        pool=pool,
+        default=doubted.default if doubted and doubted.default else default_of(pool, facts),
+        utilisation=used,
+        shared=together,
+        of_ceiling=facts.goodput.value / facts.ceiling.goodput,
+        of_predicted=facts.of_predicted,
+        doubt=doubted,
+    )
+
+
+def fullest(used: Mapping[Bound, float], together: Shared | None) -> Bound:
+    """The resource that is used most; of cores that are shared, the side that uses most of them."""
+    seen = dict(used)
+    if together:
+        heaviest = together.sides[0]
+        seen[heaviest] = max(seen.get(heaviest, 0.0), together.share)
+    return max(seen, key=lambda name: seen[name])
+
+
+def default_of(pool: Pool | None, facts: Facts) -> Default | None:
+    """The library's own limit that a declared pool equals."""
+    if pool is None:
+        return None
+    return matching(pool.size, {pool.name}, facts.libraries, cpus=facts.cpus, tolerance=0)
