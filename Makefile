@@ -30,7 +30,7 @@ lint: venv ## ruff, mypy in strict mode, gofmt, go vet, shellcheck, hadolint, th
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
-	@test -z "$$($(VENV)/gofmt -l upstream/delay | tee /dev/stderr)"
+	@test -z "$$("$$($(VENV)/go env GOROOT)/bin/gofmt" -l upstream/delay | tee /dev/stderr)"
 	cd upstream/delay && GOTOOLCHAIN=local PATH="$(CURDIR)/$(VENV):$$PATH" go vet ./...
 	$(VENV)/shellcheck $$(git ls-files | xargs grep -lE '^#!.*\b(ba)?sh$$')
 	$(VENV)/hadolint $$(git ls-files '*Dockerfile')

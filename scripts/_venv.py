@@ -29,8 +29,8 @@ def enter() -> None:
 
 
 def digest() -> str:
-    """What the environment is made from: the lock, the package's metadata, and the Python that runs it."""
-    return hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    """What the environment is made from: the lock."""
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
 
 
 def current() -> bool:
