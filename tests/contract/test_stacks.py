@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stackmatrix.catalog.stacks import load_stacks
+from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.contract.dialogue import Transcript
 from stackmatrix.contract.suite import CHECKS, Check, Visit, same_bytes
 from stackmatrix.runtime.base import Runtime
@@ -30,8 +30,8 @@ def runtime() -> Iterator[Runtime]:
 @pytest.fixture(scope="module", params=STACKS)
 def visit(request: pytest.FixtureRequest, runtime: Runtime) -> Iterator[Visit]:
     """One stack, for as many checks as follow."""
-    with Visit(runtime, STACKS[request.param]) as visit:
-        TRANSCRIPTS[visit.stack.name] = visit.transcript
+    with Visit(runtime, Variant(STACKS[request.param], {})) as visit:
+        TRANSCRIPTS[visit.variant.label] = visit.transcript
         yield visit
 
 

@@ -1,15 +1,16 @@
 """`check-contract.py`: hold stacks to contract/openapi.yaml, print stack × check, show the first difference."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.catalog.fields import pick
-from stackmatrix.catalog.stacks import Stack, load_stacks
+from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
 from stackmatrix.cli.shell import command, console
 from stackmatrix.contract.essence import Difference
 from stackmatrix.contract.suite import CHECKS, SAME_BYTES, Check, Result, Visit, same_bytes
@@ -20,6 +21,7 @@ from stackmatrix.runtime.docker import DockerRuntime
 RUNTIMES = {"docker": DockerRuntime}
 DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "red", "-": "green"}
 LOG_LINES = 10
+STACK_HELP = "NAME, NAME[VARIANT] or NAME[KEY=VALUE,…]; repeatable; none means all stacks as they come"
 
 
 def main() -> None:
@@ -30,20 +32,20 @@ def main() -> None:
         epilog="checks:\n" + "\n".join(f"  {check.name:<15} {check.about}" for check in CHECKS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stack", action="append", default=[], metavar="NAME", help="repeatable; none means all")
+    parser.add_argument("--stack", action="append", default=[], metavar="NAME", help=STACK_HELP)
     parser.add_argument("--only", action="append", default=[], metavar="CHECK", help="repeatable; none means all")
     parser.add_argument("--quick", action="store_true", help="leave out faults, overlap, drawn requests and shutdown")
     parser.add_argument("--runtime", choices=RUNTIMES, default="docker")
     arguments = parser.parse_args()
 
     def check_contract() -> int:
-        stacks = wanted_stacks(arguments.stack)
+        variants = wanted_variants(arguments.stack)
         checks = wanted_checks(arguments.only, arguments.quick)
         out = console()
         runtime: Runtime = RUNTIMES[arguments.runtime](out.print)
         try:
-            runtime.up(stacks)
-            results = go_through(runtime, stacks, checks, out)
+            runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
+            results = go_through(runtime, variants, checks, out)
             report(results, runtime, Console(highlight=False))
         finally:
             runtime.down()
@@ -52,12 +54,12 @@ def main() -> None:
     command(check_contract)
 
 
-def wanted_stacks(names: Sequence[str]) -> list[Stack]:
-    """The stacks of these names, all when there is none; UserError for an unknown one."""
+def wanted_variants(names: Sequence[str]) -> list[Variant]:
+    """The variants of these names, every stack's defaults when there is none; UserError for an unknown one."""
     stacks = load_stacks()
     if not stacks:
         raise UserError("stacks/ holds no stack; add one: CONTRIBUTING.md says how")
-    return [pick("stack", name, stacks) for name in dict.fromkeys(names)] or list(stacks.values())
+    return [parse_variant(name, stacks) for name in dict.fromkeys(names or stacks)]
 
 
 def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:
@@ -71,22 +73,21 @@ def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:
     return checks
 
 
-def go_through(runtime: Runtime, stacks: Iterable[Stack], checks: Sequence[Check], out: Console) -> list[Result]:
-    """Put every check to every stack, saying each result as it comes; then compare the stacks with each other."""
+def go_through(runtime: Runtime, variants: Sequence[Variant], checks: Sequence[Check], out: Console) -> list[Result]:
+    """Put every check to every variant, saying each result as it comes; then compare them with each other."""
     results: list[Result] = []
     transcripts = {}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=out, transient=True) as progress:
-        wanted = list(stacks)
-        task = progress.add_task("", total=len(wanted) * len(checks))
-        for stack in wanted:
-            with Visit(runtime, stack) as visit:
+        task = progress.add_task("", total=len(variants) * len(checks))
+        for variant in variants:
+            with Visit(runtime, variant) as visit:
                 for check in checks:
-                    progress.update(task, description=f"{stack.name} · {check.name}")
+                    progress.update(task, description=escape(f"{variant.label} · {check.name}"))
                     results.append(visit.run(check))
                     progress.console.print(line(results[-1]))
                     progress.advance(task)
-            transcripts[stack.name] = visit.transcript
+            transcripts[variant.label] = visit.transcript
     return results + same_bytes(transcripts)
 
 
@@ -94,7 +95,9 @@ def line(result: Result) -> Text:
     """One result on one line."""
     remark = f"  ({result.skipped})" if result.skipped else ""
     return (
-        Text(f"{result.stack:<22} {result.check:<15} {result.seconds:6.1f} s  ").append(verdict(result)).append(remark)
+        Text(f"{result.variant:<22} {result.check:<15} {result.seconds:6.1f} s  ")
+        .append(verdict(result))
+        .append(remark)
     )
 
 
@@ -107,9 +110,9 @@ def verdict(result: Result) -> Text:
 
 def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
     """The table of stack × check, and the first difference as a diff, with what the stack said meanwhile."""
-    by_place = {(result.stack, result.check): result for result in results}
-    names = dict.fromkeys(result.stack for result in results)
-    table = Table("check", *(name.replace("-", "-\n") for name in names))
+    by_place = {(result.variant, result.check): result for result in results}
+    names = dict.fromkeys(result.variant for result in results)
+    table = Table("check", *(escape(name.replace("-", "-\n").replace("[", "\n[")) for name in names))
     for check in dict.fromkeys(result.check for result in results):
         cells = (by_place.get((name, check)) for name in names)
         table.add_row(check, *(verdict(cell) if cell else Text("–", "dim") for cell in cells))
@@ -117,9 +120,10 @@ def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
     failed = next((result for result in results if not result.ok), None)
     if failed is None:
         return
-    out.print(Text(f"\n{failed.stack}, {failed.check}: ", "bold") + diff(failed.differences[0]))
-    if failed.check != SAME_BYTES and (said := runtime.logs(failed.stack, LOG_LINES).strip()):
-        out.print(Text(f"\nthe last lines of {failed.stack}:\n", "bold") + Text(said, "dim"))
+    out.print(Text(f"\n{failed.variant}, {failed.check}: ", "bold") + diff(failed.differences[0]))
+    stack = failed.variant.partition("[")[0]
+    if failed.check != SAME_BYTES and (said := runtime.logs(stack, LOG_LINES).strip()):
+        out.print(Text(f"\nthe last lines of {stack}:\n", "bold") + Text(said, "dim"))
 
 
 def diff(difference: Difference) -> Text:

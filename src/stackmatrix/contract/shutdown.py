@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.contract.answers import get
@@ -13,7 +13,8 @@ from stackmatrix.contract.essence import Difference
 from stackmatrix.contract.overlap import PATHS
 
 WAIT_MS = 3_000
-IN_FLIGHT = 12
+OF_ALL_KINDS = 12
+SURPLUS = 20  # requests beyond the slots: received, and waiting inside for one to come free
 SENT_BEFORE_S = 1.0
 EXIT_WITHIN_S = 5.0  # after the last answer
 
@@ -21,7 +22,7 @@ EXIT_WITHIN_S = 5.0  # after the last answer
 def check(subject: Subject) -> Iterator[Difference]:
     """Requests that wait for each kind of thing, an idle connection beside them, and the signal in the middle."""
     service = subject.service
-    exchanges = loads(min(IN_FLIGHT, service.variant.slots("timer") or IN_FLIGHT))
+    exchanges = loads(service.variant.slots("timer"))
     with Connection(service) as idle, ThreadPoolExecutor(1) as aside:
         idle.ask(Request("GET", "/sleep?ms=0"))
         with Flight(service, [exchange.request for exchange in exchanges]) as flight:
@@ -39,8 +40,11 @@ def check(subject: Subject) -> Iterator[Difference]:
         yield Difference("end after the last answer", f"within {EXIT_WITHIN_S:g} s", f"after {lingered:.1f} s")
 
 
-def loads(count: int) -> list[Exchange]:
-    """So many long requests, each kind of wait in turn."""
+def loads(slots: int | None) -> list[Exchange]:
+    """Each kind of wait in turn, then timers until there are more requests than slots; no more than slots if few."""
     waited: dict[Wait, object] = {"timer": [WAIT_MS], "database": WAIT_MS, "upstream": [WAIT_MS]}
     kinds = [get(f"{PATHS[wait]}?ms={WAIT_MS}", {"waited_ms": answer}) for wait, answer in waited.items()]
-    return list(islice(cycle(kinds), count))
+    if slots is not None and slots < OF_ALL_KINDS:
+        return list(islice(cycle(kinds), slots))
+    timers = max(slots or 0, OF_ALL_KINDS) - OF_ALL_KINDS + SURPLUS
+    return [*islice(cycle(kinds), OF_ALL_KINDS), *repeat(kinds[0], timers)]

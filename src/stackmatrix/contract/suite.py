@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from stackmatrix.catalog.stacks import Setting, Stack, Variant
+from stackmatrix.catalog.stacks import Setting, Variant
 from stackmatrix.contract import answers, bad_inputs, faults, keepalive, modes, overlap, properties, shutdown
 from stackmatrix.contract.client import NoAnswer
 from stackmatrix.contract.dialogue import NotApplicable, Subject, Transcript, disagreements
@@ -45,9 +45,9 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found on one stack."""
+    """What one check found on one variant of a stack."""
 
-    stack: str
+    variant: str
     check: str
     seconds: float
     differences: tuple[Difference, ...] = ()
@@ -60,10 +60,10 @@ class Result:
 
 
 class Visit:
-    """Puts checks to one stack in any order; restarts it only for other settings or after its end, leaves it up."""
+    """Puts checks to one variant in any order; restarts it only for other settings or after its end, leaves it up."""
 
-    def __init__(self, runtime: Runtime, stack: Stack) -> None:
-        self.stack = stack
+    def __init__(self, runtime: Runtime, variant: Variant) -> None:
+        self.variant = variant
         self.transcript: dict[str, Essence] = {}
         self._runtime = runtime
         self._open = ExitStack()
@@ -96,12 +96,13 @@ class Visit:
             if check.ends_service:
                 self._leave()
                 self._ended = True
-        return Result(self.stack.name, check.name, time.monotonic() - started, differences, skipped)
+        return Result(self.variant.label, check.name, time.monotonic() - started, differences, skipped)
 
     def _serving(self, changed: Mapping[str, Setting]) -> Service:
-        if self._service is None or self._service.variant.changed != changed:
+        wanted = Variant(self.variant.stack, {**self.variant.changed, **changed})
+        if self._service is None or self._service.variant != wanted:
             self._leave()
-            self._service = self._open.enter_context(self._runtime.service(Variant(self.stack, changed)))
+            self._service = self._open.enter_context(self._runtime.service(wanted))
             self._ended = False
         return self._service
 
@@ -111,7 +112,7 @@ class Visit:
 
 
 def same_bytes(transcripts: Mapping[str, Transcript]) -> list[Result]:
-    """For each stack after the first, where it answered the same request otherwise than the first one."""
+    """For each variant after the first, where it answered the same request otherwise than the first one."""
     (first, reference), *others = transcripts.items()
     return [
         Result(name, SAME_BYTES, 0.0, tuple(disagreements(first, reference, name, transcript)))
