@@ -112,7 +112,7 @@ Client = Callable[[], AbstractAsyncContextManager[Get]]
 @asynccontextmanager
 async def aiohttp_client() -> AsyncIterator[Get]:
     """GET with aiohttp; the time-outs leave the wait for the pool out."""
-    connector = aiohttp.TCPConnector(limit=HTTP_POOL)
+    connector = aiohttp.TCPConnector(limit=HTTP_POOL, use_dns_cache=False)  # a restart may bring a new address
     timeout = aiohttp.ClientTimeout(sock_connect=HTTP_TIMEOUT, sock_read=HTTP_TIMEOUT)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as session:
