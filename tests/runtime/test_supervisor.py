@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.processes import Program, Recipe
-from stackmatrix.runtime.native.state import lives
+from stackmatrix.runtime.native.processes import Program, Recipe, lives
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

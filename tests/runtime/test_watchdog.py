@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stackmatrix.runtime.native.state import lives
+from stackmatrix.runtime.native.processes import lives
 from stackmatrix.runtime.watchdog import VARIABLE, Watchdog
 
 

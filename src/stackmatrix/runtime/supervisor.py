@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--user", help="run the program as this user")
     parser.add_argument("--cpus", help="confine the program to these CPUs (0,1,…)")
     parser.add_argument("--stop-signal", default="SIGTERM", help="what asks the program to end")
-    parser.add_argument("--grace", type=float, default=5, help="seconds from that signal to SIGKILL")
+    parser.add_argument("--grace", type=float, default=4, help="seconds from that signal to SIGKILL")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
 

@@ -25,7 +25,9 @@ class Delay:
 
     @property
     def description(self) -> str:
-        """How it was built, for the report."""
+        """How it was built, or in whose place it serves, for the report."""
+        if self.files is not None:
+            return "none on this machine: the delay server's file handler serves the fixtures"
         return f"delay server built with {note(self.executable).read_text(encoding='utf-8')}"
 
     def recipe(self) -> Recipe:

@@ -74,8 +74,8 @@ class Program:
 
     @property
     def running(self) -> bool:
-        """Whether the program has not ended."""
-        return self._supervisor.poll() is None
+        """Whether the program has not ended; its supervisor may still be ending what it left behind."""
+        return self._supervisor.poll() is None and lives(self.pid)
 
     def tree(self) -> list[psutil.Process]:
         """The program and all its descendants, also those whose parents have ended."""
@@ -144,6 +144,14 @@ class Program:
             if time.monotonic() > deadline:
                 raise UserError(f"{self.name} does not answer after {HEALTHY_WITHIN_S} s: {self.last_words()}")
             time.sleep(POLL_S)  # between two questions, not in place of one
+
+
+def lives(pid: int) -> bool:
+    """Whether this process still does anything."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def threads(pid: int) -> list[int]:

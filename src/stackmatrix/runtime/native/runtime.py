@@ -122,7 +122,6 @@ class NativeRuntime:
         if name in self.lacking:
             raise UserError(self.lacking[name])
         if not self._runs(name) or self._variants[name] != variant:
-            self._stop(name)
             self._vary(variant)
             self._start(name)
         yield Service(variant, HOST, self._ports[name])
@@ -160,13 +159,12 @@ class NativeRuntime:
         """The whole process tree of a stack or an upstream."""
         return [process.pid for process in self._program(name).tree()] if self._runs(name) else []
 
-    def cgroup(self, name: str) -> None:
+    def cgroup(self, name: str) -> Mapping[str, str] | None:  # noqa: ARG002 the protocol's
         """None: a process tree has no cgroup of its own."""
+        return None
 
     def stop_upstream(self, name: Upstream) -> None:
         """Stop it as an operator would."""
-        if name == "postgres":
-            self._hang_up()
         self._stop(name)
 
     def start_upstream(self, name: Upstream) -> None:
@@ -275,8 +273,9 @@ class NativeRuntime:
         )
 
     def _start(self, *names: str) -> None:
-        """Start programs at the same time, and wait until all are healthy."""
+        """Start programs at the same time, in the place of those that ran, and wait until all are healthy."""
         for name in names:
+            self._stop(name)
             log = self._state.path("logs") / f"{name}.log"
             cpus = self._cpus.get(name)
             self._programs[name] = Program(name, self._recipes[name], log=log, lock=self._state.lock, cpus=cpus)
@@ -284,6 +283,8 @@ class NativeRuntime:
             self._programs[name].wait_healthy()
 
     def _stop(self, name: str) -> None:
+        if name == "postgres":
+            self._hang_up()
         if name in self._programs:
             self._programs[name].stop()
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-import psutil
-
 from stackmatrix.errors import UserError
+from stackmatrix.runtime.native.processes import lives
 
 LEFT_BEHIND_WITHIN_S = 20
 
@@ -66,14 +65,6 @@ class State:
         directory = self.directory.joinpath(*parts)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
-
-
-def lives(pid: int) -> bool:
-    """Whether this process still does anything."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def digest(*contents: bytes | str | Iterable[Path]) -> str:
