@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from contract import (
     After,
@@ -61,6 +62,7 @@ FAILURES: dict[type[Exception], int] = {
     httpx2.TimeoutException: 504,
     httpx2.HTTPError: 502,
     BadAnswerError: 502,
+    ClientDisconnect: 422,  # in the middle of its body; nobody reads this answer
     Exception: 500,
 }
 

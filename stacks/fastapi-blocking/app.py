@@ -25,6 +25,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from urllib3.exceptions import ReadTimeoutError
 
 from contract import (
@@ -62,6 +63,7 @@ FAILURES: dict[type[Exception], int] = {
     requests.Timeout: 504,
     requests.RequestException: 502,
     BadAnswerError: 502,
+    ClientDisconnect: 422,  # in the middle of its body; nobody reads this answer
     Exception: 500,
 }
 
