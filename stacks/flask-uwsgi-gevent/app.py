@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
@@ -173,9 +173,10 @@ CLIENTS: dict[str, Client] = {
     "httpx": partial(httpx_client, limits=httpx.Limits(max_connections=HTTP_POOL)),
     "httpx-per-request": httpx_client,  # as beginners write it
 }
+shared = ExitStack()  # lives as long as the process
 client = CLIENTS[SETTINGS["http_client"]]
 if SETTINGS["http_client"] != "httpx-per-request":
-    client = partial(nullcontext, client().__enter__())  # shared, as long as the process lives
+    client = partial(nullcontext, shared.enter_context(client()))
 
 
 def fetch_json(get: Get, url: str) -> Any:
