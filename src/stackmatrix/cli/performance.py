@@ -159,7 +159,9 @@ class Session:
         elif self.json is not None:
             with writing(self.json):
                 self.json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
-        if any(arm.rounds or arm.id in self.barred for arm in run.arms):
+        if any(reason.kind != "untimed" for arm in run.arms for reason in arm.reasons) or any(
+            arm.valid for arm in run.arms
+        ):
             console(stderr=self.json == Path("-")).print(table(run))
         name = self.directory.shown
         if ended_by == "interrupted":
