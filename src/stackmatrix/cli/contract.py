@@ -1,12 +1,13 @@
 """`check-contract.py`: hold stacks to contract/openapi.yaml, print stack × check, show the first difference."""
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stackmatrix.catalog.fields import pick
@@ -112,7 +113,9 @@ def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
     """The table of stack × check, and the first difference as a diff, with what the stack said meanwhile."""
     by_place = {(result.variant, result.check): result for result in results}
     names = dict.fromkeys(result.variant for result in results)
-    table = Table("check", *(escape(name.replace("-", "-\n").replace("[", "\n[")) for name in names))
+    table = Table(Column("check", no_wrap=True))
+    for name in names:
+        table.add_column(escape(re.sub(r"[-=,]|(?=\[)", r"\g<0>\n", name)), overflow="fold")
     for check in dict.fromkeys(result.check for result in results):
         cells = (by_place.get((name, check)) for name in names)
         table.add_row(check, *(verdict(cell) if cell else Text("–", "dim") for cell in cells))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stackmatrix.catalog.stacks import WAITS, Wait
 from stackmatrix.contract.answers import get
 from stackmatrix.contract.client import NoAnswer, together
-from stackmatrix.contract.dialogue import Subject, boiled
+from stackmatrix.contract.dialogue import NotApplicable, Subject, boiled
 from stackmatrix.contract.essence import Difference
 from stackmatrix.runtime.base import Service
 
@@ -96,6 +96,10 @@ def loads_around(declared: int | None) -> list[int]:
 
 def check(subject: Subject) -> Iterator[Difference]:
     """The capacity for each kind of wait, as measured, against the manifest's."""
+    if (workers := subject.service.settings.get("workers", 1)) != 1:
+        raise NotApplicable(
+            f"which of {workers} workers a connection falls to is luck, so no load fills all their slots"
+        )
     allow_sockets()
     for wait in WAITS:
         yield from capacity(subject.service, wait)
