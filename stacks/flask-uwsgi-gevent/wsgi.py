@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -97,14 +98,25 @@ class Worker:
     def drain(self) -> None:
         """Answers what has come, refuses the rest, and ends the worker."""
         self.draining = True
+        for _ in range(20):  # then it is a flood, not a queue
+            if not waiting_connections(self.router):
+                break
+            gevent.sleep(CHECK_EVERY)
         with suppress(OSError):  # another worker was first
             self.router.shutdown(socket.SHUT_RD)
-        while is_connected():
+        quiet = 0
+        while quiet < 2:  # at the first look the router may be about to read a request
             gevent.sleep(CHECK_EVERY)
+            quiet = 0 if router_is_connected() else quiet + 1
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def is_connected() -> bool:
+def waiting_connections(listener: socket.socket) -> int:
+    """How many connections the kernel has made that nobody has accepted: for a listener, tcp_info's tcpi_unacked."""
+    return int.from_bytes(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)[24:], sys.byteorder)
+
+
+def router_is_connected() -> bool:
     """Whether the router has a connection to a worker, be it still in the queue: one request is one connection."""
     name = uwsgi.opt["socket"].decode() + "@"  # uWSGI ends the name with NUL, which the table shows like this
     sockets = (line.split() for line in SOCKETS.read_text().splitlines())
