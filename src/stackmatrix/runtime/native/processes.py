@@ -128,9 +128,10 @@ class Program:
         Affinity is a thread's, and a thread may start another one while this goes round: repeated until nothing new
         turned up.
         """
-        wanted = set(cpus)
+        wanted, user = set(cpus), self._recipe.user
         for _ in range(PIN_ROUNDS):
-            if not [thread for process in self.tree() for thread in threads(process.pid) if moved(thread, wanted)]:
+            all_threads = [thread for process in self.tree() for thread in threads(process.pid)]
+            if not [thread for thread in all_threads if moved(thread, wanted, user)]:
                 return
         raise UserError(f"{self.name} starts threads faster than they can be pinned to CPUs")
 
@@ -162,12 +163,15 @@ def threads(pid: int) -> list[int]:
         return []
 
 
-def moved(thread: int, cpus: set[int]) -> bool:
-    """Confine one thread; whether that changed anything."""
+def moved(thread: int, cpus: set[int], user: str | None) -> bool:
+    """Confine one thread, which runs as `user`; whether that changed anything."""
     try:
         if os.sched_getaffinity(thread) == cpus:
             return False
         os.sched_setaffinity(thread, cpus)
     except ProcessLookupError:
         return False
+    except PermissionError:  # root in a container may not move another user's threads, but that user may
+        command = ["taskset", "--pid", "--cpu-list", ",".join(map(str, cpus)), str(thread)]
+        subprocess.run(command, user=user, extra_groups=[], capture_output=True, check=False)
     return True
