@@ -71,7 +71,7 @@ def bound_by(facts: Facts, found: Verdict) -> str:
         return f"waits that block its {many}" if found.pool.name == "loop" else many
     if found.name == "slots":
         return f"{found.default.library}'s own limit" if found.default else "a limit that nobody declared"
-    return "nothing known" if found.name == "void" else BOUNDS[found.name]
+    return "what was not metered" if found.name == "void" else BOUNDS[found.name]
 
 
 def reason(one: Facts, other: Facts, ratio: Interval) -> str | None:

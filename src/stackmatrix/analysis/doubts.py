@@ -10,8 +10,8 @@ from typing import Literal
 
 from stackmatrix.analysis.ceilings import BAND, Bound
 from stackmatrix.analysis.defaults import Default, matching
-from stackmatrix.analysis.facts import CALL_POOLS, Facts, shared, utilisation
-from stackmatrix.analysis.words import allows, count, crowd, duration, some, wait
+from stackmatrix.analysis.facts import CALL_POOLS, Facts, busiest, shared, utilisation
+from stackmatrix.analysis.words import allows, count, crowd, duration, percent, some, wait
 from stackmatrix.catalog.workloads import WaitOn
 
 FULL = 1 - BAND
@@ -38,6 +38,7 @@ Kind = Literal[
     "short-window",
     "overhead",
     "default-limit",
+    "neighbours",
     "shared-core",
     "uneven-deal",
     "unknown-wait",
@@ -159,6 +160,14 @@ def default_limit(facts: Facts) -> Doubt | None:
     return None
 
 
+def neighbours(facts: Facts) -> Doubt | None:
+    """The stack has its cores for itself: others used them too, interrupts included."""
+    share = facts.foreign_share or 0.0
+    busy = busiest(facts).get("server-cpu", 0.0) >= BUSY
+    words = f"others, interrupts included, used {percent(share)} of the stack's core"
+    return Doubt("neighbours", words) if busy and share > BAND else None
+
+
 def shared_core(facts: Facts) -> Doubt | None:
     """Upstreams and generator do not get in one another's way: they share a core, and it is busy."""
     together = shared(facts)
@@ -228,10 +237,11 @@ BELOW: tuple[Assumption, ...] = (
     cpu_grew,
     slow_database,
     slow_upstream,
-    short_window,
     overhead,
     default_limit,
+    neighbours,
     shared_core,
+    short_window,
     uneven_deal,
     unknown_wait,
     unmetered_cpu,
@@ -244,11 +254,10 @@ ABOVE: tuple[Assumption, ...] = (wrong_capacity, cpu_shrank, more_slots, short_w
 
 def full(facts: Facts, share: float) -> bool:
     """Whether any resource is used so much; an open load, served in full, always is and does not count."""
-    used = utilisation(facts)
+    shares = busiest(facts)
     if facts.users is None:
-        used.pop("load", None)
-    together = shared(facts)
-    return max([*used.values(), together.share if together else 0.0]) >= share
+        shares.pop("load", None)
+    return max(shares.values(), default=0.0) >= share
 
 
 def in_flight(facts: Facts) -> float | None:

@@ -77,13 +77,8 @@ def headline(facts: Facts, found: Verdict) -> str | None:
 
 
 def used(found: Verdict) -> float | None:
-    """How much of what bound the arm was used; of a shared core, by all that share it."""
-    if found.name == "void":
-        return None
-    own = found.utilisation.get(found.name)
-    if found.shared is None or found.name != found.shared.sides[0]:
-        return own
-    return max(found.shared.share, own or 0.0)
+    """How full what bound the arm was, whoever filled it."""
+    return None if found.name == "void" else found.full.get(found.name)
 
 
 def nothing_full(found: Verdict) -> str | None:
@@ -91,7 +86,8 @@ def nothing_full(found: Verdict) -> str | None:
     share = used(found)
     if found.doubt is None or found.doubt.bound is not None or found.name == "void" or share is None or share >= FULL:
         return None
-    return f"nothing metered is used up, {BOUNDS[found.name]} most, at {percent(share)}"
+    which = f"the pool of {thing(found.pool)}s" if found.pool else BOUNDS[found.name]
+    return f"nothing metered is full, the fullest at {percent(share)} is {which}"
 
 
 def by_load(facts: Facts, found: Verdict) -> str | None:
@@ -123,12 +119,15 @@ def by_slots(facts: Facts, found: Verdict) -> str | None:
 
 def by_cpu(facts: Facts, found: Verdict) -> str | None:
     """The stack's cores are used up."""
-    share = used(found)
-    if share is None or facts.cpu_s is None or facts.demand is None:
+    own, share = found.utilisation.get("server-cpu"), used(found)
+    if own is None or share is None or facts.cpu_s is None or facts.demand is None:
         return None
     cores = min(facts.demand.cores, facts.demand.workers * facts.demand.cores_per_worker)
     which = "its core is" if cores == 1 else f"its {count(cores)} cores are"
-    return f"{which} busy {percent(min(share, 1.0))} of the time, {duration(facts.cpu_s)} by each request"
+    each = f"{duration(facts.cpu_s)} by each request"
+    if share - own < LEAST_SHARE:
+        return f"{which} busy {percent(min(own, 1.0))} of the time, {each}"
+    return f"{which} busy with it {percent(min(own, 1.0))} of the time, {each}, and with others {percent(share - own)}"
 
 
 def by_side(facts: Facts, found: Verdict) -> str | None:
@@ -177,13 +176,21 @@ def knows_wait(facts: Facts) -> bool:
 def rest_words(facts: Facts, found: Verdict) -> str:
     """What a request did besides its own wait and CPU time, as far as it is known."""
     unknown = [wait(facts.waits_on)] if facts.waits_on and not facts.wait_known else []
-    if found.name == "slots":
-        line = [f"a free {thing(found.pool)}" if found.pool else "its turn"]
-    elif found.name == "server-cpu" and found.utilisation["server-cpu"] >= FULL:
-        line = ["the CPU"]
-    else:
+    line = in_line_for(found)
+    if line is None:
         return f"elsewhere, {unknown[0]} included" if unknown else "elsewhere"
-    return f"waiting for {listed(line + unknown)}"
+    return f"waiting for {listed([line, *unknown])}"
+
+
+def in_line_for(found: Verdict) -> str | None:
+    """What requests stand in line for: something inside the stack that is full; None when nothing is."""
+    if found.name == "slots" and found.pool is None:
+        return "its turn"
+    if found.name not in ("slots", "server-cpu") or (found.doubt is not None and found.full[found.name] < FULL):
+        return None
+    if found.pool is None:
+        return "the CPU"
+    return "the event loop" if found.pool.name == "loop" else f"a free {thing(found.pool)}"
 
 
 def from_inside(phases: Phases) -> str | None:

@@ -4,7 +4,7 @@ A resource's utilisation is measured throughput ÷ what it could serve at most (
 Denning & Buzen 1978). Pure functions; what was not measured is left out, never guessed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -85,6 +85,8 @@ class Facts:
     cores: Cores | None = None
     generator_share: float | None = None
     """Of its core, by the busiest process of the generator."""
+    foreign_share: float | None = None
+    """Of the stack's cores, by anything but the stack; interrupts are in it."""
     database_s: float | None = None
     """What the database itself counted as spent on one request."""
     in_flight: int | None = None
@@ -100,6 +102,11 @@ class Facts:
     def ceiling(self) -> Ceiling | None:
         """Ceiling and prediction, from what the model was told."""
         return None if self.demand is None else ceiling(self.demand)
+
+    @cached_property
+    def bounds(self) -> Mapping[Bound, float]:
+        """What each resource could serve at most, with the CPU time that was metered under this load."""
+        return {} if self.demand is None else ceiling(replace(self.demand, cpu_s=self.cpu_s)).terms
 
     @property
     def cpu_s(self) -> float | None:
@@ -148,6 +155,7 @@ class Shared:
     """Sides that run on the same cores, the heaviest first, and how much of those cores all of them used."""
 
     sides: tuple[Bound, ...]
+    cores: int
     share: float
 
 
@@ -155,8 +163,7 @@ def utilisation(facts: Facts) -> dict[Bound, float]:
     """Of each resource, the share that was used; CPU as metered under this load."""
     if facts.demand is None or facts.goodput is None:
         return {}
-    bounds = ceiling(replace(facts.demand, cpu_s=facts.cpu_s)).terms
-    used = {name: facts.goodput.value / bound for name, bound in bounds.items()}
+    used = {name: facts.goodput.value / bound for name, bound in facts.bounds.items()}
     used.update({name: share for name, share in core_shares(facts).items() if name != "server-cpu"})
     if facts.generator_share is not None:
         used["generator"] = facts.generator_share
@@ -208,12 +215,25 @@ def crowded(cpu: CpuTimes, cores: Cores) -> tuple[Bound, ...]:
     return tuple(sorted(crowd, key=lambda name: alone[name])) if len(crowd) > 1 else ()
 
 
+def busiest(facts: Facts) -> dict[Bound, float]:
+    """How full each resource was, whoever filled it: with others on the stack's cores, and of cores that are shared
+    all that was used, as the heaviest side's."""
+    full, together = utilisation(facts), shared(facts)
+    if "server-cpu" in full:
+        full["server-cpu"] += facts.foreign_share or 0.0
+    if together is not None:
+        heaviest = together.sides[0]
+        full[heaviest] = max(full.get(heaviest, 0.0), together.share)
+    return full
+
+
 def shared(facts: Facts) -> Shared | None:
     """The cores on which the upstreams are not alone, and how much of them was used."""
     if facts.cores is None or facts.goodput is None:
         return None
     sides, shares = crowded(facts.cpu, facts.cores), core_shares(facts)
-    return Shared(sides, sum(shares[name] for name in sides)) if sides else None
+    share = sum(shares[name] for name in sides)
+    return Shared(sides, len(facts.cores.upstreams), share) if sides else None
 
 
 def pools(variant: Variant, waiting: Waiting | None) -> tuple[Pool, ...]:

@@ -106,7 +106,8 @@ def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | Non
         return None
     if pool.name == "loop":
         return Change("waits that do not block the event loop", replace(demand, slots=None), ())
-    rest = ceiling(replace(demand, slots=None)).goodput
+    others = tuple(other for other in pools if other != pool)
+    rest = ceiling(replace(demand, slots=slots(others, demand.workers))).goodput
     each = ceil(rest * demand.service_s / demand.workers - 1e-6) * pool.takes
     more = tuple(replace(other, size=max(each, pool.size)) if other == pool else other for other in pools)
     return Change(f"{pool.name.upper()}={each}", replace(demand, slots=slots(more, demand.workers)), more)

@@ -7,7 +7,7 @@ from typing import Literal
 from stackmatrix.analysis.ceilings import Bound
 from stackmatrix.analysis.defaults import Default, matching
 from stackmatrix.analysis.doubts import Doubt, doubt
-from stackmatrix.analysis.facts import Facts, Pool, Shared, shared, utilisation
+from stackmatrix.analysis.facts import Facts, Pool, Shared, busiest, shared, utilisation
 from stackmatrix.results import Reason
 
 Name = Literal["load", "slots", "server-cpu", "database", "upstream", "generator", "void"]
@@ -23,7 +23,9 @@ class Verdict:
     default: Default | None = None
     """The library's own limit that the pool, or the number in flight, equals."""
     utilisation: Mapping[Bound, float]
-    """Of every resource that was metered; 1 is all that it can do."""
+    """Of every resource that was metered, by this arm's requests; 1 is all that it can do."""
+    full: Mapping[Bound, float]
+    """The same, whoever used it: the fullest is the verdict, unless a doubt about the model knows better."""
     shared: Shared | None = None
     """The core that generator and upstreams share."""
     of_ceiling: float | None = None
@@ -38,29 +40,23 @@ def verdict(facts: Facts) -> Verdict:
     """What bound the arm; void when its numbers are not to be trusted, or when nothing was metered."""
     if facts.reasons or facts.ceiling is None or facts.goodput is None:
         kinds = {reason.kind for reason in facts.reasons}
-        return Verdict(name="generator" if kinds == {"generator"} else "void", utilisation={}, reasons=facts.reasons)
-    used, together, doubted = utilisation(facts), shared(facts), doubt(facts)
-    name = doubted.bound if doubted and doubted.bound else fullest(used, together)
+        return Verdict(
+            name="generator" if kinds == {"generator"} else "void", utilisation={}, full={}, reasons=facts.reasons
+        )
+    full, doubted = busiest(facts), doubt(facts)
+    name = doubted.bound if doubted and doubted.bound else max(full, key=lambda bound: full[bound])
     pool = facts.pool if name == "slots" and not (doubted and doubted.bound) else None
     return Verdict(
         name=name,
         pool=pool,
-        default=doubted.default if doubted and doubted.default else default_of(pool, facts),
-        utilisation=used,
-        shared=together,
+        default=doubted.default if doubted else default_of(pool, facts),
+        utilisation=utilisation(facts),
+        full=full,
+        shared=shared(facts),
         of_ceiling=facts.goodput.value / facts.ceiling.goodput,
         of_predicted=facts.of_predicted,
         doubt=doubted,
     )
-
-
-def fullest(used: Mapping[Bound, float], together: Shared | None) -> Bound:
-    """The resource that is used most; of cores that are shared, the side that uses most of them."""
-    seen = dict(used)
-    if together:
-        heaviest = together.sides[0]
-        seen[heaviest] = max(seen.get(heaviest, 0.0), together.share)
-    return max(seen, key=lambda name: seen[name])
 
 
 def default_of(pool: Pool | None, facts: Facts) -> Default | None:

@@ -32,7 +32,9 @@ def number(value: float) -> str:
         whole = round(value) if abs(value) < 10000 else round(float(f"{value:.3g}"))
         return f"{whole:,}".replace(",", "\u202f")
     rounded = float(f"{value:.3g}")
-    return f"{rounded:.1f}" if rounded >= 10 else f"{rounded:.2f}" if rounded >= 1 else f"{rounded:.3g}"
+    if rounded < 1:
+        return f"{rounded:.6f}".rstrip("0").rstrip(".")
+    return f"{rounded:.1f}" if rounded >= 10 else f"{rounded:.2f}"
 
 
 def count(value: float) -> str:
@@ -54,7 +56,7 @@ def duration(seconds: float) -> str:
 
 def percent(share: float) -> str:
     """Whole per cent; what is there but less than half of one is told so."""
-    return "under 1 %" if 0 < share < 0.005 else f"{share * 100:.0f} %"
+    return "under 1 %" if 0 < share < 0.005 else f"{share * 100:,.0f} %".replace(",", "\u202f")
 
 
 def some(value: float, noun: str) -> str:
@@ -109,4 +111,5 @@ def program(side: Bound, cpu: CpuTimes) -> str:
 def crowd(together: Shared, cpu: CpuTimes) -> str:
     """A core that several programs share, and how busy it is."""
     names = listed([program(side, cpu) for side in together.sides])
-    return f"{names} share a core that is busy {percent(min(together.share, 1.0))} of the time"
+    cores = "a core that is" if together.cores == 1 else f"{count(together.cores)} cores that are"
+    return f"{names} share {cores} busy {percent(min(together.share, 1.0))} of the time"

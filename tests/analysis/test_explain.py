@@ -1,0 +1,249 @@
+"""Explanations read by eye and kept; and any other arm, pair or workload, for sentences that nobody could read."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from arms import (
+    BLOCKED,
+    CROWDED,
+    EXPLAINED,
+    GENERATOR,
+    HIDDEN,
+    JSON,
+    JSON_OTHER,
+    LOOP,
+    OPEN,
+    PER_REQUEST,
+    QUERY,
+    SHORT,
+    THREADS,
+    VOID,
+    arms,
+    demand_of,
+    goodput,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stackmatrix.analysis.ceilings import Demand, ceiling
+from stackmatrix.analysis.comparisons import answer_workload, explain_pair
+from stackmatrix.analysis.explain import MOST_SENTENCES, explain_arm
+from stackmatrix.analysis.facts import Facts, Pool
+from stackmatrix.analysis.levers import idle, lever
+from stackmatrix.analysis.verdicts import verdict
+from stackmatrix.analysis.words import duration, listed, number, percent, some
+from stackmatrix.results import Interval
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Title → its lines."""
+    blocks = (block.strip().split("\n") for block in text.split("\n# ")[1:])
+    return {title: lines for title, *lines in blocks}
+
+
+TOLD = sections(Path(__file__).with_name("explanations.txt").read_text())
+
+
+def plain(sentences: list[str]) -> list[str]:
+    """With the thin spaces of thousands written as commas."""
+    return [sentence.replace("\u202f", ",") for sentence in sentences]
+
+
+class TestArms:
+    @pytest.mark.parametrize(
+        ("name", "facts"),
+        [
+            ("threads", THREADS),
+            ("event loop", LOOP),
+            ("client per request", PER_REQUEST),
+            ("hidden limit", HIDDEN),
+            ("blocked loop", BLOCKED),
+            ("cpu", JSON),
+            ("database pool", QUERY),
+            ("shared core", CROWDED),
+            ("open load", OPEN),
+            ("short window", SHORT),
+            ("explaining pass", EXPLAINED),
+            ("lines inside the stack", replace(EXPLAINED, libraries=frozenset())),
+            ("others on its core", replace(JSON, goodput=goodput(2100), response_s=0.0305, foreign_share=0.12)),
+            ("slow upstream", replace(LOOP, goodput=goodput(250), response_s=2.0)),
+            ("unknown wait", replace(QUERY, goodput=goodput(40), wait_known=False, database_s=None)),
+            ("generator", GENERATOR),
+            ("void", VOID),
+            ("unmetered", replace(JSON, demand=None)),
+        ],
+    )
+    def test_what_is_told(self, name: str, facts: Facts) -> None:
+        assert plain(explain_arm(facts)) == TOLD[f"arm: {name}"]
+
+    def test_no_sentence_without_its_facts(self) -> None:
+        """Neither response time nor CPU: what is left is the throughput, its ceiling and what would move it."""
+        demand, pools = Demand(wait_s=1.0, users=500, slots=40), (Pool("threads", 40),)
+        bare = Facts(arm="a", workload="http", demand=demand, pools=pools, goodput=Interval(39.6))
+        assert explain_arm(bare) == TOLD["arm: bare"]
+
+    def test_parts_that_are_more_than_the_whole_are_not_shared_out(self) -> None:
+        assert not any("on average" in sentence for sentence in explain_arm(replace(JSON, response_s=0.0003)))
+
+    def test_one_of_a_thing_is_singular(self) -> None:
+        demand = Demand(wait_s=1.0, users=1, slots=1)
+        facts = Facts(arm="a", workload="w", demand=demand, waits_on="timer", goodput=Interval(0.99))
+        assert "1 user, waiting 1.00 s for the timer, cannot ask for more" in explain_arm(facts)[0]
+        facts = replace(facts, demand=replace(demand, users=9), pools=(Pool("threads", 1),))
+        assert "its 1 thread is taken" in explain_arm(facts)[0]
+
+
+class TestLevers:
+    def test_what_is_promised_is_the_ceiling_with_that_setting(self) -> None:
+        change = lever(THREADS, verdict(THREADS))
+        assert change is not None
+        assert THREADS.demand is not None
+        assert change.what == "THREADS=500"
+        assert change.ceiling.goodput == ceiling(replace(THREADS.demand, slots=500)).goodput
+
+    def test_another_pool_may_bind_next(self) -> None:
+        facts = replace(
+            QUERY,
+            pools=(Pool("threads", 40), Pool("db_pool", 10)),
+            demand=replace(demand_of(QUERY), users=500),
+        )
+        change = lever(facts, verdict(facts))
+        assert change is not None
+        assert (change.what, change.binds) == ("DB_POOL=40", "its 40 threads")
+
+    def test_no_more_than_the_next_bound_can_use(self) -> None:
+        """18 ms of CPU allow 56/s, for which 57 threads are enough, whatever the users."""
+        demand = replace(demand_of(THREADS), cpu_s=0.018)
+        facts = replace(THREADS, demand=demand, cpu=PER_REQUEST.cpu, goodput=goodput(38.5))
+        change = lever(facts, verdict(facts))
+        assert change is not None
+        assert (change.what, change.binds) == ("THREADS=57", "the CPU")
+
+    @given(arms())
+    def test_what_moves_it_does_and_what_does_not_is_not_offered(self, facts: Facts) -> None:
+        found = verdict(facts)
+        change = lever(facts, found) if found.of_ceiling is not None else None
+        if change is not None and facts.ceiling is not None:
+            assert change.ceiling.goodput > 0
+            assert not (found.name == "load" and {"users", "arrivals"} & set(idle(facts)))
+
+
+class TestPairs:
+    @pytest.mark.parametrize(
+        ("name", "one", "other", "ratio"),
+        [
+            ("slots", THREADS, LOOP, Interval(0.0805, (0.079, 0.082))),
+            ("cpu", JSON, JSON_OTHER, Interval(1.283, (1.26, 1.31))),
+            ("tie", LOOP, replace(LOOP, arm="twin", goodput=goodput(494)), Interval(0.996, (0.98, 1.02))),
+            ("hidden limit", LOOP, HIDDEN, None),
+            ("void", JSON, VOID, None),
+        ],
+    )
+    def test_what_is_told(self, name: str, one: Facts, other: Facts, ratio: Interval | None) -> None:
+        assert plain(explain_pair(one, other, ratio)) == TOLD[f"pair: {name}"]
+
+    def test_the_order_does_not_matter(self) -> None:
+        there, back = Interval(0.08, (0.079, 0.082)), Interval(1 / 0.08, (1 / 0.082, 1 / 0.079))
+        assert explain_pair(THREADS, LOOP, there) == explain_pair(LOOP, THREADS, back)
+
+    def test_two_workloads_have_nothing_in_common(self) -> None:
+        with pytest.raises(ValueError, match="two workloads: http, json-small"):
+            explain_pair(THREADS, JSON)
+
+
+class TestWorkload:
+    def test_places_ties_and_arms_without_a_number(self) -> None:
+        second = replace(THREADS, arm="flask-uwsgi-gevent", goodput=goodput(39.9))
+        void = replace(VOID, workload="http", arm="liar", goodput=None)
+        told = answer_workload([(THREADS, 2), (LOOP, 1), (BLOCKED, 4), (second, 2), (void, None)])
+        assert [told] == TOLD["workload"]
+
+    def test_one_place_for_all(self) -> None:
+        twin = replace(LOOP, arm="twin", goodput=goodput(494))
+        told = answer_workload([(LOOP, 1), (twin, 1)])
+        assert (
+            told == "http: no difference between twin and fastapi-async was shown (492/s to 494/s, bound by the load)."
+        )
+
+    def test_alone(self) -> None:
+        assert answer_workload([(LOOP, 1)]) == "http: fastapi-async stands alone (492/s, bound by the load)."
+
+    def test_nobody(self) -> None:
+        with pytest.raises(ValueError, match="no arm"):
+            answer_workload([])
+
+
+UNREADABLE = re.compile(r"None|nan|inf\b|-\d|(?<![.\d])\d{4}|e[+-]\d|\.\.|,\.|  | ,|:\.|[^.]$|\(\)")
+
+
+few = settings(max_examples=50)
+
+
+class TestAnyArm:
+    @given(arms())
+    def test_is_told_in_sentences_that_can_be_read(self, facts: Facts) -> None:
+        told = explain_arm(facts)
+        assert 1 <= len(told) <= MOST_SENTENCES
+        assert len(set(told)) == len(told)
+        for sentence in told:
+            assert not UNREADABLE.search(sentence), sentence
+
+    @few
+    @given(arms(), arms(), st.none() | st.floats(0.01, 100).map(goodput))
+    def test_pairs_too(self, one: Facts, other: Facts, ratio: Interval | None) -> None:
+        for sentence in explain_pair(one, other, ratio):
+            assert not UNREADABLE.search(sentence), sentence
+
+    @few
+    @given(st.lists(st.tuples(arms(), st.none() | st.integers(1, 25)), min_size=1, max_size=4))
+    def test_workloads_too(self, ranked: list[tuple[Facts, int | None]]) -> None:
+        told = answer_workload(ranked)
+        assert not UNREADABLE.search(told), told
+
+    @given(arms())
+    def test_shares_of_a_request_are_shares(self, facts: Facts) -> None:
+        for sentence in explain_arm(facts):
+            assert all(0 <= int(share) <= 100 for share in re.findall(r"\((-?\d+) %\)", sentence)), sentence
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (0.5124, "0.512"),
+            (2.514, "2.51"),
+            (9.999, "10.0"),
+            (39.62, "39.6"),
+            (99.96, "100"),
+            (1234.4, "1,234"),
+            (0, "0"),
+        ],
+    )
+    def test_numbers(self, value: float, text: str) -> None:
+        assert number(value).replace("\u202f", ",") == text
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [
+            (2.514, "2.51 s"),
+            (0.9999, "1.00 s"),
+            (0.1, "100 ms"),
+            (0.00041, "410 µs"),
+            (0.0009999, "1.00 ms"),
+            (0, "0 µs"),
+        ],
+    )
+    def test_durations(self, seconds: float, text: str) -> None:
+        assert duration(seconds) == text
+
+    def test_shares_and_counts_and_lists(self) -> None:
+        assert [percent(share) for share in (0, 0.004, 0.005, 0.994)] == ["0 %", "under 1 %", "0 %", "99 %"]
+        assert [some(value, "core") for value in (1, 2, 1.5)] == ["1 core", "2 cores", "1.50 cores"]
+        assert [listed(parts) for parts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+            "",
+            "a",
+            "a and b",
+            "a, b and c",
+        ]
