@@ -1,6 +1,7 @@
 """A PostgreSQL of the matrix's own: the machine's binaries when they are new enough, else those of a wheel."""
 
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -152,14 +153,26 @@ def prepare(state: State, port: int, watchdog: Watchdog) -> Postgres:
     """A fresh cluster of a PostgreSQL that this machine can run; UserError when there is none."""
     sources = state.root / "upstream" / "postgres"
     home = state.path("postgres")
-    user = None
-    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
-        user = UNPRIVILEGED
-        if not may_enter(home, user):
-            home = elsewhere(watchdog)
+    user = other_user()
+    if user is not None and not may_enter(home, user):
+        home = elsewhere(watchdog)
     postgres = Postgres(find(home, sources), home, user, port, sources)
     postgres.initialise()
     return postgres
+
+
+def other_user() -> str | None:
+    """Who runs PostgreSQL when this user may not: it refuses root. UserError for a user without a name."""
+    if os.geteuid() == 0:
+        return UNPRIVILEGED
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise UserError(
+            f"user id {os.geteuid()} has no name in /etc/passwd, without which PostgreSQL does not start; "
+            "run this as a user that has one, or as root"
+        ) from None
+    return None
 
 
 def may_enter(directory: Path, user: str) -> bool:
