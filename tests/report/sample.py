@@ -21,7 +21,7 @@ from stackmatrix.load import summary
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records, save
 from stackmatrix.plan import Plan, arms_of
-from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Load, Run, RunDirectory, Trial
+from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Load, Reason, Run, RunDirectory, Trial
 from stackmatrix.trial import latency, name_of, pooled_latency, right_answers
 
 CONCURRENCY = {
@@ -264,3 +264,37 @@ def answers(random: np.random.Generator, known: Catalog, arm: Arm, cpu_us: float
     records = records[(records["scheduled"] >= 1000 - warmup_s) & (records["scheduled"] < 1000 + window_s)]
     kept: Records = records[np.argsort(records["end"], kind="stable")]
     return kept
+
+
+def failing(trial: Trial) -> Trial:
+    """Every trial has failures."""
+    return replace(trial, errors=Errors(status=3), reasons=[Reason("errors", "3 of 200 requests failed: 3 status")])
+
+
+def one_bound_by_its_generator(trial: Trial) -> Trial:
+    """One arm cannot be measured."""
+    reason = Reason("generator", "the generator used 82% of its core")
+    return replace(trial, reasons=[reason]) if trial.arm.startswith("fastapi-sync/http/") else trial
+
+
+SAMPLES = {
+    "matrix": Sample(name="matrix", spoil=one_bound_by_its_generator),
+    "interrupted": Sample(
+        name="interrupted", rounds=2, ended_by="interrupted", workloads=("http", "data"), started="2026-02-04T04:05:06"
+    ),
+    "void": Sample(
+        name="void", rounds=1, workloads=("http", "sleep"), spoil=failing, started="2026-02-05T04:05:06", ended_by="cap"
+    ),
+    "sweep": Sample(
+        name="sweep",
+        stacks=("fastapi-async", "fastapi-sync", "fastapi-sync[threads=100]"),
+        workloads=("http",),
+        loads=(*(Load("closed", users=n) for n in (8, 64, 256)), *(Load("open", rate=r) for r in (100.0, 300.0))),
+        window_s=1.0,
+        started="2026-02-06T04:05:06",
+        environment={"cpu": "Another CPU", "cpus": 8, "virtual": False, "runtime": "native"},
+    ),
+}
+
+Runs = dict[str, RunDirectory]
+"""By the name of their sample."""

@@ -12,7 +12,7 @@ AT_THE_LOAD: Final = 0.9
 """An arm bound by its load that reaches this share of it has more to give."""
 
 ENDED_BY: Final = {
-    "precision": "every ratio was known to 5 %",
+    "precision": "every ratio was known to 5\u00a0%",
     "cap": "the most rounds were done",
     "budget": "the time budget was spent",
     "rounds": "so many rounds were asked for",
@@ -27,7 +27,7 @@ def headline(view: View) -> str:
         return "No stack has a valid number in this run"
     if len(view.groups) == 1:
         return sentence(view.groups[0])
-    if not any(pair.goodput and pair.goodput.interval for group in decided for pair in group.pairs):
+    if not any(group.decided for group in decided):
         return f"{rounds(view.rounds)} cannot tell the stacks apart: an interval needs {LEAST_ROUNDS}"
     led = Counter(cell.name for group in decided for cell in leaders(group))
     (most, wins), *others = sorted(led.items(), key=lambda item: -item[1])
@@ -45,10 +45,10 @@ def ranking(group: Group) -> str:
     """Who leads, by how much, and who is far behind."""
     ranked, first = group.ranked, leaders(group)
     if not ranked:
-        return "No stack has a valid number here."
+        return f"No stack has a valid number here{because(group)}."
     if len(ranked) == 1:
         return f"**{ranked[0].name}** alone has a valid number: {rate(ranked)}."
-    if not any(pair.goodput and pair.goodput.interval for pair in group.pairs):
+    if not group.decided:
         return (
             f"{rounds(ranked[0].arm.rounds)} cannot tell the stacks apart, for an interval needs {LEAST_ROUNDS}; "
             f"{ranked[0].name} is ahead by estimate with {rate(ranked[:1])}."
@@ -85,10 +85,13 @@ def at_the_load(group: Group) -> str:
 
 def without(group: Group) -> str:
     """Whose number is missing, and why."""
-    if not group.void:
-        return ""
-    kinds = list(dict.fromkeys(reason.kind for cell in group.void for reason in cell.arm.reasons))
-    return f"No number for {names(group.void)}{f' ({listed(kinds)})' if kinds else ''}."
+    return f"No number for {names(group.void)}{because(group)}." if group.void and group.ranked else ""
+
+
+def because(group: Group) -> str:
+    """The kinds of reasons why numbers are missing: ` (errors, drift)`."""
+    kinds = dict.fromkeys(reason.kind for cell in group.void for reason in cell.arm.reasons)
+    return f" ({', '.join(kinds)})" if kinds else ""
 
 
 def comparison(pair: Pair, floor: float) -> str:

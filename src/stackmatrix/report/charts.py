@@ -23,6 +23,10 @@ ROWS: Final = alt.NamedData("rows")
 HEIGHT: Final = 220
 PLAIN: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"
 """Numbers of axes, as the tables write them."""
+FEWER: Final = (
+    f"test(/^[125]/, format(datum.value, '.0e')) || toNumber(format(datum.value, '.0e')) != datum.value ? {PLAIN} : ''"
+)
+"""The same for logarithmic axes, where only 1, 2 and 5 of each decade are labelled."""
 SHAPES: Final = (
     "circle",
     "square",
@@ -90,7 +94,7 @@ def spectrum() -> Spec:
     """Latency over percentiles; the other stacks of the group in thin lines. Rows: stack, mine, percent, ms, colour."""
     x = alt.X("tail:Q").scale(type="log", nice=False).title("percentile")
     x = x.axis(values=[2, 10, 100, 1000, 10000, 100000], labelExpr=PERCENTILES)
-    y = alt.Y("ms:Q").scale(type="log", nice=False, padding=8).title("latency, ms").axis(tickCount=6, labelExpr=PLAIN)
+    y = alt.Y("ms:Q").scale(type="log", nice=False, padding=8).title("latency, ms").axis(tickCount=6, labelExpr=FEWER)
     base = alt.Chart(ROWS).transform_calculate(tail="1 / (1 - datum.percent / 100)").encode(x=x, y=y)
     near = alt.selection_point(fields=["percent", "stack"], on="pointerover", nearest=True, empty=False)
     tooltip = [
@@ -223,8 +227,12 @@ def pair() -> Spec:
 @cache
 def curves(metric: str, title: str, load: str) -> Spec:
     """A metric against the load. Rows: stack, colour, shape, load, and the metric; `ceiling` is drawn dashed."""
-    x = alt.X("load:Q").scale(type="log", nice=False, padding=12).title(load).axis(labelExpr=PLAIN, grid=False)
-    y = alt.Y(f"{metric}:Q").scale(type="log", nice=True).title(title).axis(tickCount=6, labelExpr=PLAIN)
+    x = alt.X("load:Q").scale(type="log", nice=False, padding=12).title(load).axis(labelExpr=FEWER, grid=False)
+    y = alt.Y(f"{metric}:Q").title(title)
+    if metric == "goodput":
+        y = y.axis(tickCount=5, labelExpr=PLAIN)
+    else:
+        y = y.scale(type="log", nice=True).axis(tickCount=6, labelExpr=FEWER)
     base = alt.Chart(ROWS).encode(x=x, color=stack_colour(), detail="stack:N")
     line = base.mark_line(strokeWidth=2).encode(y=y)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
@@ -241,9 +249,17 @@ def curves(metric: str, title: str, load: str) -> Spec:
 
 @cache
 def trend() -> Spec:
-    """Goodput of one workload over the runs. Rows: stack, colour, shape, machine, run, order, goodput, low, high."""
-    x = alt.X("run:O").sort(field="order").title(None).axis(labelAngle=-35, labelOverlap=True, labelLimit=140)
-    y = alt.Y("goodput:Q").scale(type="log", nice=True).title("goodput, requests/s").axis(tickCount=5, labelExpr=PLAIN)
+    """Goodput of one workload over the runs.
+
+    Rows: stack, colour, shape, machine, when, run, order, goodput, low, high.
+    """
+    x = alt.X("when:O").sort(field="order").title(None).axis(labelAngle=0, labelOverlap=True)
+    y = (
+        alt.Y("goodput:Q")
+        .scale(type="log", nice=False, padding=12)
+        .title("goodput, requests/s")
+        .axis(tickCount=5, labelExpr=PLAIN)
+    )
     base = alt.Chart(ROWS).encode(x=x, color=stack_colour(), detail=["stack:N", "machine:N"])
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q").title("goodput, requests/s"), y2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(

@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from stackmatrix.errors import UserError
 from stackmatrix.report import charts
 from stackmatrix.report.answer import ENDED_BY
 from stackmatrix.report.html.report import moment
 from stackmatrix.report.html.site import render
+from stackmatrix.report.method import machine
 from stackmatrix.report.numbers import MISSING, plus_minus, quantity, variant_label
 from stackmatrix.report.view import Slugs, noise_floor, read
 from stackmatrix.results import ArmResult, Run, RunDirectory
 
 Context = dict[str, Any]
-
-MACHINE: Final = ("cpu", "cpus", "runtime")
-"""What must agree for two runs to be joined by a line."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,8 @@ class Listed:
 
     @property
     def machine(self) -> str:
-        """Where it was measured."""
-        found = self.run.environment
-        return ", ".join(str(found[key]) for key in MACHINE if found.get(key)) or "unknown"
+        """Where it was measured: only runs that agree in it are joined by a line."""
+        return machine(self.run.environment) or "unknown"
 
 
 def page(base: Path) -> str:
@@ -92,7 +90,7 @@ def line(item: Listed) -> Context:
 
 
 def trends(runs: Sequence[Listed]) -> list[Context]:
-    """Per workload, its parameters and load: the goodput of every arm over the runs."""
+    """Per workload, its parameters and load: the goodput of every arm over the runs, where two or more have it."""
     slugs = Slugs()
     groups: dict[tuple[str, str, str], list[tuple[Listed, int, ArmResult]]] = {}
     for order, item in enumerate(runs):
@@ -102,6 +100,8 @@ def trends(runs: Sequence[Listed]) -> list[Context]:
     found: list[Context] = []
     for (workload, params, load), members in groups.items():
         rows = [trend_row(item, order, arm) for item, order, arm in members if arm.goodput is not None]
+        if len({row["order"] for row in rows}) < 2:
+            continue
         found.append(
             {
                 "slug": slugs(f"trend {workload} {params} {load}"),
@@ -121,7 +121,8 @@ def trend_row(item: Listed, order: int, arm: ArmResult) -> Context:
     return {
         "stack": variant_label(arm.stack, arm.variant),
         "machine": item.machine,
-        "run": f"{moment(item.run.started).removesuffix(' UTC')} {item.run.name}",
+        "when": datetime.fromisoformat(item.run.started).strftime("%-d %b %H:%M"),
+        "run": item.run.name,
         "order": order,
         "goodput": arm.goodput.value,
         "low": low,
@@ -148,7 +149,13 @@ def latest(members: Sequence[tuple[Listed, int, ArmResult]]) -> list[Context]:
                 "last": quantity(arm.goodput.value),
                 "half": plus_minus(arm.goodput),
                 "before": quantity(earlier.value) if earlier else MISSING,
-                "change": f"{(arm.goodput.value / earlier.value - 1) * 100:+.1f} %" if earlier else MISSING,
+                "change": change(arm.goodput.value / earlier.value) if earlier else MISSING,
             }
         )
     return found
+
+
+def change(ratio: float) -> str:
+    """A ratio as a change in per cent: `+3.1 %`, `−0.4 %`, `0.0 %`."""
+    percent = round((ratio - 1) * 100, 1)
+    return f"{percent:+.1f} %".replace("-", "−") if percent else "0.0 %"

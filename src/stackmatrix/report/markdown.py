@@ -17,7 +17,7 @@ def document(view: View) -> str:
     """The file's text."""
     parts = [
         f"# {plain(answer.headline(view))}",
-        f"{view.run.name} · {view.run.started} · {method.machine(view)}",
+        f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
         *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
         "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
         picture(),

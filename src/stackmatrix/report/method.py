@@ -1,7 +1,8 @@
 """What a reader must know before believing a run: its limits, how it was measured, what it could not resolve."""
 
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from stackmatrix.analysis.statistics import DEFAULT_RULE
 from stackmatrix.report.answer import ENDED_BY, listed, rounds, times
@@ -27,9 +28,8 @@ NAMES: Final = {
 TIGHT_CPUS: Final = 2
 
 
-def machine(view: View) -> str:
-    """Where it was measured, in a line."""
-    found = view.run.environment
+def machine(found: Mapping[str, Any]) -> str:
+    """Where a run was measured, in a line, from its environment."""
     cpus = found.get("cpus")
     parts = [f"{cpus} CPU{'' if cpus == 1 else 's'}" if cpus else "", found.get("cpu"), found.get("runtime")]
     return ", ".join(str(part) for part in parts if part)
@@ -93,7 +93,9 @@ def notes(view: View) -> list[tuple[str, str, str]]:
         )
     if view.run.ended_by == "interrupted":
         found.append(("warn", "Interrupted.", f"What was measured until then is shown: {rounds(view.rounds)} at most."))
-    if 0 < view.rounds < LEAST_ROUNDS:
+    if view.cells and not any(cell.arm.goodput for cell in view.cells):
+        found.append(("bad", "Every cell is void.", "The reasons stand below the matrix, each with its remedy."))
+    elif 0 < view.rounds < LEAST_ROUNDS:
         found.append(
             (
                 "warn",
@@ -101,8 +103,6 @@ def notes(view: View) -> list[tuple[str, str, str]]:
                 f"A 95 % interval needs {LEAST_ROUNDS} rounds and this run has {view.rounds}: its order is a hint.",
             )
         )
-    if view.cells and not any(cell.arm.goodput for cell in view.cells):
-        found.append(("bad", "Every cell is void.", "The reasons stand below the matrix, each with its remedy."))
     return found
 
 

@@ -149,6 +149,11 @@ class Group:
         return [*self.ranked, *self.void]
 
     @cached_property
+    def decided(self) -> bool:
+        """Whether there are intervals to rank by."""
+        return any(pair.goodput and pair.goodput.interval for pair in self.pairs)
+
+    @cached_property
     def pairs(self) -> list[Pair]:
         """Every two valid cells."""
         return [pair(first, second, self.floor) for first, second in combinations(self.ranked, 2)]
@@ -249,7 +254,8 @@ def read(directory: RunDirectory) -> Run:
     """The run's judgement."""
     if not (directory.path / "run.json").exists():
         raise UserError(
-            f"{directory.path}: it has no run.json: the run was killed before it was judged; resume it first"
+            f"{directory.path}: it has no run.json, for it was killed before it was judged; "
+            "./scripts/report.py judges what there is"
         )
     run = directory.read("run.json", Run)
     if run.schema > SCHEMA:

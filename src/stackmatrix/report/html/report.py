@@ -47,7 +47,7 @@ def page(view: View) -> str:
         home="../index.html",
         run=view.run,
         when=moment(view.run.started),
-        machine=method.machine(view),
+        machine=method.machine(view.run.environment),
         headline=answer.headline(view),
         notes=method.notes(view),
         facts=method.facts(view),
@@ -117,11 +117,11 @@ class Shown:
             "valid": arm.goodput is not None,
             "kinds": ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed",
             "goodput": quantity(arm.goodput.value) if arm.goodput else "",
-            "half": plus_minus(arm.goodput) if arm.goodput else MISSING,
+            "half": plus_minus(arm.goodput) if arm.goodput and arm.goodput.ci95 else "",
             "width": round(arm.goodput.value / top * 100, 2) if arm.goodput else 0,
             "ci": span(arm.goodput.ci95, top) if arm.goodput else None,
             "place": place(cell, group),
-            "first": arm.rank == 1,
+            "first": arm.rank == 1 and group.decided,
             "step": step(ceiling.share) if ceiling else 0,
             "share": percent(ceiling.share) if ceiling else "",
             "bound": {"key": sign(ceiling.bound), **bound_words(ceiling.bound)} if ceiling else None,
@@ -372,7 +372,7 @@ def rival(cell: Cell, group: Group) -> Context | None:
 
 def place(cell: Cell, group: Group) -> str:
     """Its rank; `1=` when it is shared."""
-    if cell.arm.rank is None:
+    if cell.arm.rank is None or not group.decided:
         return MISSING
     shared = sum(other.arm.rank == cell.arm.rank for other in group.ranked) > 1
     return f"{cell.arm.rank}{'=' if shared else ''}"

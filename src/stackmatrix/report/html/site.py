@@ -82,5 +82,5 @@ def emphasis(text: str) -> Markup:
 
 
 def breakable(text: str) -> Markup:
-    """A name that may be broken after its hyphens and commas."""
-    return Markup(re.sub(r"([-,\[])", r"\1<wbr>", str(escape(text))))
+    """A name that may be broken after its hyphens, commas and the like."""
+    return Markup(re.sub(r"([-,=\[])", r"\1<wbr>", str(escape(text))))

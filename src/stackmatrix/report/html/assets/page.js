@@ -34,15 +34,17 @@ async function draw(plot) {
   const rows = ROWS[chart](of);
   if (!rows || rows.length === 0) {
     plot.replaceChildren(Object.assign(document.createElement("p"), {
-      className: "empty-plot", textContent: "Nothing to draw: the records of these trials are not kept.",
+      className: "empty-plot", textContent: "Nothing to draw: too few answers for percentiles, or their records were not kept.",
     }));
+    plot.dataset.drawn = "nothing";
     return;
   }
   const name = SPEC[chart] ? SPEC[chart](of) : chart;
   const spec = { ...DATA.specs[name], datasets: { rows } };
   plot.view?.finalize();
-  const { view } = await vegaEmbed(plot, spec, { renderer: "svg", actions: false, ast: true, tooltip: { theme: "custom" } });
+  const { view } = await vegaEmbed(plot, spec, { renderer: "svg", actions: false, ast: true, logLevel: 1, tooltip: { theme: "custom" } });
   plot.view = view;
+  for (const part of plot.children) part.ariaHidden = "true"; // the plot itself says in words what it shows
   plot.dataset.drawn = "yes";
   offerPicture(plot);
 }

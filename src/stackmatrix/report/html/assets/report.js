@@ -103,7 +103,7 @@ function show(first, second) {
   const pair = DATA.pairs[`${first} ${second}`];
   document.getElementById("outcome-says").textContent = pair.says;
   const table = document.getElementById("pair-table");
-  table.tHead.replaceChildren(row("th", ["", one.stack, other.stack, "ratio"]));
+  table.tHead.replaceChildren(row("th", ["metric", one.stack, other.stack, "ratio"]));
   table.tBodies[0].replaceChildren(
     ...DATA.metrics.map(([key, name]) => row("td", [name, one.show[key], other.show[key], pair.ratios[key] ?? ""])),
     ...pair.settings.map((line) => row("td", [...line, ""])));

@@ -1,0 +1,133 @@
+"""The same numbers everywhere: HTML, Markdown, CSV and run.json say one thing."""
+
+import csv
+import html
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sample import SAMPLES, Runs
+
+from stackmatrix.report.metrics import METRICS
+from stackmatrix.report.numbers import plus_minus, quantity
+from stackmatrix.report.view import View, view
+from stackmatrix.results import Run
+
+NAMES = list(SAMPLES)
+
+
+def judged(runs: Runs, name: str) -> Run:
+    return runs[name].read("run.json", Run)
+
+
+def read(runs: Runs, name: str, file: str) -> str:
+    return (runs[name].path / file).read_text()
+
+
+def words(fragment: str) -> str:
+    """The text of some HTML, blanks as one."""
+    return single(html.unescape(re.sub(r"<[^>]*>", " ", fragment)))
+
+
+def single(text: str) -> str:
+    """Every blank, thin ones too, as one space."""
+    return " ".join(text.split())
+
+
+def cells(page: str) -> dict[str, str]:
+    """What the row of every cell says, by its address."""
+    found = re.findall(r'<details class="cell" id="([^"]+)">\s*<summary>(.*?)</summary>', page, re.S)
+    return {slug: words(summary) for slug, summary in found}
+
+
+def matrix(page: str) -> dict[str, str]:
+    """What the matrix says of every cell, by its address."""
+    table = page[page.index('<table class="matrix') : page.index("</table>")]
+    return {slug: words(text) for slug, text in re.findall(r'<a href="#(cell-[^"]+)">(.*?)</a>', table, re.S)}
+
+
+def tables(document: str) -> Iterator[tuple[str, list[str]]]:
+    """Every row of the tables of workloads in Markdown: the heading above it, and its cells."""
+    heading = ""
+    for line in document.splitlines():
+        if line.startswith("## "):
+            heading = line.removeprefix("## ")
+        if line.startswith("| ") and not line.startswith("| ---"):
+            yield heading, [word.strip() for word in line.strip("|").split("|")]
+
+
+def heading(seen: View, workload: str, load: str) -> str:
+    return f"{workload}, {load}" if seen.several_loads else workload
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_csv_has_every_number_of_run_json_in_full(runs: Runs, name: str) -> None:
+    rows = {row["arm"]: row for row in csv.DictReader(io.StringIO(read(runs, name, "report.csv")))}
+    arms = judged(runs, name).arms
+    assert list(rows) == [arm.id for arm in arms]
+    for arm in arms:
+        row = rows[arm.id]
+        for metric in METRICS:
+            value = metric.value(arm)
+            assert (float(row[metric.key]) if row[metric.key] else None) == value
+        if arm.goodput and arm.goodput.ci95:
+            assert (float(row["goodput_low"]), float(row["goodput_high"])) == arm.goodput.ci95
+        assert row["valid"] == str(arm.valid).lower()
+        assert row["rank"] == ("" if arm.rank is None else str(arm.rank))
+        assert all(reason.detail in row["reasons"] for reason in arm.reasons)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_html_and_markdown_say_what_run_json_says(runs: Runs, name: str) -> None:
+    seen = view(runs[name])
+    page = read(runs, name, "report.html")
+    by_row, by_cell = cells(page), matrix(page)
+    lines = {(title, row[1].strip("*")): row for title, row in tables(read(runs, name, "report.md"))}
+    assert by_row.keys() == by_cell.keys() == {cell.slug for cell in seen.cells}
+    for cell in seen.cells:
+        arm = cell.arm
+        line = lines[heading(seen, arm.workload, arm.load.label), cell.name]
+        if arm.goodput is None:
+            assert "void" in by_row[cell.slug] and "void" in by_cell[cell.slug] and line[2].startswith("void")
+            assert all(kind in text for kind in {r.kind for r in arm.reasons} for text in (by_row[cell.slug], line[2]))
+            continue
+        goodput, half = quantity(arm.goodput.value), plus_minus(arm.goodput)
+        shown = {metric.key: metric.show(arm) for metric in METRICS}
+        width = f" ± {half}" if arm.goodput.ci95 else ""
+        assert f"{cell.name} {single(goodput)}{width} p50" in by_row[cell.slug]
+        for key, label in (
+            ("p50_ms", "p50 ms"),
+            ("p99_ms", "p99 ms"),
+            ("cpu_us_stack", "CPU µs"),
+            ("memory_mib", "MiB"),
+        ):
+            assert f"{label} {single(shown[key])}" in by_row[cell.slug]
+        assert by_cell[cell.slug].startswith(f"{single(goodput)} requests per second{width}")
+        assert line[2:4] == [goodput, half]
+        assert line[4:6] == [shown["p50_ms"], shown["p99_ms"]]
+        assert line[7:11] == [shown[key] for key in ("cpu_us_stack", "memory_mib", "threads", "share")]
+
+
+def test_every_reason_stands_with_its_remedy(runs: Runs) -> None:
+    page, document = words(read(runs, "matrix", "report.html")), read(runs, "matrix", "report.md")
+    for arm in judged(runs, "matrix").arms:
+        for reason in arm.reasons:
+            assert reason.detail in page and reason.remedy in page
+            assert reason.detail in document and reason.remedy in document
+
+
+def test_the_whole_matrix_is_under_eight_mib(runs: Runs) -> None:
+    assert len(view(runs["matrix"]).cells) == 48
+    assert (runs["matrix"].path / "report.html").stat().st_size < 8 * 2**20
+
+
+def test_figures_hold_every_number_and_concrete_colours(runs: Runs) -> None:
+    folder: Path = runs["matrix"].path / "figures"
+    for name in ("matrix.svg", "matrix-dark.svg"):
+        picture = (folder / name).read_text()
+        assert "var(" not in picture
+        for arm in judged(runs, "matrix").arms:
+            assert (quantity(arm.goodput.value) if arm.goodput else "void") in picture
+    assert (folder / "matrix.png").read_bytes().startswith(b"\x89PNG")
