@@ -1,4 +1,4 @@
-"""The contract against every stack in containers: one test for each stack and check, so that what fails has a name."""
+"""The contract against every stack on both runtimes: one test for each stack and check, so that what fails has a name."""
 
 from collections.abc import Iterator
 
@@ -7,31 +7,38 @@ import pytest
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.contract.dialogue import Transcript
 from stackmatrix.contract.suite import CHECKS, Check, Visit, same_bytes
+from stackmatrix.errors import UserError
 from stackmatrix.runtime.base import Runtime
-from stackmatrix.runtime.docker import DockerRuntime
+from stackmatrix.runtime.docker import engine_version
+from stackmatrix.runtime.select import choose
 
 STACKS = load_stacks()
-TRANSCRIPTS: dict[str, Transcript] = {}
+TRANSCRIPTS: dict[tuple[str, str], Transcript] = {}
 
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture(scope="module")
-def runtime() -> Iterator[Runtime]:
-    """All stacks and upstreams, brought up once."""
-    docker = DockerRuntime(print)
+@pytest.fixture(scope="module", params=["native", "docker"])
+def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
+    """All stacks and upstreams, brought up once; in containers only where an engine answers."""
+    if request.param == "docker":
+        try:
+            engine_version()
+        except UserError as error:
+            pytest.skip(f"the contract in containers: {error}")
+    chosen = choose(request.param, print)
     try:
-        docker.up(STACKS.values())
-        yield docker
+        chosen.up(STACKS.values())
+        yield chosen
     finally:
-        docker.down()
+        chosen.down()
 
 
 @pytest.fixture(scope="module", params=STACKS)
 def visit(request: pytest.FixtureRequest, runtime: Runtime) -> Iterator[Visit]:
     """One stack, for as many checks as follow."""
     with Visit(runtime, Variant(STACKS[request.param], {})) as visit:
-        TRANSCRIPTS[visit.variant.label] = visit.transcript
+        TRANSCRIPTS[runtime.name, visit.variant.label] = visit.transcript
         yield visit
 
 
@@ -44,7 +51,8 @@ def test_contract(visit: Visit, check: Check) -> None:
 
 
 def test_all_stacks_answered_alike() -> None:
-    if TRANSCRIPTS.keys() != STACKS.keys():
+    if not {("native", name) for name in STACKS} <= TRANSCRIPTS.keys():
         pytest.skip("compares what test_contract of every stack left")
-    for result in same_bytes(TRANSCRIPTS):
+    transcripts = {f"{label} ({runtime})": transcript for (runtime, label), transcript in TRANSCRIPTS.items()}
+    for result in same_bytes(transcripts):
         assert result.ok, "\n\n".join(str(difference) for difference in result.differences[:3])

@@ -17,9 +17,8 @@ from stackmatrix.contract.essence import Difference
 from stackmatrix.contract.suite import CHECKS, SAME_BYTES, Check, Result, Visit, same_bytes
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.base import Runtime
-from stackmatrix.runtime.docker import DockerRuntime
+from stackmatrix.runtime.select import add_option, choose
 
-RUNTIMES = {"docker": DockerRuntime}
 DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "red", "-": "green"}
 LOG_LINES = 10
 STACK_HELP = "NAME, NAME[VARIANT] or NAME[KEY=VALUE,…]; repeatable; none means all stacks as they come"
@@ -36,14 +35,14 @@ def main() -> None:
     parser.add_argument("--stack", action="append", default=[], metavar="NAME", help=STACK_HELP)
     parser.add_argument("--only", action="append", default=[], metavar="CHECK", help="repeatable; none means all")
     parser.add_argument("--quick", action="store_true", help="leave out faults, overlap, drawn requests and shutdown")
-    parser.add_argument("--runtime", choices=RUNTIMES, default="docker")
+    add_option(parser)
     arguments = parser.parse_args()
 
     def check_contract() -> int:
         variants = wanted_variants(arguments.stack)
         checks = wanted_checks(arguments.only, arguments.quick)
         out = console()
-        runtime: Runtime = RUNTIMES[arguments.runtime](out.print)
+        runtime = choose(arguments.runtime, out.print)
         try:
             runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
             results = go_through(runtime, variants, checks, out)

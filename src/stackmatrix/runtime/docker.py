@@ -327,8 +327,11 @@ class DockerRuntime:
             time.sleep(0.1)  # between two questions to the engine, not in place of one
 
     def _containers(self) -> dict[str, Container]:
-        label = f"label=com.docker.compose.project={PROJECT}"
-        ids = run(["docker", "ps", "--all", "--quiet", "--filter", label], "the engine lists no containers").split()
+        # Images that Compose builds carry the project's label too, and so does whatever else is run from them; the
+        # number is a container of a service's own.
+        labels = [f"com.docker.compose.project={PROJECT}", "com.docker.compose.container-number"]
+        filters = [word for label in labels for word in ("--filter", f"label={label}")]
+        ids = run(["docker", "ps", "--all", "--quiet", *filters], "the engine lists no containers").split()
         if not ids:
             return {}
         described: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *ids], "a container vanished"))
