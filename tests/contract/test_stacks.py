@@ -1,4 +1,4 @@
-"""The contract against every stack on both runtimes: one test for each stack and check, so that what fails has a name."""
+"""The contract against every stack on both runtimes: a test for each stack and check, so that what fails has a name."""
 
 from collections.abc import Iterator
 
