@@ -6,7 +6,7 @@ import itertools
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import msgspec
@@ -19,14 +19,15 @@ from stackmatrix.analysis import statistics
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
-from stackmatrix.report import answer, charts, index, method, shapes
+from stackmatrix.report import answer, charts, index, markdown, method, shapes
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.html import page
+from stackmatrix.report.html.report import settings
 from stackmatrix.report.html.site import breakable, emphasis, inert
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
 from stackmatrix.report.shapes import histogram, spectrum
 from stackmatrix.report.view import Group, Slugs, view
-from stackmatrix.results import Reason, Run, RunDirectory, Trial
+from stackmatrix.results import ArmResult, Reason, Run, RunDirectory, Trial
 
 Floats = NDArray[np.float64]
 
@@ -218,6 +219,57 @@ def test_text_is_marked_up_only_after_it_is_escaped() -> None:
     assert str(emphasis("**a-b** <i>")) == '<strong><span class="whole">a-b</span></strong> &lt;i&gt;'
     assert str(breakable("a-b[c=1]")) == "a-<wbr>b[<wbr>c=<wbr>1]"
     assert "<" not in inert({"a": "</script>"})
+
+
+@dataclass(frozen=True)
+class Named:
+    """Stands for the parts of a result that say why."""
+
+    bound: str = "database"
+    goodput: float = 700.0
+    band: tuple[float, float] = (650.0, 750.0)
+    what: str = "event loop"
+    declared: str = "uvloop.Loop"
+    seen: str = "asyncio.EventLoop"
+    agrees: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained(ArmResult):
+    """An arm whose result says why."""
+
+    verdict: Named
+    explanation: list[str]
+    predicted: Named
+    identity: list[Named]
+    settings: dict[str, int | str | bool]
+
+
+def test_verdict_prediction_identity_and_explanation_are_shown_where_a_run_has_them(runs: Runs) -> None:
+    found = view(runs["matrix"])
+    first, *others = found.groups[0].ranked
+    known = {item.name: getattr(first.arm, item.name) for item in fields(first.arm)}
+    arm = Explained(
+        **known,
+        verdict=Named(),
+        explanation=["Because of <this>."],
+        predicted=Named(),
+        identity=[Named()],
+        settings={"threads": 40, "db_pool": 10, "server_timing": False},
+    )
+    group = replace(found.groups[0], cells=[replace(first, arm=arm), *others])
+    text = page(replace(found, groups=[group]))
+    assert "Because of &lt;this&gt;." in text
+    assert "predicted <b>700/s (650–750)</b>" in text
+    assert "asyncio.EventLoop" in text
+    assert '<use href="#sign-database"/></svg> db</span>' in text
+    document = markdown.document(replace(found, groups=[group]))
+    assert "Because of <this>." in document and "| db |" in document
+    assert settings(group.cells[0], others[0]) == [
+        ("Setting threads", "40", "–"),
+        ("Setting db_pool", "10", "–"),
+        ("Setting server_timing", "false", "–"),
+    ]
 
 
 def test_addresses_are_unique_and_stay_the_same() -> None:

@@ -312,7 +312,7 @@ def matrix_row(group: Group, cell: Cell, with_load: bool) -> Row:
         kinds = dict.fromkeys(reason.kind for reason in arm.reasons)
         return {**row, "share": "no number", "goodput": "void", "note": ", ".join(kinds)}
     share = STEPS[step(arm.ceiling.share if arm.ceiling else 0.0) - 1][1]
-    sign = f" · {bound(arm.ceiling.bound).sign}" if arm.ceiling else ""
+    sign = f" · {bound(cell.bound).sign}" if cell.bound else ""
     return {
         **row,
         "share": share,

@@ -5,9 +5,8 @@ import io
 from typing import Any
 
 from stackmatrix.report.metrics import METRICS
-from stackmatrix.report.numbers import variant_label
-from stackmatrix.report.view import View
-from stackmatrix.results import ArmResult, Errors
+from stackmatrix.report.view import Cell, View
+from stackmatrix.results import Errors
 
 INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
 
@@ -15,7 +14,7 @@ INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
 def table(view: View) -> str:
     """The file's text; what is missing is empty."""
     text = io.StringIO(newline="")
-    rows = [row(arm) for arm in view.run.arms]
+    rows = [row(cell) for cell in view.cells]
     writer = csv.DictWriter(text, columns(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -29,8 +28,9 @@ def columns() -> list[str]:
     return [*first, *(metric.key for metric in METRICS), *INTERVALS, "baseline", "bound", *errors, "reasons"]
 
 
-def row(arm: ArmResult) -> dict[str, Any]:
+def row(cell: Cell) -> dict[str, Any]:
     """One arm."""
+    arm = cell.arm
     goodput = (arm.goodput and arm.goodput.ci95) or ("", "")
     ratio = (arm.ratio and arm.ratio.ci95) or ("", "")
     return {
@@ -39,7 +39,7 @@ def row(arm: ArmResult) -> dict[str, Any]:
         "params": " ".join(f"{key}={value}" for key, value in arm.params.items()),
         "load": arm.load.label,
         "stack": arm.stack,
-        "variant": variant_label(arm.stack, arm.variant),
+        "variant": cell.name,
         "valid": str(arm.valid).lower(),
         "rank": arm.rank,
         "rounds": arm.rounds,
@@ -47,7 +47,7 @@ def row(arm: ArmResult) -> dict[str, Any]:
         **{metric.key: metric.value(arm) for metric in METRICS},
         **dict(zip(INTERVALS, (*goodput, arm.ratio.value if arm.ratio else "", *ratio), strict=True)),
         "baseline": arm.ratio.baseline if arm.ratio else "",
-        "bound": arm.ceiling.bound if arm.ceiling else "",
+        "bound": cell.bound,
         **{f"failed_{name}": getattr(arm.errors, name) for name in Errors.__slots__},
         "reasons": "; ".join(f"{reason.kind}: {reason.detail}" for reason in dict.fromkeys(arm.reasons)),
     }

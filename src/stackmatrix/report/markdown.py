@@ -71,7 +71,7 @@ def row(cell: Cell, width: int) -> list[str]:
         return [MISSING, cell.name, f"void: {kinds}", *[""] * (width - 3)]
     goodput = BY_KEY["goodput"].show(arm)
     shown = [BY_KEY[key].show(arm) for key in COLUMNS]
-    sign = bound(arm.ceiling.bound).sign if arm.ceiling else ""
+    sign = bound(cell.bound).sign if cell.bound else ""
     name = f"**{cell.name}**" if arm.rank == 1 else cell.name
     return [str(arm.rank), name, goodput, plus_minus(arm.goodput), *shown, sign]
 

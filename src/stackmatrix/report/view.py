@@ -76,6 +76,14 @@ class Cell:
         return found
 
     @property
+    def bound(self) -> str | None:
+        """What binds it: the verdict of the meters, or else the smallest term of its ceiling."""
+        verdict = getattr(self.arm, "verdict", None)
+        if verdict is not None:
+            return str(verdict.bound)
+        return self.arm.ceiling.bound if self.arm.ceiling else None
+
+    @property
     def explanation(self) -> list[str]:
         """Paragraphs that say why; none where the run has none."""
         return list(getattr(self.arm, "explanation", None) or [])
@@ -206,6 +214,12 @@ class View:
             if len(groups) > 1:
                 found.append((groups[0].workload, groups))
         return found
+
+    def explained(self, pair: Pair) -> list[str]:
+        """Sentences that say why two arms differ; none where the run has none."""
+        asked = {pair.first.arm.id, pair.second.arm.id}
+        found = (item for item in getattr(self.run, "comparisons", None) or [] if {item.first, item.second} == asked)
+        return next((list(item.explanation) for item in found), [])
 
     def elsewhere(self, cell: Cell) -> list[Cell]:
         """The same stack and workload under other loads or parameters."""

@@ -124,7 +124,7 @@ class Shown:
             "first": arm.rank == 1 and group.decided,
             "step": step(ceiling.share) if ceiling else 0,
             "share": percent(ceiling.share) if ceiling else "",
-            "bound": {"key": sign(ceiling.bound), **bound_words(ceiling.bound)} if ceiling else None,
+            "bound": {"key": sign(cell.bound), **bound_words(cell.bound)} if cell.bound and arm.goodput else None,
             "show": {metric.key: metric.show(arm) for metric in METRICS},
         }
 
@@ -197,7 +197,7 @@ def data(view: View, looks: Mapping[str, Any]) -> Context:
         },
         "cells": {cell.slug: drawn(cell, group) for group in view.groups for cell in group.ranked},
         "pairs": {
-            f"{one.first.slug} {one.second.slug}": pair_data(one, group)
+            f"{one.first.slug} {one.second.slug}": pair_data(one, group, view)
             for group in view.groups
             for pair in group.pairs
             for one in (pair, group.versus(pair.second, pair.first))
@@ -247,7 +247,7 @@ def drawn(cell: Cell, group: Group) -> Context:
     }
 
 
-def pair_data(pair: Pair, group: Group) -> Context:
+def pair_data(pair: Pair, group: Group, view: View) -> Context:
     """One comparison, in words and for its chart."""
     interval = pair.goodput.interval if pair.goodput else None
     return {
@@ -256,6 +256,7 @@ def pair_data(pair: Pair, group: Group) -> Context:
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
         "ratios": {"goodput": answer.times(pair.goodput), "cpu_us_stack": answer.times(pair.cpu)},
+        "why": view.explained(pair),
         "settings": settings(pair.first, pair.second),
     }
 
