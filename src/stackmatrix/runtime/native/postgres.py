@@ -92,7 +92,8 @@ class Postgres:
         password = self.home / "password"
         password.write_text(NAME, encoding="utf-8")
         if self.user is not None:
-            shutil.chown(self.data, self.user)
+            for path in (self.data, password):
+                shutil.chown(path, self.user)
         initdb = [self.binaries.program("initdb"), f"--pgdata={self.data}", "--no-sync", "--encoding=UTF8"]
         initdb += [f"--username={ADMINISTRATOR}", f"--pwfile={password}", "--auth=reject", "--locale=C.UTF-8"]
         if self.binaries.major >= 17:
