@@ -33,7 +33,7 @@ def main() -> None:
     """Run, compare, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime", default="auto")
-    parser.add_argument("--duration", default="10")
+    parser.add_argument("--duration", default="30", help="fastapi-sync answers in bursts 12 s apart")
     options = parser.parse_args()
     stacks = [part for name in FLOORS for part in ("--stack", name)]
     load = [

@@ -9,7 +9,6 @@ what wait4 gives for the other tools, start-up included, and for ours what the p
 come the servers whose truth is known: one that answers in 10 ms, and one that stalls in the last second of each ten.
 """
 
-# ruff: noqa: E402
 import sys
 from pathlib import Path
 

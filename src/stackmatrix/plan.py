@@ -43,9 +43,13 @@ class Cell:
 
 
 def arms_of(
-    variants: Sequence[Variant], workloads: Sequence[Workload], params: Mapping[str, str], loads: Sequence[Load]
+    variants: Sequence[Variant],
+    workloads: Sequence[Workload],
+    params: Mapping[str, str],
+    loads: Sequence[Load],
+    twice: bool = True,
 ) -> list[Arm]:
-    """Every variant under every workload and load, and a second copy of the first arm to see the noise by.
+    """Every variant under every workload and load; the first arm `twice` to see the noise by.
 
     Raises UserError for a parameter that none of the workloads has.
     """
@@ -68,7 +72,7 @@ def arms_of(
                     load=load,
                 )
                 arms.append(arm)
-    return [*arms, replace(arms[0], id=f"{arms[0].id} again", twin_of=arms[0].id)]
+    return [*arms, replace(arms[0], id=f"{arms[0].id} again", twin_of=arms[0].id)] if twice else arms
 
 
 def cells_of(plan: Plan, catalog: Catalog) -> list[Cell]:

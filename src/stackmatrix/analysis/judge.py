@@ -6,23 +6,31 @@ from statistics import median
 from typing import TypeVar
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.ceilings import Demand, ceiling
+from stackmatrix.analysis.ceilings import Ceiling, Demand
+from stackmatrix.analysis.comparisons import answer_workload
+from stackmatrix.analysis.defaults import libraries
+from stackmatrix.analysis.explain import explain_arm
+from stackmatrix.analysis.facts import CpuTimes, Facts, pools, rates, slots
+from stackmatrix.analysis.verdicts import verdict
 from stackmatrix.catalog.stacks import Stack, Variant
-from stackmatrix.catalog.workloads import Workload
+from stackmatrix.catalog.workloads import Waiting, Workload
 from stackmatrix.results import (
     Arm,
     ArmResult,
     CeilingShare,
     CpuPerRequest,
+    Disagreement,
     Entry,
     Errors,
     Floor,
     Interval,
     Latency,
+    Predicted,
     Ratio,
     Reason,
     Trial,
 )
+from stackmatrix.runtime.base import share_cores
 
 N = TypeVar("N", int, float)
 
@@ -44,17 +52,18 @@ class Judgement:
 
     arms: list[ArmResult]
     aa: Floor | None
+    answers: dict[str, str]
 
 
 def judge(
     arms: Sequence[Arm],
     trials: Iterable[Trial],
     catalog: Catalog,
-    cores: int,
+    cpus: Sequence[int],
     pooled: Pooled,
     barred: Mapping[str, Reason] | None = None,
 ) -> Judgement:
-    """Judge every arm of a run; `cores` is how many the stack had, `barred` says why some arms were never timed."""
+    """Judge every arm of a run; `cpus` are the machine's, `barred` says why some arms were never timed."""
     barred = barred or {}
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
     for trial in trials:
@@ -64,12 +73,27 @@ def judge(
     rounds = 1 + max((trial.round for seen in kept.values() for trial in seen), default=-1)
     goodputs = {arm: by_round(seen, rounds) for arm, seen in kept.items()}
     aa = floor(arms, goodputs)
-    results = [
-        verdict(arm, by_arm[arm.id], kept[arm.id], catalog, cores, pooled, barred.get(arm.id))
-        for arm in arms
-        if arm.twin_of is None
-    ]
-    return Judgement(compare(results, goodputs, aa.floor if aa else statistics.LEAST_FLOOR), aa)
+    results: list[ArmResult] = []
+    facts: dict[str, Facts] = {}
+    for arm in arms:
+        if arm.twin_of is None:
+            seen = kept[arm.id]
+            result, facts[arm.id] = judge_arm(arm, seen, catalog, cpus, pooled, barred.get(arm.id))
+            results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
+    results = compare(results, goodputs, aa.floor if aa else statistics.LEAST_FLOOR)
+    return Judgement(results, aa, answers(results, facts))
+
+
+def answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
+    """One sentence for each workload and load that has a valid arm."""
+    groups: dict[str, list[ArmResult]] = {}
+    for result in results:
+        groups.setdefault(result.id.partition("/")[2], []).append(result)
+    return {
+        name: answer_workload([(facts[result.id], result.rank) for result in group])
+        for name, group in groups.items()
+        if any(result.valid for result in group)
+    }
 
 
 def last_attempts(trials: Iterable[Trial]) -> list[Trial]:
@@ -102,24 +126,26 @@ def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Fl
     return Floor(worst.aa.value, interval(worst.aa).ci95, worst.value)
 
 
-def verdict(
+def judge_arm(
     arm: Arm,
-    trials: Sequence[Trial],
     standing: Sequence[Trial],
     catalog: Catalog,
-    cores: int,
+    cpus: Sequence[int],
     pooled: Pooled,
     barred: Reason | None,
-) -> ArmResult:
-    """One arm's result; numbers only when at least one round passed every gate and none failed for good."""
+) -> tuple[ArmResult, Facts]:
+    """One arm's result, and the facts behind it; numbers only when no standing trial has a reason against it."""
     good = [trial for trial in standing if not trial.reasons]
     reasons = list(dict.fromkeys(reason for trial in standing for reason in trial.reasons))
     if not standing:
         reasons = [barred or Reason("untimed", "the run ended before its first trial")]
     valid = bool(good) and not reasons
     estimate = statistics.location([trial.goodput for trial in good]) if valid else None
-    cpu = cpu_per_request(good)
-    return ArmResult(
+    goodput = interval(estimate) if estimate else None
+    facts = facts_of(arm, good, reasons, goodput, catalog, cpus)
+    found = verdict(facts)
+    bounds = facts.ceiling
+    result = ArmResult(
         id=arm.id,
         stack=arm.stack,
         variant=arm.variant,
@@ -127,18 +153,43 @@ def verdict(
         params=arm.params,
         load=arm.load,
         rounds=len(good),
-        repeated=len(trials) - len(standing),
+        repeated=0,
         valid=valid,
         reasons=reasons,
-        goodput=interval(estimate) if estimate else None,
+        goodput=goodput,
         latency_ms=pooled(good) if valid else Latency(),
         errors=sum((trial.errors for trial in standing), Errors()),
-        cpu_us_per_request=cpu,
+        cpu_us_per_request=cpu_per_request(good),
         memory_mib=most(trial.memory_mib for trial in good),
         threads=most(trial.threads for trial in good),
         db_sessions=most(trial.db_sessions for trial in good),
-        ceiling=share(arm, catalog, cores, estimate.value, cpu.stack) if estimate else None,
+        ceiling=CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
+        if bounds and goodput
+        else None,
+        predicted=predicted(bounds, goodput) if bounds and goodput else None,
+        verdict=found.name,
+        pool=found.pool.name if found.pool else None,
+        utilisation={str(name): used for name, used in found.utilisation.items()},
+        doubt=Disagreement(found.doubt.kind, found.doubt.words) if found.doubt else None,
+        explanation=explain_arm(facts),
         ledger=ledger(standing),
+    )
+    return result, facts
+
+
+def share(bounds: Ceiling, goodput: Interval) -> CeilingShare:
+    """How near the arm came to the most that physics allows."""
+    return CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
+
+
+def predicted(bounds: Ceiling, goodput: Interval) -> Predicted:
+    """The model's expectation beside what was measured."""
+    response = bounds.predicted_response_s
+    return Predicted(
+        goodput=bounds.predicted_goodput,
+        response_ms=None if response is None else response * 1000,
+        band=bounds.band,
+        share=goodput.value / bounds.predicted_goodput,
     )
 
 
@@ -157,41 +208,67 @@ def cpu_per_request(trials: Sequence[Trial]) -> CpuPerRequest:
     )
 
 
-def share(arm: Arm, catalog: Catalog, cores: int, goodput: float, cpu_us: float | None) -> CeilingShare | None:
-    """The arm's ceiling after METHOD: from its load, its wait, its slots and its measured CPU demand."""
-    demand = demand_of(arm, catalog, cores, cpu_us)
-    if demand is None:
-        return None
-    found = ceiling(demand)
-    return CeilingShare(found.goodput, found.bound, goodput / found.goodput)
-
-
-def demand_of(arm: Arm, catalog: Catalog, cores: int, cpu_us: float | None) -> Demand | None:
-    """What the arm asks of its parts; None when neither wait nor CPU is known."""
+def facts_of(
+    arm: Arm,
+    trials: Sequence[Trial],
+    reasons: Sequence[Reason],
+    goodput: Interval | None,
+    catalog: Catalog,
+    cpus: Sequence[int],
+) -> Facts:
+    """The arm as measured, for the model, the verdict and the explanation."""
     variant = Variant(catalog.stacks[arm.stack], arm.variant)
-    waiting = (
-        catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()}).waiting()
-    )
-    wait_s = 0.0
-    slots: int | None = None
-    if waiting is not None:
-        wait_s = waiting.seconds or 0.0
-        slots = variant.slots(waiting.on)
-        if variant.stack.concurrency == "blocked-loop" and waiting.ms is not None:
-            wait_s = waiting.ms / 1000 * waiting.calls  # what blocks the loop cannot be gathered
-    if not wait_s and not cpu_us:
-        return None
+    workload = catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()})
+    waiting = workload.waiting()
     workers = int(variant.settings.get("workers", 1))
-    return Demand(
-        wait_s=wait_s,
-        cpu_s=None if cpu_us is None else cpu_us / 1e6,
-        users=arm.load.users,
-        think_s=arm.load.think_s,
-        rate=arm.load.rate,
-        slots=slots,
-        workers=workers,
+    cores = share_cores(cpus, workers)
+    names = ("stack", "postgres", "nginx", "delay", "generator")
+    cpu = CpuTimes(**{name: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in trials) for name in names})
+    declared = pools(variant, waiting)
+    stated = stated_wait(variant, waiting)
+    # What is fetched from Nginx is waited for as well, for a time that nobody states.
+    waits_on = waiting.on if waiting else ("upstream" if workload.effects().fixtures else None)
+    demand = None
+    if stated or cpu.stack:
+        demand = Demand(
+            wait_s=stated or 0.0,
+            cpu_s=None if cpu.stack is None else cpu.stack / 1e6,
+            users=arm.load.users,
+            think_s=arm.load.think_s,
+            rate=arm.load.rate,
+            slots=slots(declared, workers),
+            workers=workers,
+            cores=len(cores.stack),
+            rates=rates(cpu, cores),
+        )
+    response_ms = middle(trial.latency_ms.mean for trial in trials)
+    return Facts(
+        arm=variant.label,
+        workload=workload.name,
+        demand=demand,
+        waits_on=waits_on,
+        wait_known=waits_on is None or stated is not None,
+        calls=waiting.calls if waiting and waiting.mode == "parallel" else 1,
+        pools=declared,
+        goodput=goodput,
+        response_s=None if response_ms is None else response_ms / 1000,
+        cpu=cpu,
         cores=cores,
+        generator_share=middle(trial.generator_share for trial in trials),
+        foreign_share=middle(trial.foreign_share for trial in trials),
+        window_s=middle(trial.window_s for trial in trials),
+        libraries=libraries(variant),
+        reasons=tuple(reasons),
     )
+
+
+def stated_wait(variant: Variant, waiting: Waiting | None) -> float | None:
+    """Seconds that one request waits by the workload's own word; what blocks the loop cannot be gathered."""
+    if waiting is None or waiting.ms is None:
+        return None
+    if variant.stack.concurrency == "blocked-loop":
+        return waiting.ms / 1000 * waiting.calls
+    return waiting.seconds
 
 
 def compare(results: list[ArmResult], goodputs: Mapping[str, list[float | None]], floor: float) -> list[ArmResult]:

@@ -13,7 +13,6 @@ from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Plan
 from stackmatrix.report.files import write_reports
 from stackmatrix.results import SCHEMA, Run, RunDirectory
-from stackmatrix.runtime.base import share_cores
 from stackmatrix.trial import pooled_latency
 
 
@@ -39,9 +38,9 @@ def judge_now(directory: RunDirectory) -> None:
     """Judge the trials of a run that was killed before it came to that; UserError when its plan is not there."""
     plan = directory.read(PLAN_FILE, Plan)
     environment = directory.read("environment.json", dict[str, Any])
-    cores = len(share_cores(range(int(environment.get("cpus", 1)))).stack)
+    cpus = range(int(environment.get("cpus", 1)))
     catalog = Catalog(load_stacks(), load_workloads())
-    judged = judge(plan.arms, directory.trials(), catalog, cores, partial(pooled_latency, directory))
+    judged = judge(plan.arms, directory.trials(), catalog, cpus, partial(pooled_latency, directory))
     run = Run(
         schema=SCHEMA,
         name=plan.name,
@@ -51,5 +50,6 @@ def judge_now(directory: RunDirectory) -> None:
         environment=environment,
         arms=judged.arms,
         aa=judged.aa,
+        answers=judged.answers,
     )
     directory.write("run.json", run)

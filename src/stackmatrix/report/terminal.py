@@ -13,7 +13,7 @@ from stackmatrix.results import ArmResult, Run
 LEGEND = (
     "goodput: expected answers per second, with the half-width of its 95 % interval · p50, p99: latency in ms, “–” "
     "where the sample cannot support it · CPU: µs of the stack per request · ceiling: share reached of the most that "
-    "physics allows, and what binds it"
+    "physics allows · bound by: what held it back"
 )
 
 
@@ -29,7 +29,7 @@ def table(run: Run) -> RenderableType:
         for index, arm in enumerate(arms):
             result.add_row(workload if index == 0 else "", *row(arm))
         result.add_section()
-    return Group(result, *voids(run.arms), Text(LEGEND, style="dim"))
+    return Group(result, *voids(run.arms), *answers(run), Text(LEGEND, style="dim"))
 
 
 def row(arm: ArmResult) -> list[str | Text]:
@@ -50,8 +50,13 @@ def row(arm: ArmResult) -> list[str | Text]:
         mib(arm.memory_mib),
         "–" if arm.threads is None else str(arm.threads),
         percent(ceiling.share) if ceiling else "–",
-        ceiling.bound if ceiling else "",
+        f"{arm.verdict} ({arm.pool})" if arm.pool else arm.verdict,
     ]
+
+
+def answers(run: Run) -> list[Text]:
+    """The sentence that each workload comes down to."""
+    return [Text.assemble((f"{name}: ", "bold"), words) for name, words in run.answers.items()]
 
 
 def voids(arms: Iterable[ArmResult]) -> list[Text]:
