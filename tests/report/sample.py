@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from stackmatrix import gates
-from stackmatrix.analysis.ceilings import ceiling
-from stackmatrix.analysis.judge import Catalog, demand_of, judge
-from stackmatrix.catalog.stacks import load_stacks, parse_variant
+from stackmatrix.analysis.ceilings import Demand, ceiling
+from stackmatrix.analysis.facts import pools, slots
+from stackmatrix.analysis.judge import Catalog, judge, stated_wait
+from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.load import summary
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records, save
 from stackmatrix.plan import Plan, arms_of
-from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Load, Reason, Run, RunDirectory, Trial
+from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Identity, Load, Reason, Run, RunDirectory, Trial
 from stackmatrix.trial import latency, name_of, pooled_latency, right_answers
 
 CONCURRENCY = {
@@ -150,7 +151,7 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
     for number in range(sample.rounds):
         for arm in arms:
             directory.append(sample.spoil(one_trial(sample, directory, known, arm, number)))
-    judged = judge(arms, directory.trials(), known, 1, partial(pooled_latency, directory))
+    judged = judge(arms, directory.trials(), known, (0, 1), partial(pooled_latency, directory))
     environment = {**ENVIRONMENT, "seed": sample.seed, "window_s": sample.window_s, **sample.environment}
     directory.write("environment.json", environment)
     directory.write(
@@ -164,6 +165,8 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
             environment=environment,
             arms=judged.arms,
             aa=judged.aa,
+            answers=judged.answers,
+            identities={name: identity(name) for name in sample.stacks},
         ),
     )
     return directory
@@ -213,6 +216,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         db_sessions=10,
         connections=arm.load.users or 12,
         reconnects=0,
+        right=len(right),
         generator_share=min(0.6, len(inside) * 4.1e-5 / sample.window_s),
         drift_p99_ms=0.4,
         foreign_share=0.05,
@@ -231,10 +235,27 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
     return replace(trial, reasons=gates.reasons(trial, arm.load))
 
 
+def identity(name: str) -> Identity:
+    """What was seen of a made-up stack."""
+    return Identity(1, 5, "made up", "made-up/1.0", {"python": "3.13.5", name.partition("[")[0]: "1.0"}, True, 0)
+
+
+def demand_of(known: Catalog, arm: Arm, cpu_us: float) -> Demand:
+    """What the model is told of an arm."""
+    stack = Variant(known.stacks[arm.stack], arm.variant)
+    waiting = known.workloads[arm.workload].waiting()
+    return Demand(
+        wait_s=stated_wait(stack, waiting) or 0.0,
+        cpu_s=cpu_us / 1e6,
+        users=arm.load.users,
+        rate=arm.load.rate,
+        slots=slots(pools(stack, waiting), 1),
+    )
+
+
 def answers(random: np.random.Generator, known: Catalog, arm: Arm, cpu_us: float, window_s: float) -> Records:
     """The requests of a warm-up and of the window: each user asks again when it is answered."""
-    demand = demand_of(arm, known, 1, cpu_us)
-    assert demand is not None
+    demand = demand_of(known, arm, cpu_us)
     expected = ceiling(demand)
     lost = LOST[known.stacks[arm.stack].concurrency]
     warmup_s = max(1.0, 1.2 * lost * (expected.predicted_response_s or 0.0))
@@ -243,8 +264,7 @@ def answers(random: np.random.Generator, known: Catalog, arm: Arm, cpu_us: float
         users = arm.load.users or 1
         mean = (expected.predicted_response_s or 1.0) * lost
         turns = int(seconds / mean * 1.3) + 4
-        floor = demand.wait_s + demand.cpu_s if demand.cpu_s else demand.wait_s
-        queueing = max(mean - floor, mean * 0.02)
+        queueing = max(mean - demand.service_s, mean * 0.02)
         spent = mean - queueing + random.gamma(4, queueing / 4, (users, turns))
         ends = np.cumsum(spent, axis=1) - random.uniform(0, mean, (users, 1))
         begins = (ends - spent).ravel()

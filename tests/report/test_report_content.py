@@ -6,12 +6,13 @@ import itertools
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from markupsafe import escape
 from numpy.typing import NDArray
 from sample import Runs, Sample, make
 
@@ -19,15 +20,15 @@ from stackmatrix.analysis import statistics
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
-from stackmatrix.report import answer, charts, index, markdown, method, shapes
+from stackmatrix.report import answer, charts, index, method, shapes
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.html import page
-from stackmatrix.report.html.report import settings
 from stackmatrix.report.html.site import breakable, emphasis, inert
+from stackmatrix.report.numbers import quantity
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
 from stackmatrix.report.shapes import histogram, spectrum
 from stackmatrix.report.view import Group, Slugs, view
-from stackmatrix.results import ArmResult, Reason, Run, RunDirectory, Trial
+from stackmatrix.results import Disagreement, Reason, Run, RunDirectory, Trial
 
 Floats = NDArray[np.float64]
 
@@ -221,55 +222,29 @@ def test_text_is_marked_up_only_after_it_is_escaped() -> None:
     assert "<" not in inert({"a": "</script>"})
 
 
-@dataclass(frozen=True)
-class Named:
-    """Stands for the parts of a result that say why."""
-
-    bound: str = "database"
-    goodput: float = 700.0
-    band: tuple[float, float] = (650.0, 750.0)
-    what: str = "event loop"
-    declared: str = "uvloop.Loop"
-    seen: str = "asyncio.EventLoop"
-    agrees: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explained(ArmResult):
-    """An arm whose result says why."""
-
-    verdict: Named
-    explanation: list[str]
-    predicted: Named
-    identity: list[Named]
-    settings: dict[str, int | str | bool]
+def test_verdict_prediction_identity_and_explanation_are_shown(runs: Runs) -> None:
+    found = view(runs["matrix"])
+    text = (runs["matrix"].path / "report.html").read_text()
+    document = (runs["matrix"].path / "report.md").read_text()
+    for cell in found.cells:
+        said = " ".join(cell.arm.explanation)
+        assert said and said in document and str(escape(said)) in text
+        if cell.arm.predicted:
+            assert f"predicted <b>{quantity(cell.arm.predicted.goodput)}/s</b>" in text
+        assert cell.identity == found.run.identities[cell.name]
+    assert all(str(escape(group.places)) in text for group in found.groups)
+    assert "made-up/1.0" in text
 
 
-def test_verdict_prediction_identity_and_explanation_are_shown_where_a_run_has_them(runs: Runs) -> None:
+def test_the_verdict_of_the_meters_counts_before_the_ceiling(runs: Runs) -> None:
     found = view(runs["matrix"])
     first, *others = found.groups[0].ranked
-    known = {item.name: getattr(first.arm, item.name) for item in fields(first.arm)}
-    arm = Explained(
-        **known,
-        verdict=Named(),
-        explanation=["Because of <this>."],
-        predicted=Named(),
-        identity=[Named()],
-        settings={"threads": 40, "db_pool": 10, "server_timing": False},
-    )
-    group = replace(found.groups[0], cells=[replace(first, arm=arm), *others])
-    text = page(replace(found, groups=[group]))
-    assert "Because of &lt;this&gt;." in text
-    assert "predicted <b>700/s (650–750)</b>" in text
-    assert "asyncio.EventLoop" in text
+    doubt = Disagreement("lock", "Something else <held> it.")
+    arm = replace(first.arm, verdict="database", utilisation={"database": 0.97, "load": 1.2}, doubt=doubt)
+    text = page(replace(found, groups=[replace(found.groups[0], cells=[replace(first, arm=arm), *others])]))
     assert '<use href="#sign-database"/></svg> db</span>' in text
-    document = markdown.document(replace(found, groups=[group]))
-    assert "Because of <this>." in document and "| db |" in document
-    assert settings(group.cells[0], others[0]) == [
-        ("Setting threads", "40", "–"),
-        ("Setting db_pool", "10", "–"),
-        ("Setting server_timing", "false", "–"),
-    ]
+    assert "Something else &lt;held&gt; it." in text
+    assert '97 %</td><td class="bar-cell" aria-hidden="true"><span class="track"><i style="width:97.0%">' in text
 
 
 def test_addresses_are_unique_and_stay_the_same() -> None:

@@ -59,8 +59,8 @@ def workload(view: View, group: Group) -> list[str]:
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
     rows = [row(cell, len(head)) for cell in group.ordered]
-    reasons = [text for cell in group.ordered for text in cell.explanation]
-    return [f"## {title}", about, answer.sentence(group), table(head, rows), *reasons]
+    reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ordered if cell.arm.explanation)
+    return [f"## {title}", about, answer.sentence(group), table(head, rows), *([reasons] if reasons else [])]
 
 
 def row(cell: Cell, width: int) -> list[str]:

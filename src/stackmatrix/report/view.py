@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, groupby
-from typing import Any, Final
+from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import by_round, last_attempts, middle
@@ -15,7 +15,7 @@ from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
 from stackmatrix.report.numbers import variant_label
 from stackmatrix.report.shapes import Shape, shapes
-from stackmatrix.results import SCHEMA, ArmResult, Load, Run, RunDirectory, Trial
+from stackmatrix.results import SCHEMA, ArmResult, Identity, Load, Run, RunDirectory, Trial
 
 LEAST_ROUNDS: Final = 6
 """Fewer give no interval at 95 %."""
@@ -34,6 +34,8 @@ class Cell:
     rounds: int
     """Of the run."""
     shape: Shape | None
+    identity: Identity | None
+    """What was seen of its stack before the first trial."""
 
     @property
     def name(self) -> str:
@@ -71,33 +73,16 @@ class Cell:
 
     @property
     def settings(self) -> Mapping[str, int | str | bool]:
-        """What is known of its settings: all of them, or only those that its variant changes."""
+        """What the run knows of its settings: all of them, or only those that its variant changes."""
         found: Mapping[str, int | str | bool] = getattr(self.arm, "settings", None) or self.arm.variant
         return found
 
     @property
     def bound(self) -> str | None:
         """What binds it: the verdict of the meters, or else the smallest term of its ceiling."""
-        verdict = getattr(self.arm, "verdict", None)
-        if verdict is not None:
-            return str(verdict.bound)
+        if self.arm.verdict != "void":
+            return self.arm.verdict
         return self.arm.ceiling.bound if self.arm.ceiling else None
-
-    @property
-    def explanation(self) -> list[str]:
-        """Paragraphs that say why; none where the run has none."""
-        return list(getattr(self.arm, "explanation", None) or [])
-
-    @property
-    def predicted(self) -> tuple[float, float, float] | None:
-        """The model's goodput and its band; None where the run has none."""
-        found = getattr(self.arm, "predicted", None)
-        return (found.goodput, *found.band) if found else None
-
-    @property
-    def identity(self) -> list[Any]:
-        """What was seen running beside what the manifest says; none where the run has none."""
-        return list(getattr(self.arm, "identity", None) or [])
 
     @property
     def command(self) -> str:
@@ -137,6 +122,8 @@ class Group:
     cells: list[Cell]
     floor: float
     summary: str
+    places: str
+    """Who has which place and what bound each, in a sentence of the analysis; empty where the run has none."""
 
     @cached_property
     def ranked(self) -> list[Cell]:
@@ -244,7 +231,17 @@ def view(directory: RunDirectory) -> View:
     }
     drawn = shapes(directory, good)
     slugs = Slugs()
-    cells = [Cell(arm, slugs(f"cell-{arm.id}"), by_arm[arm.id], rounds, drawn.get(arm.id)) for arm in run.arms]
+    cells = [
+        Cell(
+            arm,
+            slugs(f"cell-{arm.id}"),
+            by_arm[arm.id],
+            rounds,
+            drawn.get(arm.id),
+            run.identities.get(variant_label(arm.stack, arm.variant)),
+        )
+        for arm in run.arms
+    ]
     stacks, workloads = summaries()
     floor = noise_floor(run)
     groups = [
@@ -256,6 +253,7 @@ def view(directory: RunDirectory) -> View:
             cells=members,
             floor=floor,
             summary=workloads.get(members[0].arm.workload, ""),
+            places=run.answers.get(members[0].arm.id.partition("/")[2], ""),
         )
         for members in grouped(cells)
     ]

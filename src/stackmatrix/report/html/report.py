@@ -12,11 +12,19 @@ from stackmatrix.report.metrics import METRICS, whole
 from stackmatrix.report.numbers import MISSING, milliseconds, percent, plus_minus, quantity
 from stackmatrix.report.palette import STEPS, step
 from stackmatrix.report.view import Cell, Group, Pair, View
-from stackmatrix.results import Entry, Reason, Trial
+from stackmatrix.results import ArmResult, Entry, Identity, Reason, Trial
 
 Context = dict[str, Any]
 
 MATRIX_METRICS: Final = (("goodput", "Goodput"), ("p99", "p99"), ("cpu", "CPU"), ("memory", "Memory"))
+BOUND_NAMES: Final = {
+    "load": "the load",
+    "slots": "slots in flight",
+    "server-cpu": "the stack’s CPU",
+    "database": "PostgreSQL",
+    "upstream": "upstreams",
+    "generator": "the generator",
+}
 COMPARED: Final = tuple(metric for metric in METRICS if metric.key not in ("cpu_us_generator", "max_ms"))
 TRIAL_COLUMNS: Final = (
     ("round", "n"),
@@ -89,6 +97,7 @@ class Shown:
             "detail": "" if self._view.several_loads else group.load.label,
             "about": group.summary,
             "answer": answer.sentence(group),
+            "places": group.places,
             "ordered": [self.cell(cell) for cell in group.ordered],
         }
 
@@ -124,7 +133,7 @@ class Shown:
             "first": arm.rank == 1 and group.decided,
             "step": step(ceiling.share) if ceiling else 0,
             "share": percent(ceiling.share) if ceiling else "",
-            "bound": {"key": sign(cell.bound), **bound_words(cell.bound)} if cell.bound and arm.goodput else None,
+            "bound": bound_words(cell) if arm.goodput else None,
             "show": {metric.key: metric.show(arm) for metric in METRICS},
         }
 
@@ -137,7 +146,9 @@ class Shown:
         return {
             **self.brief(cell),
             "reasons": distinct(arm.reasons),
-            "explanation": cell.explanation,
+            "explanation": " ".join(arm.explanation),
+            "doubt": arm.doubt.words if arm.doubt else "",
+            "utilisation": utilisation(arm),
             "tiles": tiles(cell) if arm.goodput else [],
             "gauge": gauge(cell),
             "requests": whole(shape.requests) if shape else "",
@@ -147,7 +158,7 @@ class Shown:
             "cpu": cpu,
             "cpu_words": ", ".join(f"{part} {us}" for part, us in cpu),
             "ledger": [ledger_line(entry) for entry in arm.ledger],
-            "identity": cell.identity,
+            "identity": identity(cell.identity) if cell.identity else [],
             "elsewhere": [self.brief(other) for other in sorted([cell, *elsewhere], key=load_key)] if elsewhere else [],
             "trials": [trial_row(trial, arm.valid) for trial in cell.trials],
             "command": cell.command,
@@ -318,15 +329,36 @@ def gauge(cell: Cell) -> Context | None:
     arm = cell.arm
     if arm.goodput is None or arm.ceiling is None:
         return None
-    band = cell.predicted
-    top = 1.04 * max(arm.ceiling.goodput, high(cell), *(band[1:] if band else ()))
+    model = arm.predicted
+    top = 1.04 * max(arm.ceiling.goodput, high(cell), *(model.band if model else ()))
     return {
         "width": round(arm.goodput.value / top * 100, 2),
         "ci": span(arm.goodput.ci95, top),
         "tick": round(arm.ceiling.goodput / top * 100, 2),
-        "predicted": f"{quantity(band[0])}/s ({quantity(band[1])}–{quantity(band[2])})" if band else "",
-        "band": span(band[1:], top) if band else None,
+        "predicted": f"{quantity(model.goodput)}/s" if model else "",
+        "predicted_band": f"{quantity(model.band[0])}–{quantity(model.band[1])}" if model else "",
+        "predicted_ms": f"{milliseconds(model.response_ms)} ms" if model and model.response_ms is not None else "",
+        "band": span(model.band, top) if model else None,
     }
+
+
+def utilisation(arm: ArmResult) -> list[tuple[str, str, float]]:
+    """How full each resource was: its name, the share, and the width of its bar."""
+    ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
+    return [(BOUND_NAMES.get(name, name), percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
+
+
+def identity(seen: Identity) -> list[tuple[str, str]]:
+    """What was seen, line by line."""
+    lines = [
+        ("processes", whole(seen.processes)),
+        ("threads at rest", whole(seen.threads)),
+        ("event loop", seen.loop or MISSING),
+        ("server", seen.server or MISSING),
+        ("keep-alive", "holds" if seen.keep_alive else "does not hold"),
+        ("database sessions at rest", whole(seen.db_sessions)),
+    ]
+    return [*lines, *sorted(seen.versions.items())]
 
 
 def trial_row(trial: Trial, valid: bool) -> list[str]:
@@ -390,15 +422,14 @@ def span(ends: tuple[float, float] | Sequence[float] | None, top: float) -> tupl
     return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
 
 
-def sign(name: str) -> str:
-    """The icon of a bound."""
-    return name if name in BOUNDS else "warning"
-
-
-def bound_words(name: str) -> Context:
-    """Sign and meaning of a bound."""
-    found = bound(name)
-    return {"sign": found.sign, "meaning": found.meaning}
+def bound_words(cell: Cell) -> Context | None:
+    """Icon, sign and meaning of what binds a cell."""
+    if cell.bound is None:
+        return None
+    found = bound(cell.bound)
+    key = cell.bound if cell.bound in BOUNDS else "warning"
+    pool = cell.arm.pool if cell.bound == "slots" else None
+    return {"key": key, "sign": found.sign, "meaning": f"its {pool.replace('_', ' ')}" if pool else found.meaning}
 
 
 def distinct(reasons: Iterable[Reason]) -> list[Reason]:
