@@ -13,7 +13,24 @@ from stackmatrix.catalog.stacks import Stack, load_stacks
 from stackmatrix.runtime import compose_file
 
 STACKS = load_stacks()
-FLOORS = "errors catalog runtime contract load meter results gates identity trial analysis plan run report cli".split()  # noqa: SIM905
+FLOORS = [
+    "errors",
+    "catalog",
+    "runtime",
+    "contract",
+    "load",
+    "meter",
+    "results",
+    "gates",
+    "identity",
+    "admission",
+    "trial",
+    "analysis",
+    "plan",
+    "run",
+    "report",
+    "cli",
+]
 
 
 def service(stack: Stack) -> dict[str, Any]:

@@ -11,6 +11,10 @@ LITTLE = 0.03
 DRIFT_MS = 5.0
 DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
+STEADY = 2.0
+"""How many times the goodput of one half of the window may be that of the other."""
+SIGMAS = 3
+"""Of a count: what lies within may be chance."""
 FOREIGN_SHARE = 0.25
 """Of the stack's cores, interrupts included."""
 STEAL_SHARE = 0.02
@@ -20,7 +24,10 @@ def reasons(trial: Trial, load: Load) -> list[Reason]:
     """Every reason not to trust this trial; none when it passed."""
     return [
         *failures(trial),
+        *keep_alive(trial),
         *effects(trial),
+        *steady(trial),
+        *processes(trial),
         *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
         *machine(trial),
     ]
@@ -30,8 +37,22 @@ def failures(trial: Trial) -> Iterator[Reason]:
     """One failed request is enough: a stack that errs does other work than one that answers."""
     if trial.errors.total:
         yield Reason("errors", f"{trial.errors.total} of {trial.offered} requests failed: {trial.errors}")
+    if trial.errors_outside.total:
+        yield Reason("errors", f"requests failed before or after the window: {trial.errors_outside}")
     if not trial.answered:
         yield Reason("unfinished", f"no request was answered in {trial.window_s:.1f} s")
+    if trial.stuck:
+        yield Reason("stuck", f"{trial.stuck} requests had no answer after ten times as long as any answer took")
+
+
+def keep_alive(trial: Trial) -> Iterator[Reason]:
+    """Connecting anew is work that the other stacks do not do, and that no workload asks for."""
+    if trial.reconnects:
+        yield Reason(
+            "reconnects",
+            f"{trial.reconnects} connections were closed and opened anew for {trial.right} right answers: "
+            "keep-alive does not hold under load",
+        )
 
 
 def effects(trial: Trial) -> Iterator[Reason]:
@@ -39,6 +60,29 @@ def effects(trial: Trial) -> Iterator[Reason]:
     for entry in trial.ledger:
         if entry.balanced is False:
             yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
+
+
+def steady(trial: Trial) -> Iterator[Reason]:
+    """A stack that warms up while it is timed, or breaks down, has no one throughput."""
+    if trial.halves is None:
+        return
+    less, more = sorted(rate * trial.window_s / 2 for rate in trial.halves)
+    if more > STEADY * less and more - less > SIGMAS * (more + less) ** 0.5:
+        before, after = trial.halves
+        yield Reason("unsteady", f"goodput went from {before:.0f}/s to {after:.0f}/s within the window")
+
+
+def processes(trial: Trial) -> Iterator[Reason]:
+    """What is timed at the end must be what was timed at the start, and nothing may have held it back."""
+    if trial.started_processes or trial.ended_processes:
+        yield Reason(
+            "restart",
+            f"{trial.started_processes} processes of the stack came and {trial.ended_processes} went in the window",
+        )
+    for name, periods in trial.throttled.items():
+        yield Reason("throttled", f"{name} was held back in {periods} periods for its CPU quota")
+    for name, kills in trial.oom_kills.items():
+        yield Reason("oom", f"{kills} processes of {name} were killed for want of memory")
 
 
 def closed(trial: Trial, load: Load) -> Iterator[Reason]:
@@ -61,7 +105,7 @@ def open_(trial: Trial, load: Load) -> Iterator[Reason]:
     if drift is not None and drift > max(DRIFT_MS, DRIFT_OF_P50 * (p50 or 0)):
         yield Reason("drift", f"1 % of requests left more than {drift:.1f} ms late")
     due = (load.rate or 0) * trial.window_s
-    if due > 100 and trial.offered < SENT_SHARE * due - 3 * due**0.5:  # three sigma of a Poisson count
+    if due > 100 and trial.offered < SENT_SHARE * due - SIGMAS * due**0.5:
         yield Reason("drift", f"{trial.offered} requests were sent of about {due:.0f} due")
 
 

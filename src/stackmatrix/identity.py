@@ -1,7 +1,7 @@
 """What is seen running, held against the manifest before the first trial: the label of a row is what was seen."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from stackmatrix.results import Identity
 from stackmatrix.runtime.base import Runtime, Service
 
 ASKED = 3  # times on one connection
+SITE_PACKAGES = re.compile(r"/.*/(?:site|dist)-packages(?=/)")
 
 
 def observe(runtime: Runtime, service: Service) -> Identity:
@@ -45,6 +46,7 @@ def observe(runtime: Runtime, service: Service) -> Identity:
         loop=loop_of(pids),
         server=server,
         versions={name: str(version) for name, version in told.get("versions", {}).items()},
+        installed=installed(pids, service.stack.packages),
         keep_alive=kept,
         db_sessions=sessions(runtime, service.stack.name),
     )
@@ -63,6 +65,8 @@ def differences(seen: Identity, service: Service) -> Iterator[str]:
         if seen.versions.get(name) not in locked.get(name, set()):
             wanted = " or ".join(sorted(locked.get(name, {"none"})))
             yield f"{name} {seen.versions.get(name)} runs where the lock says {wanted}"
+        elif name in seen.installed and seen.versions[name] not in seen.installed[name]:
+            yield f"{name} {' and '.join(seen.installed[name])} is there where the stack says {seen.versions[name]}"
     if not seen.keep_alive:
         yield "a connection is closed after its first answer: keep-alive does not hold"
     most = int(settings.get("workers", 1)) * int(settings.get("db_pool", 0))
@@ -72,15 +76,30 @@ def differences(seen: Identity, service: Service) -> Iterator[str]:
 
 def loop_of(pids: list[int]) -> str | None:
     """`uvloop` or `asyncio`, by the libraries that a process has mapped; None when that cannot be seen."""
-    maps: list[str] = []
-    for pid in pids:
-        try:
-            maps.append(Path(f"/proc/{pid}/maps").read_text())
-        except OSError:
-            continue
-    if not maps:
+    files = [file for pid in pids for file in mapped(pid)]
+    if not files:
         return None
-    return "uvloop" if any("/uvloop/loop" in text for text in maps) else "asyncio"
+    return "uvloop" if any("/uvloop/loop" in file for file in files) else "asyncio"
+
+
+def installed(pids: list[int], packages: Collection[str]) -> dict[str, list[str]]:
+    """The versions of some packages that stand where the processes have loaded their libraries from."""
+    found: dict[str, set[str]] = {}
+    for pid in pids:
+        for place in {match[0] for file in mapped(pid) if (match := SITE_PACKAGES.match(file))}:
+            for directory in Path(f"/proc/{pid}/root{place}").glob("*.dist-info"):
+                name, _, version = directory.stem.rpartition("-")
+                found.setdefault(re.sub("[-_.]+", "-", name).lower(), set()).add(version)
+    return {name: sorted(found[name]) for name in packages if name in found}
+
+
+def mapped(pid: int) -> set[str]:
+    """The files that a process has mapped into its memory; none where that cannot be seen."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:
+        return set()
+    return {columns[5] for line in lines if len(columns := line.split(maxsplit=5)) == 6}
 
 
 def locked_versions(stack: Stack) -> Mapping[str, set[str]]:

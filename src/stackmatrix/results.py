@@ -26,16 +26,21 @@ T = TypeVar("T")
 
 ReasonKind = Literal[
     "errors",
+    "stuck",
+    "reconnects",
     "generator",
     "drift",
     "little",
+    "unsteady",
     "neighbour",
     "steal",
     "throttled",
     "oom",
     "restart",
     "ledger",
+    "unequal",
     "identity",
+    "overlap",
     "contract",
     "crash",
     "unfinished",
@@ -44,16 +49,21 @@ ReasonKind = Literal[
 
 REMEDIES: dict[ReasonKind, str] = {
     "errors": "read the stack's log and run ./scripts/check-contract.py; a failing stack has no speed",
+    "stuck": "some requests are never answered while others are: read the stack's log; a body may be shorter than said",
+    "reconnects": "the stack closes connections between requests: mend its keep-alive, or its limit of requests",
     "generator": "the generator was near its own limit: give it a core of its own or more shards",
     "drift": "requests left late: lower the rate, or give the generator a core of its own",
     "little": "throughput × latency does not add up to the users: lengthen the window (--duration)",
+    "unsteady": "the stack was not warm, or something else ran: lengthen the window (--duration) and repeat",
     "neighbour": "something else ran on the stack's core: quiet the machine and repeat",
     "steal": "the host took CPU time away: use a machine that is not shared",
     "throttled": "a CPU quota held the stack back: remove the container's limit",
     "oom": "the kernel killed a process for memory: raise the container's memory limit",
     "restart": "a process of the stack came or went in the window: read its log",
     "ledger": "what was answered is not what was done elsewhere: the two sides are printed; the stack is not honest",
+    "unequal": "the stacks do not do the same work: give this one a pool of database sessions that lasts",
     "identity": "what runs is not what the manifest says: mend stack.toml or the stack",
+    "overlap": "run ./scripts/check-contract.py --only overlap, and mend [capacity] in stack.toml or what blocks",
     "contract": "run ./scripts/check-contract.py and mend the first difference",
     "crash": "the stack or an upstream died: read its log, then go on with --resume",
     "untimed": "give the run more time, or go on with --resume",
@@ -201,21 +211,40 @@ class Trial:
     """Expected answers per second."""
     little: float | None = None
     """X(R+Z)/N of a closed loop: 1 when nothing was lost."""
+    halves: tuple[float, float] | None = None
+    """Goodput of the first and of the second half; None where too much was under way at the end to tell."""
     errors: Errors = field(default_factory=Errors)
+    errors_outside: Errors = field(default_factory=Errors)
+    """Requests that failed before or after the window."""
+    stuck: int = 0
+    """Requests without an answer at the very end, after ten times as long as the slowest answer took."""
     latency_ms: Latency = field(default_factory=Latency)
     bytes: int = 0
     cpu_s: Cpu = field(default_factory=Cpu)
     memory_mib: float | None = None
     threads: int | None = None
     processes: int | None = None
+    started_processes: int = 0
+    ended_processes: int = 0
+    """Processes of the stack that came and went within the window."""
+    throttled: dict[str, int] = field(default_factory=dict)
+    """Periods in which the kernel held a stack or upstream back for its CPU quota, where there were any."""
+    oom_kills: dict[str, int] = field(default_factory=dict)
+    """Processes that the kernel killed for want of memory, where there were any."""
     db_sessions: int | None = None
+    new_db_sessions: int = 0
+    """Database sessions that were opened in the whole trial."""
     connections: int = 0
     reconnects: int = 0
+    connections_per_worker: list[int] | None = None
+    """When the window opened, the most first; None where that cannot be seen, or a router stands before the workers."""
     generator_share: float | None = None
     drift_p99_ms: float | None = None
     foreign_share: float | None = None
     """Share of the stack's cores that went to anything but the stack."""
     steal_share: float = 0.0
+    right: int = 0
+    """Right answers of the whole trial, which is what the ledger is about."""
     ledger: list[Entry] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     records: str | None = None
@@ -269,8 +298,29 @@ class Identity:
     loop: str | None
     server: str | None
     versions: dict[str, str]
+    """As the stack says."""
     keep_alive: bool
     db_sessions: int
+    installed: dict[str, list[str]] = field(default_factory=dict)
+    """Versions that stand where its processes have loaded their libraries from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the queueing model expects, its band, and goodput as a share of it."""
+
+    goodput: float
+    response_ms: float | None
+    band: tuple[float, float]
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Which assumption of the model is in doubt where goodput lies outside its band."""
+
+    kind: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +345,15 @@ class ArmResult:
     threads: int | None
     db_sessions: int | None
     ceiling: CeilingShare | None
+    predicted: Predicted | None = None
+    verdict: str = "void"
+    """What bound it: load, slots, server-cpu, database, upstream, generator; or void."""
+    pool: str | None = None
+    """Which slots, where slots bound it."""
+    utilisation: dict[str, float] = field(default_factory=dict)
+    """Of each resource that was metered, by this arm's requests."""
+    doubt: Disagreement | None = None
+    explanation: list[str] = field(default_factory=list)
     ratio: Ratio | None = None
     rank: int | None = None
     ledger: list[Entry] = field(default_factory=list)
@@ -321,6 +380,8 @@ class Run:
     environment: dict[str, Any]
     arms: list[ArmResult]
     aa: Floor | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    """One sentence per workload: who is first, who cannot be told apart, and what bound each."""
     identities: dict[str, Identity] = field(default_factory=dict)
     """By the stack variant's label."""
 

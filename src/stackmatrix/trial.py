@@ -2,9 +2,10 @@
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 
@@ -18,13 +19,16 @@ from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records, load
 from stackmatrix.meter.meter import Meter, Reading, sampling
 from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
+from stackmatrix.meter.sockets import held
 from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count, sessions
 from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
 
 TIMEOUT_S = 60.0
-DRAIN_S = 1.0
-"""How long answers under way at the window's end are waited for; what takes longer is unfinished."""
+LEAST_DRAIN_S = 1.0
+"""Answers under way at the window's end are waited for so long, or as long as the window; the rest is unfinished."""
+STUCK = 10
+"""Times the slowest answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,14 @@ class Edges:
     """Readings of the stack, the upstreams and the machine at both edges of the window."""
 
     runtime: Runtime
-    stack: str
+    service: Service
     readings: dict[tuple[Edge, str], Reading] = field(default_factory=dict)
     cpus: dict[Edge, Cpus] = field(default_factory=dict)
+    pids: dict[Edge, set[int]] = field(default_factory=dict)
+    connections_per_worker: list[int] | None = None
 
     def __post_init__(self) -> None:
+        self.stack = self.service.stack.name
         self._meters = {name: Meter(self.runtime, name) for name in (self.stack, *UPSTREAMS)}
 
     def read(self, edge: Edge, _at: float) -> None:
@@ -62,6 +69,9 @@ class Edges:
         for name, meter in self._meters.items():
             self.readings[edge, name] = meter.read()
         self.cpus[edge] = cpus()
+        self.pids[edge] = set(self.runtime.pids(self.stack))
+        if edge == "start":
+            self.connections_per_worker = per_worker(self.pids[edge], self.service)
 
     def cpu_s(self, name: str) -> float | None:
         """CPU that one service used in the window."""
@@ -78,6 +88,15 @@ class Edges:
             return None
         busy = busy_seconds(self.cpus["start"], self.cpus["end"], cores)
         return max(0.0, busy - own) / (window_s * len(cores))
+
+    def grown(self, counter: Literal["throttled", "oom_kills"]) -> dict[str, int]:
+        """By how much a counter of the kernel grew, for each stack or upstream for which it did."""
+        found: dict[str, int] = {}
+        for name in self._meters:
+            before, after = (getattr(self.readings[edge, name], counter) for edge in ("start", "end"))
+            if before is not None and after is not None and after > before:
+                found[name] = after - before
+        return found
 
 
 class Steady:
@@ -114,7 +133,7 @@ def measure(
     name = name_of(arm, number, attempt)
     file = bench.directory.records_file(name)
     started = now()
-    edges = Edges(runtime, service.stack.name)
+    edges = Edges(runtime, service)
     before = count(runtime)
     if before.rows != SEEDED_ROWS:
         runtime.reset_notes()
@@ -146,7 +165,10 @@ def measure(
         unfinished=seen.under_way,
         goodput=goodput(seen, outcome),
         little=seen.little,
-        errors=Errors(**{key: count for key, count in seen.errors.items() if key in Errors.__slots__}),
+        halves=halves(outcome),
+        errors=failures(seen.errors),
+        errors_outside=failures(summary.errors(outside(outcome))),
+        stuck=stuck(outcome.records, outcome.end + outcome.plan.drain_s),
         latency_ms=latency(inside),
         bytes=int(inside["bytes"].sum()),
         cpu_s=Cpu(
@@ -157,13 +179,20 @@ def measure(
         memory_mib=None if peaks.anonymous_bytes is None else peaks.anonymous_bytes / 2**20,
         threads=peaks.threads,
         processes=peaks.processes,
+        started_processes=len(edges.pids["end"] - edges.pids["start"]),
+        ended_processes=len(edges.pids["start"] - edges.pids["end"]),
+        throttled=edges.grown("throttled"),
+        oom_kills=edges.grown("oom_kills"),
         db_sessions=sessions(runtime, service.stack.name),
+        new_db_sessions=after.sessions - before.sessions,
         connections=outcome.connections,
         reconnects=outcome.reconnects,
+        connections_per_worker=edges.connections_per_worker,
         generator_share=outcome.busiest,
         drift_p99_ms=seen.drift_p99_ms,
         foreign_share=edges.foreign_share(cores.stack, seen.seconds),
         steal_share=steal_share(edges.cpus["start"], edges.cpus["end"]),
+        right=int((outcome.records["verdict"] == Verdict.OK).sum()),
         ledger=ledger(workload.effects(), before, after, outcome.records),
         records=f"records/{file.name}",
     )
@@ -212,7 +241,7 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
         timeout_s=TIMEOUT_S,
-        drain_s=DRAIN_S,
+        drain_s=max(LEAST_DRAIN_S, timing.window_s),
         seed=seed,
     )
 
@@ -230,8 +259,59 @@ def goodput(seen: summary.Summary, outcome: Outcome) -> float:
     Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
     window's end outlast the drain their shares are unknown, and ends are counted.
     """
-    cut = (outcome.records["verdict"] == Verdict.UNFINISHED) & (outcome.records["scheduled"] < outcome.end)
-    return seen.rps if cut.any() else seen.prorated_rps
+    return seen.rps if cut(outcome) else seen.prorated_rps
+
+
+def cut(outcome: Outcome) -> bool:
+    """Whether requests of the window were still under way when the drain was over."""
+    records = outcome.records
+    return bool(((records["verdict"] == Verdict.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
+
+
+def halves(outcome: Outcome) -> tuple[float, float] | None:
+    """Goodput of the window's halves, each answer counted by its shares; None where those are not known."""
+    if cut(outcome):
+        return None
+    right = outcome.records[outcome.records["verdict"] == Verdict.OK]
+    half = (outcome.end - outcome.start) / 2
+    first, second = (
+        float(summary.shares(right, start, start + half).sum()) / half
+        for start in (outcome.start, outcome.start + half)
+    )
+    return first, second
+
+
+def outside(outcome: Outcome) -> Records:
+    """The requests that ended, and are not in the window's sample."""
+    records = outcome.records
+    instants = records["end" if isinstance(outcome.plan.load, Closed) else "scheduled"]
+    found: Records = records[~summary.within(instants, outcome.start, outcome.end) & ~np.isnan(records["end"])]
+    return found
+
+
+def failures(counts: Mapping[str, int]) -> Errors:
+    """Verdicts as errors; a request that was cut off is none."""
+    return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
+
+
+def stuck(records: Records, given_up: float) -> int:
+    """Requests that got no answer until `given_up`, though they had far longer than any answer took."""
+    took = records["end"] - records["sent"]
+    if np.isnan(took).all():
+        return 0
+    waited = given_up - records["sent"][records["verdict"] == Verdict.UNFINISHED]
+    return int((waited > STUCK * np.nanmax(took)).sum())
+
+
+def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
+    """The clients' connections of each worker; None where that cannot be seen.
+
+    A stack of several processes for one worker may have a router, which holds the connections of all its workers.
+    """
+    if not pids or service.stack.processes > 1:
+        return None
+    counts = held(pids, service.port)
+    return counts + [0] * (int(service.settings.get("workers", 1)) - len(counts))
 
 
 def right_answers(records: Records, start: float, end: float) -> Records:

@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from stackmatrix.admission import admit
 from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.catalog.fields import pick
-from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
+from stackmatrix.catalog.stacks import Wait, load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli.options import pair, positive, seconds
 from stackmatrix.cli.shell import INTERRUPTED, command, console
 from stackmatrix.cli.watch import Watch
-from stackmatrix.contract.answers import shape
+from stackmatrix.contract.overlap import MANY
 from stackmatrix.errors import UserError
-from stackmatrix.identity import differences, observe
 from stackmatrix.meter import machine
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, arms_of, cells_of, digests, resume
@@ -32,13 +32,15 @@ from stackmatrix.report.terminal import table
 from stackmatrix.results import RESULTS, SCHEMA, Arm, Identity, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
-from stackmatrix.runtime.base import Runtime, share_cores
+from stackmatrix.runtime.base import Runtime
 from stackmatrix.runtime.select import add_option, choose
 from stackmatrix.trial import Bench, Timing, crashed, measure, pooled_latency
 
 USERS = 64
 BUDGET_S = 600.0
 WARMUP_S = 2.0
+LEAST_ROUNDS = 6
+"""Below them no interval exists, and a second copy of an arm would tell nothing."""
 LEAST_WINDOW_S = 0.5
 MOST_WINDOW_S = 5.0
 OVERHEAD_S = 1.6
@@ -84,6 +86,7 @@ def arguments() -> argparse.Namespace:
         "--users", type=positive, default=USERS, help=f"closed loop: so many users without think time (default {USERS})"
     )
     add("--duration", type=seconds, help="the window of a trial (default: sized to the budget)")
+    add("--warmup", type=seconds, default=WARMUP_S, help="the most that a trial warms up (default 2s)")
     add("--rounds", type=positive, help="exactly so many rounds (default: until every ratio is known to 5 %%)")
     add("--budget", type=seconds, default=BUDGET_S, help="the most that the run may take: 90s, 10m, 1h (default 10m)")
     add("--seed", type=int, help="of the orders and arrivals (default: a new one, which the run keeps)")
@@ -113,14 +116,15 @@ def new_plan(options: argparse.Namespace, catalog: Catalog) -> Plan:
     """What the options ask for; UserError for names that do not exist and a budget that cannot hold it."""
     variants = [parse_variant(text, catalog.stacks) for text in options.stack or catalog.stacks]
     workloads = [pick("workload", name, catalog.workloads) for name in options.workload or catalog.workloads]
-    arms = arms_of(variants, workloads, dict(options.param), [Load("closed", users=options.users)])
+    twice = options.rounds is None or options.rounds >= LEAST_ROUNDS
+    arms = arms_of(variants, workloads, dict(options.param), [Load("closed", users=options.users)], twice)
     return Plan(
         schema=SCHEMA,
         name=options.name,
         command=shlex.join(["./scripts/check-performance.py", *sys.argv[1:]]),
         runtime=options.runtime,
         seed=options.seed if options.seed is not None else secrets.randbelow(2**31),
-        warmup_s=WARMUP_S,
+        warmup_s=options.warmup,
         window_s=window_s(options, len(arms)),
         rounds=options.rounds,
         budget_s=options.budget,
@@ -177,8 +181,8 @@ class Session:
         self.environment |= runtime.environment()
         self.directory.write("environment.json", self.environment)
         runtime.reset_notes()
-        broken = {**broken_contracts(runtime, variants.values(), out), **self.identify(runtime, variants.values(), out)}
-        self.barred = {cell.arm.id: broken[cell.variant.label] for cell in cells if cell.variant.label in broken}
+        refused = self.admit(runtime, cells, out)
+        self.barred = {cell.arm.id: refused[cell.variant.label] for cell in cells if cell.variant.label in refused}
         timed = {cell.arm.id: cell for cell in cells if cell.arm.id not in self.barred}
         if not timed:
             return "contract"
@@ -201,23 +205,24 @@ class Session:
         with watch.shown():
             return run.execute()
 
-    def identify(self, runtime: Runtime, variants: Iterable[Variant], out: Console) -> dict[str, Reason]:
-        """Look at what runs; the variants that are not what their manifest says, each with all differences."""
-        wrong: dict[str, Reason] = {}
-        for variant in variants:
+    def admit(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> dict[str, Reason]:
+        """Look at what runs; the variants that break the contract or are not what their manifest says, and why."""
+        refused: dict[str, Reason] = {}
+        for label, variant in {cell.variant.label: cell.variant for cell in cells}.items():
             with runtime.service(variant) as service:
-                seen = observe(runtime, service)
-            self.identities[variant.label] = seen
-            if found := list(differences(seen, service)):
-                wrong[variant.label] = Reason("identity", "; ".join(found))
-                out.print(f"{variant.label} is not timed: {'; '.join(found)}", markup=False)
-        return wrong
+                seen = admit(runtime, service, waiting_users(cell for cell in cells if cell.variant.label == label))
+            if seen.identity is not None:
+                self.identities[label] = seen.identity
+            if seen.reason is not None:
+                refused[label] = seen.reason
+                out.print(f"{label} is not timed: {seen.words}", markup=False)
+        return refused
 
     def judge(self, ended_by: str) -> RunFile:
         """What the trials on disk say; kept as run.json."""
-        cores = len(share_cores(tuple(os.sched_getaffinity(0))).stack)
+        cpus = sorted(os.sched_getaffinity(0))
         pooled = partial(pooled_latency, self.directory)
-        judged = judge(self.plan.arms, self.directory.trials(), self.catalog, cores, pooled, self.barred)
+        judged = judge(self.plan.arms, self.directory.trials(), self.catalog, cpus, pooled, self.barred)
         run = RunFile(
             schema=SCHEMA,
             name=self.plan.name,
@@ -227,6 +232,7 @@ class Session:
             environment=self.environment,
             arms=judged.arms,
             aa=judged.aa,
+            answers=judged.answers,
             identities=self.identities,
         )
         self.directory.write("run.json", run)
@@ -241,13 +247,10 @@ def window_s(options: argparse.Namespace, arms: int) -> float:
     return window_for(options.budget, arms, OVERHEAD_S, rounds, LEAST_WINDOW_S, MOST_WINDOW_S)
 
 
-def broken_contracts(runtime: Runtime, variants: Iterable[Variant], out: Console) -> dict[str, Reason]:
-    """The variants that do not answer as the contract says, each with its first difference; they are not timed."""
-    broken: dict[str, Reason] = {}
-    for variant in variants:
-        with runtime.service(variant) as service:
-            difference = next(iter(shape(service)), None)
-        if difference is not None:
-            broken[variant.label] = Reason("contract", f"another answer than the contract's to {difference.asked}")
-            out.print(f"{variant.label} is not timed: it breaks the contract:\n{difference}", markup=False)
-    return broken
+def waiting_users(cells: Iterable[Cell]) -> dict[Wait, int]:
+    """The most users that will wait at once for each kind of thing; of arrivals nobody knows, so as many as can be."""
+    found: dict[Wait, int] = {}
+    for cell in cells:
+        if waiting := cell.workload.waiting():
+            found[waiting.on] = max(found.get(waiting.on, 0), cell.arm.load.users or MANY)
+    return found

@@ -6,7 +6,7 @@ waves leaves a range of C open; the loads around the declared capacity are chose
 
 import math
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackmatrix.catalog.stacks import WAITS, Wait
@@ -94,6 +94,18 @@ def loads_around(declared: int | None) -> list[int]:
     return sorted(around | ({2 * declared} if 2 * declared <= MANY else set()))
 
 
+def loads_of(declared: int | None, users: int, workers: int) -> list[int]:
+    """The few loads that a run of so many users relies on: two at once, as many as one worker should hold, one more.
+
+    With several workers one more need not wait: which of them a connection falls to is luck.
+    """
+    most = min(declared or users, users, MANY)
+    loads = {min(2, most), most}
+    if declared is not None and declared < users and workers == 1:
+        loads.add(declared + 1)
+    return sorted(loads)
+
+
 def check(subject: Subject) -> Iterator[Difference]:
     """The capacity for each kind of wait, as measured, against the manifest's."""
     if (workers := subject.service.settings.get("workers", 1)) != 1:
@@ -121,6 +133,24 @@ def capacity(service: Service, wait: Wait) -> Iterator[Difference]:
         found, got = None, str(error)
     if not (found and found.confirms(declared)):
         yield Difference(f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}", str(expected), got)
+
+
+def quick(service: Service, users: Mapping[Wait, int]) -> Iterator[Difference]:
+    """What a run relies on, in a few seconds: `users` says of each kind of wait how many will wait at once."""
+    allow_sockets()
+    workers = int(service.settings.get("workers", 1))
+    for wait, count in users.items():
+        slots = service.variant.slots(wait)
+        declared = None if slots is None else slots // workers
+        for k in loads_of(declared, count, workers):
+            try:
+                load = measured_twice(service, PATHS[wait], k, declared)
+                got = None if load.fits(declared) else str(load)
+            except NoAnswer as error:
+                got = str(error)
+            if got is not None:
+                yield Difference(f"{PATHS[wait]}: requests in flight per worker", str(declared or "unlimited"), got)
+                break
 
 
 def measured_twice(service: Service, path: str, k: int, declared: int | None) -> Load:

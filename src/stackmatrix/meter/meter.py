@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from stackmatrix.errors import UserError
 from stackmatrix.meter import cgroup
 from stackmatrix.meter import processes as proc
 from stackmatrix.meter.processes import Census
@@ -51,26 +52,29 @@ class Meter:
         self._pids = runtime.pids(name)
 
     def read(self) -> Reading:
-        """Its counters now."""
-        groups, pids = self._groups, self._pids
-        if groups is not None:
-            cpu: float | None = cgroup.cpu_seconds(groups)
-        else:
-            cpu = proc.cpu_seconds(pids) if pids else None
-        return Reading(
-            at=time.monotonic(),
-            cpu_s=cpu,
-            throttled=cgroup.throttling(groups).periods if groups is not None else None,
-            oom_kills=cgroup.oom_kills(groups) if groups is not None else None,
-        )
+        """Its counters now; UserError when its cgroup is gone, and the container with it."""
+        at = time.monotonic()
+        if self._groups is None:
+            return Reading(at, proc.cpu_seconds(self._pids) if self._pids else None, None, None)
+        try:
+            return Reading(
+                at,
+                cgroup.cpu_seconds(self._groups),
+                cgroup.throttling(self._groups).periods,
+                cgroup.oom_kills(self._groups),
+            )
+        except OSError:
+            raise UserError(f"{self._name} ended while it was timed") from None
 
     def sample(self, peaks: Peaks) -> None:
-        """Add the memory, processes and threads of this moment to `peaks`."""
+        """Add the memory, processes and threads of this moment to `peaks`, as far as they can be seen."""
         self._pids = self._runtime.pids(self._name)
-        if self._groups is not None:
-            memory: int | None = cgroup.anonymous_bytes(self._groups)
-        else:
-            memory = proc.anonymous_bytes(self._pids) if self._pids else None
+        memory: int | None = None
+        with suppress(OSError):
+            if self._groups is not None:
+                memory = cgroup.anonymous_bytes(self._groups)
+            elif self._pids:
+                memory = proc.anonymous_bytes(self._pids)
         peaks.see(memory, proc.census(self._pids) if self._pids else None)
 
 
@@ -92,9 +96,3 @@ def sampling(meter: Meter) -> Iterator[Peaks]:
         stop.set()
         thread.join()
         meter.sample(peaks)
-
-
-def total(readings: Iterable[float | None]) -> float | None:
-    """The sum; None when any part is missing."""
-    values = list(readings)
-    return None if any(value is None for value in values) else sum(value for value in values if value is not None)

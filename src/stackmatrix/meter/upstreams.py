@@ -11,6 +11,7 @@ where userid = (select usesysid from pg_user where usename = 'stackmatrix') and 
 SEEDED_ROWS = 1000
 """Notes that upstream/postgres/seed.sql leaves in the table."""
 ROWS = "select count(*) from notes"
+SESSIONS = "select sessions from pg_stat_database where datname = current_database()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Counts:
 
     statements: int | None
     rows: int
+    sessions: int
+    """Database sessions, those that have ended included."""
     upstream: int
     fixtures: int
 
@@ -33,6 +36,7 @@ def count(runtime: Runtime) -> Counts:
     return Counts(
         statements=int(runtime.sql(STATEMENTS)) if runtime.counts_statements else None,
         rows=int(runtime.sql(ROWS)),
+        sessions=int(runtime.sql(SESSIONS)),
         upstream=runtime.counters()["received"],
         fixtures=runtime.files_served(),
     )
