@@ -65,7 +65,8 @@ class Program:
     def pid(self) -> int:
         """The program's own process; UserError when it could not be started."""
         if self._pid is None:
-            told = self._leash.makefile().readline()
+            with self._leash.makefile() as leash:
+                told = leash.readline()
             if not told:
                 self._supervisor.wait()
                 raise UserError(f"{self.name} could not be started: {self.last_words()}")

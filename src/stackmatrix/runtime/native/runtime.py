@@ -225,33 +225,42 @@ class NativeRuntime:
 
     def _prepare(self, stacks: list[Stack]) -> None:
         """Make what the stacks need and, the first time, bring the upstreams up."""
-        if self._servers is None:
+        first = self._servers is None
+        if first:
             self._begin()
         new = environments.missing(stacks, self._state)
         if not delay.place(self._state).exists():
             new.append("the delay server")
         if new:
             self._say(f"native: making what {', '.join(new)} needs; it is kept for the next time")
-        with ThreadPoolExecutor() as pool:
+        pool = ThreadPoolExecutor()
+        try:
             making = pool.submit(environments.make_all, stacks, self._state)
-            servers = pool.submit(self._build) if self._servers is None else None
-        for name, made in making.result().items():
-            if isinstance(made, UserError):
-                self.lacking[name] = str(made)
-                self._say(f"native: cannot run {made}")
+            servers = pool.submit(self._build) if first else None
+            self._admit(making.result())
+            if servers is not None:
+                self._bring_up(servers.result())
+        finally:
+            pool.shutdown(wait=False)  # Ctrl-C does not wait for what is being made: the watchdog ends it
+
+    def _admit(self, made: Mapping[str, Path | UserError]) -> None:
+        """Note which stacks have their environment, and say all at once what the others lack."""
+        for name, result in made.items():
+            if isinstance(result, UserError):
+                self.lacking[name] = str(result)
+                self._say(f"native: cannot run {result}")
             else:
                 self.lacking.pop(name, None)
-                self._environments[name] = made
-        if servers is not None:
-            self._servers = servers.result()
-            self.counts_statements = self._servers.postgres.counts_statements
-            self._recipes |= {name: self._servers.recipe(name) for name in UPSTREAMS}
-            self._start(*UPSTREAMS)
-            self._say(
-                "native: " + ", ".join(f"{name} on {HOST}:{getattr(self._servers, name).port}" for name in UPSTREAMS)
-            )
-            self._servers.postgres.populate()
-            self.reset_notes()
+                self._environments[name] = result
+
+    def _bring_up(self, servers: Servers) -> None:
+        """Start the upstreams, and fill the database."""
+        self._servers = servers
+        self.counts_statements = servers.postgres.counts_statements
+        self._recipes |= {name: servers.recipe(name) for name in UPSTREAMS}
+        self._start(*UPSTREAMS)
+        self._say("native: " + ", ".join(f"{name} on {HOST}:{getattr(servers, name).port}" for name in UPSTREAMS))
+        servers.postgres.populate()
 
     def _begin(self) -> None:
         """Take the checkout for this harness alone, and begin with empty logs."""
