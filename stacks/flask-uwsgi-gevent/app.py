@@ -62,7 +62,8 @@ FAILURES: dict[type[Exception], int] = {
     BadAnswerError: 502,
     Exception: 500,
 }
-Hub.NOT_ERROR += tuple(FAILURES)  # what a greenlet of a request raises, the request answers; gevent would print it
+# When a greenlet of a request raises one of these, the request answers it; gevent would print it as well.
+Hub.NOT_ERROR += tuple(kind for kind, status in FAILURES.items() if status != 500)
 
 
 def on_failure(error: Exception) -> Response:
