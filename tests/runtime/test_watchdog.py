@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackmatrix.runtime.native.processes import lives
-from stackmatrix.runtime.watchdog import VARIABLE, Watchdog
+from stackmatrix.runtime.watchdog import Watchdog, unmarked
 
 
 def append(file: Path, word: str) -> list[str]:
@@ -50,10 +50,15 @@ def test_an_error_in_the_harness_is_an_end_like_any_other(tmp_path: Path) -> Non
     assert file.read_text() == "ran\n"
 
 
-def test_the_mark_lasts_as_long_as_the_watchdog() -> None:
+def test_each_watchdog_has_a_mark_of_its_own_that_goes_with_it() -> None:
+    before = unmarked(os.environ)
     with Watchdog():
-        assert VARIABLE in os.environ
-    assert VARIABLE not in os.environ
+        one = os.environ.keys() - before.keys()
+        with Watchdog():
+            assert len(os.environ.keys() - before.keys() - one) == 1
+            assert unmarked(os.environ) == before
+        assert os.environ.keys() - before.keys() == one
+    assert not os.environ.keys() & one
 
 
 def test_after_sigkill_commands_under_way_end_before_the_clean_up(tmp_path: Path) -> None:

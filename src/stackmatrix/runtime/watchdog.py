@@ -19,8 +19,8 @@ from types import TracebackType
 
 import psutil
 
-VARIABLE = "STACKMATRIX_HARNESS"
-"""Names, in the environment of all that the harness starts, the harness that started it."""
+PREFIX = "STACKMATRIX_HARNESS_"
+"""Begins the variable that marks, in its environment, all that a harness starts while it has a watchdog."""
 
 KILL_ROUNDS = 5
 COMMAND_WITHIN_S = 30
@@ -32,22 +32,22 @@ class Watchdog:
 
     def __enter__(self) -> "Watchdog":
         self._count = 0
-        mark = secrets.token_hex(8)
+        self._mark = PREFIX + secrets.token_hex(8).upper()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-m", __name__, mark],
+            [sys.executable, "-I", "-m", __name__, self._mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is the harness's business
             env=unmarked(os.environ),
             text=True,
         )
-        os.environ[VARIABLE] = mark
+        os.environ[self._mark] = "1"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.environ.pop(VARIABLE, None)
+        os.environ.pop(self._mark, None)
         with suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._process.communicate(timeout=END_WITHIN_S)
 
@@ -68,8 +68,8 @@ class Watchdog:
 
 
 def unmarked(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without a harness's mark: for what has a life line of its own."""
-    return {key: value for key, value in environment.items() if key != VARIABLE}
+    """The environment without any harness's mark: for what has a life line of its own."""
+    return {key: value for key, value in environment.items() if not key.startswith(PREFIX)}
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def main() -> None:
 def kill_marked(mark: str) -> None:
     """Kill what the harness left running, with all that it started in its turn."""
     for _ in range(KILL_ROUNDS):
-        marked = [process for process in psutil.process_iter() if environment(process).get(VARIABLE) == mark]
+        marked = [process for process in psutil.process_iter() if mark in environment(process)]
         for process in marked:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
