@@ -307,7 +307,12 @@ SAMPLES = {
     ),
     "sweep": Sample(
         name="sweep",
-        stacks=("fastapi-async", "fastapi-sync", "fastapi-sync[threads=100]"),
+        stacks=(
+            "fastapi-async",
+            "fastapi-sync",
+            "fastapi-sync[threads=100]",
+            "fastapi-async[http_client=httpx,db_pool=20]",
+        ),
         workloads=("http",),
         loads=(*(Load("closed", users=n) for n in (8, 64, 256)), *(Load("open", rate=r) for r in (100.0, 300.0))),
         window_s=1.0,

@@ -28,7 +28,7 @@ def read(runs: Runs, name: str, file: str) -> str:
 
 def words(fragment: str) -> str:
     """The text of some HTML, blanks as one."""
-    return single(html.unescape(re.sub(r"<[^>]*>", " ", fragment)))
+    return single(html.unescape(re.sub(r"<[^>]*>", " ", fragment.replace("<wbr>", ""))))
 
 
 def single(text: str) -> str:

@@ -37,6 +37,14 @@ SHAPES: Final = (
     "triangle-right",
     "triangle-left",
 )
+PARTS: Final = {
+    "stack": var("accent"),
+    "database": var("series-2"),
+    "files": var("series-5"),
+    "upstream": var("series-4"),
+    "generator": var("muted"),
+}
+"""Who spends CPU, and in which colour."""
 PERCENTILES: Final = (
     "datum.value == 2 ? 'p50' : datum.value == 10 ? 'p90' : datum.value == 100 ? 'p99' : datum.value == 1000 ? "
     "'p99.9' : datum.value == 10000 ? 'p99.99' : 'p99.999'"
@@ -180,13 +188,11 @@ def over_rounds(y: alt.Y, title: str) -> tuple[alt.Chart, alt.Chart]:
 @cache
 def cpu() -> Spec:
     """CPU-µs per request by who spent it. Rows: part, order, us."""
-    parts = ["stack", "database", "files", "upstream", "generator"]
-    colours = [var("accent"), var("series-2"), var("series-5"), var("series-4"), var("line")]
     bars = alt.Chart(ROWS).mark_bar(stroke=var("panel"), strokeWidth=1)
     return finished(
         bars.encode(
             x=alt.X("us:Q").title("CPU-µs per request").axis(tickCount=5, labelExpr=PLAIN),
-            color=alt.Color("part:N", scale=alt.Scale(domain=parts, range=colours), legend=alt.Legend(columns=5)),
+            color=alt.Color("part:N", scale=alt.Scale(domain=list(PARTS), range=list(PARTS.values())), legend=None),
             order=alt.Order("order:Q"),
             tooltip=[alt.Tooltip("part:N", title="spent by"), alt.Tooltip("us:Q", title="µs", **number())],
         ),

@@ -70,6 +70,7 @@ def page(view: View) -> str:
         looks=list(looks.values()),
         comparable=any(len(group.ranked) > 1 for group in view.groups),
         trial_columns=TRIAL_COLUMNS,
+        part_colours=charts.PARTS,
         limits=method.limits(view),
         unresolved=method.unresolved(view),
         method=method.measured(view),

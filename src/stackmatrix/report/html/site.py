@@ -31,6 +31,7 @@ def templates() -> jinja2.Environment:
     )
     environment.filters["emphasis"] = emphasis
     environment.filters["breakable"] = breakable
+    environment.filters["command"] = command
     return environment
 
 
@@ -84,3 +85,8 @@ def emphasis(text: str) -> Markup:
 def breakable(text: str) -> Markup:
     """A name that may be broken after its hyphens, commas and the like."""
     return Markup(re.sub(r"([-,=\[])", r"\1<wbr>", str(escape(text))))
+
+
+def command(text: str) -> Markup:
+    """A command line that is broken between its words."""
+    return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in text.split(" "))
