@@ -24,7 +24,7 @@ test: venv ## every test: the delay server's, unit tests, and the contract again
 	$(VENV)/pytest
 
 unit: venv ## the tests that need no servers
-	$(VENV)/pytest -m "not servers"
+	$(VENV)/pytest -m "not servers and not native and not browser"
 
 lint: venv ## ruff, mypy in strict mode, gofmt, go vet, shellcheck, hadolint, the compose file
 	$(VENV)/ruff check .

@@ -20,13 +20,16 @@ LOG_WIDTH = 160
 
 def console(stderr: bool = True) -> Console:
     """Where words go: progress to standard error, so that standard output holds nothing but the result."""
-    out = Console(stderr=stderr, highlight=False, soft_wrap=True)
-    return out if out.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=LOG_WIDTH)
+    out = Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
+    if not out.is_terminal:
+        out.width = LOG_WIDTH
+    return out
 
 
 def command(main: Callable[[], int]) -> NoReturn:
     """Run a command to its exit code; a user's mistake is one line, Ctrl-C and SIGTERM unwind every context."""
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs are born with SIGINT ignored
+        signal.signal(number, interrupt)
     try:
         code = main()
     except UserError as error:
@@ -41,5 +44,5 @@ def command(main: Callable[[], int]) -> NoReturn:
 
 
 def interrupt(_signum: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does."""
+    """A signal ends a command as Ctrl-C does."""
     raise KeyboardInterrupt

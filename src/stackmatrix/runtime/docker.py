@@ -121,7 +121,7 @@ class DockerRuntime:
 
     def _undo(self, names: list[str]) -> list[str]:
         """What stops and removes these services; all of the project when nothing of it was up before."""
-        last = ["down", "--timeout", "5"] if not self._before else ["rm", "--stop", "--force", *names]
+        last = ["down", "--timeout", "2"] if not self._before else ["rm", "--stop", "--force", *names]
         return [*self._command, *last]
 
     def _unpin(self, container: Container) -> list[str]:
