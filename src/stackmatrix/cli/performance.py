@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 
 from stackmatrix.admission import admit
-from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.analysis.judge import Catalog, judge, stated_wait
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import Wait, load_stacks, parse_variant
@@ -37,13 +37,15 @@ from stackmatrix.runtime.select import add_option, choose
 from stackmatrix.trial import Bench, Timing, crashed, measure, pooled_latency
 
 USERS = 64
+LEAST_ANSWERS = 5
+"""That a window should hold: for an arm whose slots and wait allow fewer it is lengthened."""
 BUDGET_S = 600.0
 WARMUP_S = 2.0
 LEAST_ROUNDS = 6
 """Below them no interval exists, and a second copy of an arm would tell nothing."""
 LEAST_WINDOW_S = 0.5
 MOST_WINDOW_S = 5.0
-OVERHEAD_S = 1.6
+OVERHEAD_S = 1.4
 """Of a trial besides its window: warm-up, drain, counting, switching stacks; measured on two cores."""
 EPILOG = """
 examples:
@@ -187,13 +189,12 @@ class Session:
         if not timed:
             return "contract"
         bench = Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), self.directory, self.plan.seed)
-        timing = Timing(self.plan.warmup_s, self.plan.window_s)
 
         def time_arm(arm: Arm, number: int, attempt: int) -> Trial:
             cell = timed[arm.id]
             try:
                 with runtime.service(cell.variant) as service, runtime.alone(service):
-                    return measure(bench, service, arm, cell.workload, timing, number, attempt)
+                    return measure(bench, service, arm, cell.workload, self.timing(cell), number, attempt)
             except UserError as error:
                 runtime.heal()
                 return crashed(arm, number, attempt, error)
@@ -201,9 +202,17 @@ class Session:
         policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=self.plan.budget_s)
         watch = Watch(out, len(timed))
         run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
-        out.print(f"{len(timed)} arms, windows of {timing.window_s:.1f} s; kept in {self.directory.shown}")
+        out.print(f"{len(timed)} arms, windows of {self.plan.window_s:.1f} s; kept in {self.directory.shown}")
         with watch.shown():
             return run.execute()
+
+    def timing(self, cell: Cell) -> Timing:
+        """The plan's timing; a window in which slots and wait allow too few answers is lengthened."""
+        waiting = cell.workload.waiting()
+        wait_s = stated_wait(cell.variant, waiting)
+        slots = cell.variant.slots(waiting.on) if waiting else None
+        least = LEAST_ANSWERS * wait_s / slots if wait_s and slots else 0.0
+        return Timing(self.plan.warmup_s, max(self.plan.window_s, least))
 
     def admit(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> dict[str, Reason]:
         """Look at what runs; the variants that break the contract or are not what their manifest says, and why."""
