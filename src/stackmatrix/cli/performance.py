@@ -28,6 +28,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.meter import machine
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, arms_of, cells_of, digests, resume
+from stackmatrix.report.files import write_reports
 from stackmatrix.report.terminal import table
 from stackmatrix.results import RESULTS, SCHEMA, Arm, Identity, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
@@ -169,11 +170,12 @@ class Session:
             arm.valid for arm in run.arms
         ):
             console(stderr=self.json == Path("-")).print(table(run))
+            write_reports(self.directory)
         name = self.directory.shown
         if ended_by == "interrupted":
             out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
             return INTERRUPTED
-        out.print(f"ended by {ended_by}; kept in {name}")
+        out.print(f"ended by {ended_by}; kept in {name}; open {name}/report.html")
         return int(any(not arm.valid for arm in run.arms))
 
     def time(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> str:
