@@ -77,7 +77,7 @@ def processes(trial: Trial) -> Iterator[Reason]:
     if trial.started_processes or trial.ended_processes:
         yield Reason(
             "restart",
-            f"{trial.started_processes} processes of the stack came and {trial.ended_processes} went in the window",
+            f"{trial.started_processes} processes of the stack came and {trial.ended_processes} went under load",
         )
     for name, periods in trial.throttled.items():
         yield Reason("throttled", f"{name} was held back in {periods} periods for its CPU quota")

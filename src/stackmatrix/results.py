@@ -59,7 +59,7 @@ REMEDIES: dict[ReasonKind, str] = {
     "steal": "the host took CPU time away: use a machine that is not shared",
     "throttled": "a CPU quota held the stack back: remove the container's limit",
     "oom": "the kernel killed a process for memory: raise the container's memory limit",
-    "restart": "a process of the stack came or went in the window: read its log",
+    "restart": "a process of the stack came or went under load: read its log",
     "ledger": "what was answered is not what was done elsewhere: the two sides are printed; the stack is not honest",
     "unequal": "the stacks do not do the same work: give this one a pool of database sessions that lasts",
     "identity": "what runs is not what the manifest says: mend stack.toml or the stack",
@@ -226,7 +226,7 @@ class Trial:
     processes: int | None = None
     started_processes: int = 0
     ended_processes: int = 0
-    """Processes of the stack that came and went within the window."""
+    """Processes of the stack that came and went between the trial's beginning and the window's end."""
     throttled: dict[str, int] = field(default_factory=dict)
     """Periods in which the kernel held a stack or upstream back for its CPU quota, where there were any."""
     oom_kills: dict[str, int] = field(default_factory=dict)

@@ -57,21 +57,24 @@ class Edges:
     service: Service
     readings: dict[tuple[Edge, str], Reading] = field(default_factory=dict)
     cpus: dict[Edge, Cpus] = field(default_factory=dict)
-    pids: dict[Edge, set[int]] = field(default_factory=dict)
+    before: set[int] = field(init=False)
+    after: set[int] = field(init=False)
+    """The stack's processes before its load, and at the edge that was read last."""
     connections_per_worker: list[int] | None = None
 
     def __post_init__(self) -> None:
         self.stack = self.service.stack.name
         self._meters = {name: Meter(self.runtime, name) for name in (self.stack, *UPSTREAMS)}
+        self.before = self.after = set(self.runtime.pids(self.stack))
 
     def read(self, edge: Edge, _at: float) -> None:
         """Read everything now; the stack first, whose CPU matters most."""
         for name, meter in self._meters.items():
             self.readings[edge, name] = meter.read()
         self.cpus[edge] = cpus()
-        self.pids[edge] = set(self.runtime.pids(self.stack))
+        self.after = set(self.runtime.pids(self.stack))
         if edge == "start":
-            self.connections_per_worker = per_worker(self.pids[edge], self.service)
+            self.connections_per_worker = per_worker(self.after, self.service)
 
     def cpu_s(self, name: str) -> float | None:
         """CPU that one service used in the window."""
@@ -179,8 +182,8 @@ def measure(
         memory_mib=None if peaks.anonymous_bytes is None else peaks.anonymous_bytes / 2**20,
         threads=peaks.threads,
         processes=peaks.processes,
-        started_processes=len(edges.pids["end"] - edges.pids["start"]),
-        ended_processes=len(edges.pids["start"] - edges.pids["end"]),
+        started_processes=len(edges.after - edges.before),
+        ended_processes=len(edges.before - edges.after),
         throttled=edges.grown("throttled"),
         oom_kills=edges.grown("oom_kills"),
         db_sessions=sessions(runtime, service.stack.name),

@@ -1,0 +1,78 @@
+"""The dishonest stacks: fastapi-async with one lie each, and what the gates must say of it."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.stacks import Setting
+from stackmatrix.results import ReasonKind
+
+HONEST = ROOT / "stacks" / "fastapi-async"
+LIES = Path(__file__).parent / "stacks"
+PORT = 8900
+
+
+@dataclass(frozen=True)
+class Liar:
+    """A lie by the name of its file in `stacks/`, and the workload under which it is told."""
+
+    lie: str
+    workload: str
+    reasons: Mapping[ReasonKind, str]
+    """What must be said of it, as regular expressions by kind."""
+    changed: Mapping[str, Setting] = field(default_factory=dict)
+    lock: Mapping[str, str] = field(default_factory=dict)
+    """Packages with the versions that its lock names; those that are installed stay."""
+    restarted: bool = False
+    """Whether it is started anew just before its trial, as a stack of many variants is."""
+
+    @property
+    def name(self) -> str:
+        """The stack's."""
+        return self.lie.replace("_", "-")
+
+
+OTHER = {"orjson": "3.0.0"}
+
+LIARS = (
+    Liar("swallows_errors", "notes-list", {"errors": "^[0-9]+ of [0-9]+ requests failed: [0-9]+ body"}),
+    Liar("caches_upstream", "http", {"ledger": "^upstream calls: the answers imply [0-9]+, counted were [0-9]+"}),
+    Liar("skips_insert", "notes-create", {"ledger": "^new rows: the answers imply [0-9]+, counted were [0-9]+"}),
+    Liar("ignores_body", "notes-create", {"errors": "requests failed: [0-9]+ body"}),
+    Liar("blocks_in_query", "query", {"overlap": "^/query: .*declared 10, but 2 × .* s took"}),
+    Liar("runs_one_process", "sleep", {"identity": "^1 processes run where the manifest says 6"}, {"workers": 4}),
+    Liar("drops_keep_alive", "sleep", {"identity": "keep-alive does not hold"}),
+    Liar("drops_some_keep_alive", "sleep", {"reconnects": "were closed and .* keep-alive does not hold under load"}),
+    Liar("runs_other_version", "sleep", {"identity": "^orjson .* runs where the lock says 3.0.0"}, lock=OTHER),
+    Liar("names_other_version", "sleep", {"identity": "^orjson .* is there where .* says 3.0.0"}, lock=OTHER),
+    Liar("starts_slowly", "sleep", {"unsteady": "^goodput went from [0-9]+/s to [0-9]+/s"}, restarted=True),
+    Liar("fails_at_first", "json-small", {"errors": "before or after the window: [0-9]+ status"}),
+    Liar("sheds_load", "json-small", {"errors": "requests failed: [0-9]+ status"}),
+    Liar("truncates", "json-small", {"errors": "requests failed: [0-9]+ body"}),
+    Liar("announces_wrong_length", "json-small", {"errors": "[0-9]+ protocol", "stuck": "^[0-9]+ requests"}),
+    Liar("connects_anew", "notes-create", {"overlap": "^/query: .*declared 10, but 11 × .* s took"}),
+    Liar("loses_workers", "sleep", {"restart": "processes of the stack came and [0-9]+ went"}, {"workers": 2}),
+)
+
+
+def build(liar: Liar, stacks: Path) -> Path:
+    """The liar's stack: the honest one's files, and the lie told before anything else."""
+    place = stacks / liar.name
+    shutil.copytree(HONEST, place, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(LIES / f"{liar.lie}.py", place / "lie.py")
+    shutil.copyfile(LIES / "crowd.py", place / "crowd.py")
+    replace(place / "serve", "^import uvicorn$", "import lie\nimport uvicorn")
+    replace(place / "stack.toml", "^port = .*", f"port = {PORT + LIARS.index(liar)}")
+    for package, version in liar.lock.items():
+        replace(place / "requirements.txt", rf"^{package}==\S+", f"{package}=={version}")
+    return place
+
+
+def replace(file: Path, pattern: str, text: str) -> None:
+    """Put `text` in the one place of a file that the pattern finds."""
+    changed, count = re.subn(pattern, text, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert count == 1, f"{file}: {pattern} is there {count} times"
+    file.write_text(changed, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Runs another orjson than its lock says, and does not hide it."""

@@ -1,0 +1,111 @@
+"""Every liar is caught under its own name, and no honest stack is: contract, identity, overlap, and a short trial."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from liars import HONEST, LIARS, Liar
+
+from stackmatrix.admission import Admission, admit
+from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
+from stackmatrix.catalog.workloads import Workload, load_workloads
+from stackmatrix.plan import arms_of
+from stackmatrix.results import Arm, Latency, Load, Reason, Trial
+from stackmatrix.trial import Bench, Timing, measure
+
+STACKS = load_stacks()
+WORKLOADS = load_workloads()
+USERS = 64
+TIMING = Timing(warmup_s=2.0, window_s=1.0)
+ATTEMPTS = 3
+SOME_WORKLOADS = {"http", "notes-create"}
+MACHINE = {"neighbour", "steal", "generator"}
+"""Kinds of reasons that speak of the machine, which the tests share with others."""
+
+pytestmark = pytest.mark.native
+
+
+def reasons(bench: Bench, variant: Variant, workload: Workload, restarted: bool) -> list[Reason]:
+    """Why a variant is not admitted, or its trial does not count."""
+    admission = admission_of(bench, variant, [workload])
+    return [admission.reason] if admission.reason else trial(bench, variant, workload, 0, restarted).reasons
+
+
+def admission_of(bench: Bench, variant: Variant, workloads: Sequence[Workload]) -> Admission:
+    """Whether a variant may be timed under these workloads."""
+    users = {waiting.on: USERS for workload in workloads if (waiting := workload.waiting())}
+    with bench.runtime.service(variant) as service:
+        return admit(bench.runtime, service, users)
+
+
+def trial(bench: Bench, variant: Variant, workload: Workload, attempt: int, restarted: bool = False) -> Trial:
+    """Time a variant under a workload."""
+    load = Load("closed", users=USERS)
+    arm = Arm(f"{variant.label}/{workload.name}", variant.stack.name, dict(variant.changed), workload.name, {}, load)
+    with bench.runtime.service(variant) as service, bench.runtime.alone(service):
+        if restarted:
+            bench.runtime.restart(service)
+        return measure(bench, service, arm, workload, TIMING, 0, attempt)
+
+
+def stop(bench: Bench, variant: Variant) -> None:
+    """End a stack that no other test needs."""
+    with bench.runtime.service(variant) as service:
+        bench.runtime.terminate(service)
+
+
+@pytest.mark.parametrize("liar", LIARS, ids=lambda liar: liar.name)
+def test_a_liar_is_caught(liar: Liar, bench: Bench, stacks: Mapping[str, Stack]) -> None:
+    variant = Variant(stacks[liar.name], liar.changed)
+    found = reasons(bench, variant, WORKLOADS[liar.workload], liar.restarted)
+    stop(bench, variant)
+    for kind, words in liar.reasons.items():
+        assert any(reason.kind == kind and re.search(words, reason.detail) for reason in found), found
+
+
+def test_unequal_work_is_not_compared(bench: Bench, stacks: Mapping[str, Stack]) -> None:
+    variants = [Variant(stacks[name], {}) for name in (HONEST.name, "connects-anew")]
+    arms = arms_of(variants, [WORKLOADS["notes-create"]], {}, [Load("closed", users=USERS)], twice=False)
+    trials = [replace(trial(bench, variant, WORKLOADS["notes-create"], 0), reasons=[]) for variant in variants]
+    stop(bench, variants[1])
+    trials = [replace(one, arm=arm.id) for one, arm in zip(trials, arms, strict=True)]
+    honest, liar = judge(arms, trials, Catalog(stacks, WORKLOADS), bench.cpus, lambda _: Latency()).arms
+    assert honest.valid
+    assert [reason.kind for reason in liar.reasons] == ["unequal"]
+    assert re.search(r"opens (0\.9|1\.0)\d database sessions per request where .* opens 0\.0", liar.reasons[0].detail)
+    assert (liar.goodput, liar.ratio, liar.rank) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_an_honest_stack_is_not(name: str, bench: Bench, stacks: Mapping[str, Stack]) -> None:
+    variant = Variant(stacks[name], {})
+    names = {liar.workload for liar in LIARS} if name == HONEST.name else SOME_WORKLOADS
+    workloads = [WORKLOADS[workload] for workload in sorted(names)]
+    assert admission_of(bench, variant, workloads).reason is None
+    for workload in workloads:
+        attempts: list[list[Reason]] = []
+        while len(attempts) < ATTEMPTS:  # as often as a run repeats a round
+            found = trial(bench, variant, workload, len(attempts)).reasons
+            attempts.append([reason for reason in found if reason.kind not in MACHINE])
+            if not attempts[-1]:
+                break
+        assert [] in attempts, f"{workload.name}: {attempts}"
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_an_honest_stack_of_two_workers_is_what_its_manifest_says(
+    name: str, bench: Bench, stacks: Mapping[str, Stack]
+) -> None:
+    variant = Variant(stacks[name], {"workers": 2})
+    assert admission_of(bench, variant, [WORKLOADS["sleep"]]).reason is None
+    stop(bench, variant)
+
+
+def test_connections_are_counted_by_the_worker_that_holds_them(bench: Bench, stacks: Mapping[str, Stack]) -> None:
+    one, two = (Variant(stacks[HONEST.name], changed) for changed in ({}, {"workers": 2}))
+    assert trial(bench, one, WORKLOADS["sleep"], 0).connections_per_worker == [USERS]
+    dealt = trial(bench, two, WORKLOADS["sleep"], 0).connections_per_worker
+    assert dealt is not None
+    assert (len(dealt), sum(dealt)) == (2, USERS)
