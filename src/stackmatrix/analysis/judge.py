@@ -34,6 +34,9 @@ from stackmatrix.runtime.base import share_cores
 
 N = TypeVar("N", int, float)
 
+UNEQUAL = 0.05
+"""Database sessions opened per request by which two arms may differ and still do the same work."""
+
 Pooled = Callable[[Sequence[Trial]], Latency]
 """Reads the records of some trials and gives the percentiles of all their requests together."""
 
@@ -73,12 +76,13 @@ def judge(
     rounds = 1 + max((trial.round for seen in kept.values() for trial in seen), default=-1)
     goodputs = {arm: by_round(seen, rounds) for arm, seen in kept.items()}
     aa = floor(arms, goodputs)
+    unequal = unequal_work(arms, kept, catalog)
     results: list[ArmResult] = []
     facts: dict[str, Facts] = {}
     for arm in arms:
         if arm.twin_of is None:
             seen = kept[arm.id]
-            result, facts[arm.id] = judge_arm(arm, seen, catalog, cpus, pooled, barred.get(arm.id))
+            result, facts[arm.id] = judge_arm(arm, seen, catalog, cpus, pooled, barred.get(arm.id), unequal.get(arm.id))
             results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
     results = compare(results, goodputs, aa.floor if aa else statistics.LEAST_FLOOR)
     return Judgement(results, aa, answers(results, facts))
@@ -126,6 +130,37 @@ def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Fl
     return Floor(worst.aa.value, interval(worst.aa).ci95, worst.value)
 
 
+def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], catalog: Catalog) -> dict[str, Reason]:
+    """The arms that open more database sessions per request than another one that they are compared with.
+
+    Statements, calls and files need no comparison: the ledger holds every arm to what the workload says.
+    """
+    opened = {arm.id: opened_per_request(arm, trials[arm.id], catalog) for arm in arms if trials[arm.id]}
+    found: dict[str, Reason] = {}
+    for arm in arms:
+        others = [other.id for other in arms if other.id in opened and comparable(other) == comparable(arm)]
+        least = min(others, key=lambda other: opened[other], default=arm.id)
+        if arm.id in opened and opened[arm.id] > opened[least] + UNEQUAL:
+            found[arm.id] = Reason(
+                "unequal",
+                f"opens {opened[arm.id]:.2f} database sessions per request where {least} opens {opened[least]:.2f}",
+            )
+    return found
+
+
+def opened_per_request(arm: Arm, trials: Sequence[Trial], catalog: Catalog) -> float:
+    """Database sessions opened per right answer, without those that fill the pools once in a trial."""
+    settings = Variant(catalog.stacks[arm.stack], arm.variant).settings
+    pools = int(settings.get("workers", 1)) * int(settings.get("db_pool", 0))
+    opened = sum(max(0, trial.new_db_sessions - pools) for trial in trials)
+    return opened / max(1, sum(trial.right for trial in trials))
+
+
+def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
+    """What arms have in common that are compared with one another."""
+    return arm.workload, tuple(sorted(arm.params.items())), arm.load
+
+
 def judge_arm(
     arm: Arm,
     standing: Sequence[Trial],
@@ -133,12 +168,15 @@ def judge_arm(
     cpus: Sequence[int],
     pooled: Pooled,
     barred: Reason | None,
+    unequal: Reason | None,
 ) -> tuple[ArmResult, Facts]:
     """One arm's result, and the facts behind it; numbers only when no standing trial has a reason against it."""
     good = [trial for trial in standing if not trial.reasons]
     reasons = list(dict.fromkeys(reason for trial in standing for reason in trial.reasons))
     if not standing:
         reasons = [barred or Reason("untimed", "the run ended before its first trial")]
+    elif unequal is not None:
+        reasons.append(unequal)
     valid = bool(good) and not reasons
     estimate = statistics.location([trial.goodput for trial in good]) if valid else None
     goodput = interval(estimate) if estimate else None
@@ -275,8 +313,7 @@ def compare(results: list[ArmResult], goodputs: Mapping[str, list[float | None]]
     """Add to each arm its ratio to the first valid arm of the same workload and load, and its rank among them."""
     groups: dict[tuple[object, ...], list[ArmResult]] = {}
     for result in results:
-        key = (result.workload, tuple(sorted(result.params.items())), result.load)
-        groups.setdefault(key, []).append(result)
+        groups.setdefault(comparable(result), []).append(result)
     compared: dict[str, ArmResult] = {}
     for group in groups.values():
         valid = [result for result in group if result.valid]
