@@ -9,6 +9,8 @@ from pathlib import Path
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting
 from stackmatrix.results import ReasonKind
+from stackmatrix.runtime.native import environments
+from stackmatrix.runtime.native.state import State
 
 HONEST = ROOT / "stacks" / "fastapi-async"
 LIES = Path(__file__).parent / "stacks"
@@ -58,8 +60,34 @@ LIARS = (
 )
 
 
-def build(liar: Liar, stacks: Path) -> Path:
-    """The liar's stack: the honest one's files, and the lie told before anything else."""
+def checkout(root: Path) -> Path:
+    """Make a checkout of the honest stacks as they are, and every liar; what it had below `.state` stays."""
+    stacks = root / "stacks"
+    shutil.rmtree(stacks, ignore_errors=True)
+    stacks.mkdir(parents=True)
+    for name in ("fixtures", "upstream"):
+        (root / name).unlink(missing_ok=True)
+        (root / name).symlink_to(ROOT / name)
+    for path in (ROOT / "stacks").iterdir():
+        (stacks / path.name).symlink_to(path)
+    for liar in LIARS:
+        build(liar, stacks)
+    return root
+
+
+def share_environment(root: Path) -> None:
+    """Put the honest stack's environment, which must be there, where each liar's own would be."""
+    venvs = State(root).path("venvs")
+    for path in venvs.iterdir():
+        if path.is_symlink():
+            path.unlink()
+    honest = environments.place(HONEST.name, HONEST / "requirements.txt", venvs)
+    for liar in LIARS:
+        environments.place(liar.name, root / "stacks" / liar.name / "requirements.txt", venvs).symlink_to(honest)
+
+
+def build(liar: Liar, stacks: Path) -> None:
+    """Make the liar's stack: the honest one's files, and the lie told before anything else."""
     place = stacks / liar.name
     shutil.copytree(HONEST, place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(LIES / f"{liar.lie}.py", place / "lie.py")
@@ -68,7 +96,6 @@ def build(liar: Liar, stacks: Path) -> Path:
     replace(place / "stack.toml", "^port = .*", f"port = {PORT + LIARS.index(liar)}")
     for package, version in liar.lock.items():
         replace(place / "requirements.txt", rf"^{package}==\S+", f"{package}=={version}")
-    return place
 
 
 def replace(file: Path, pattern: str, text: str) -> None:

@@ -1,18 +1,22 @@
 """Every liar is caught under its own name, and no honest stack is: contract, identity, overlap, and a short trial."""
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from liars import HONEST, LIARS, Liar
+from liars import HONEST, LIARS, Liar, checkout, share_environment
 
 from stackmatrix.admission import Admission, admit
 from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.plan import arms_of
-from stackmatrix.results import Arm, Latency, Load, Reason, Trial
+from stackmatrix.results import Arm, Latency, Load, Reason, RunDirectory, Trial
+from stackmatrix.runtime.native import NativeRuntime
 from stackmatrix.trial import Bench, Timing, measure
 
 STACKS = load_stacks()
@@ -25,6 +29,31 @@ MACHINE = {"neighbour", "steal", "generator"}
 """Kinds of reasons that speak of the machine, which the tests share with others."""
 
 pytestmark = pytest.mark.native
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    """A checkout of honest stacks and liars; its environments are kept for the next time."""
+    return checkout(ROOT / ".state" / "liars")
+
+
+@pytest.fixture(scope="module")
+def stacks(root: Path) -> Mapping[str, Stack]:
+    """All stacks of that checkout by name."""
+    return load_stacks(root)
+
+
+@pytest.fixture(scope="module")
+def bench(root: Path, stacks: Mapping[str, Stack], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """The upstreams, up, and the environment of the honest stack, which the liars share."""
+    runtime = NativeRuntime(print, root)
+    try:
+        runtime.up([stacks[HONEST.name]])
+        share_environment(root)
+        directory = RunDirectory.create("liars", tmp_path_factory.mktemp("results"))
+        yield Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), directory, seed=1)
+    finally:
+        runtime.down()
 
 
 def reasons(bench: Bench, variant: Variant, workload: Workload, restarted: bool) -> list[Reason]:
