@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stackmatrix.analysis import statistics
+from stackmatrix.analysis.words import listed, some
 from stackmatrix.report.numbers import MISSING, quantity
 from stackmatrix.report.view import LEAST_ROUNDS, Cell, Group, Pair, View
 
@@ -28,7 +29,7 @@ def headline(view: View) -> str:
     if len(view.groups) == 1:
         return sentence(view.groups[0])
     if not any(group.decided for group in decided):
-        return f"{rounds(view.rounds)} cannot tell the stacks apart: an interval needs {LEAST_ROUNDS}"
+        return f"{some(view.rounds, 'round')} cannot tell the stacks apart: an interval needs {LEAST_ROUNDS}"
     led = Counter(cell.name for group in decided for cell in leaders(group))
     (most, wins), *others = sorted(led.items(), key=lambda item: -item[1])
     what = "workloads" if not view.several_loads else "workloads and loads"
@@ -49,8 +50,9 @@ def ranking(group: Group) -> str:
     if len(ranked) == 1:
         return f"**{ranked[0].name}** alone has a valid number: {rate(ranked)}."
     if not group.decided:
+        done = some(ranked[0].arm.rounds, "round")
         return (
-            f"{rounds(ranked[0].arm.rounds)} cannot tell the stacks apart, for an interval needs {LEAST_ROUNDS}; "
+            f"{done} cannot tell the stacks apart, for an interval needs {LEAST_ROUNDS}; "
             f"{ranked[0].name} is ahead by estimate with {rate(ranked[:1])}."
         )
     if len(first) == len(ranked):
@@ -106,7 +108,7 @@ def comparison(pair: Pair, floor: float) -> str:
         word = "more" if pair.standing == "higher" else "fewer"
         return f"{one} answers {word} requests: {factor} as many as {other}, clear of the {noise}."
     further = (
-        f"About {rounds(pair.settles_in)} more would settle it, should the ratio hold."
+        f"About {some(pair.settles_in, 'round')} more would settle it, should the ratio hold."
         if pair.settles_in
         else "More rounds would not help: the ratio itself lies within the floor."
     )
@@ -142,13 +144,3 @@ def ratio(value: float) -> str:
 def names(cells: Sequence[Cell]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return listed([cell.name for cell in cells])
-
-
-def listed(words: Sequence[str], joint: str = ", ") -> str:
-    """Words with commas, and an "and" before the last."""
-    return words[0] if len(words) == 1 else f"{joint.join(words[:-1])} and {words[-1]}"
-
-
-def rounds(count: int) -> str:
-    """`1 round`, `8 rounds`."""
-    return f"{count} round{'' if count == 1 else 's'}"

@@ -59,7 +59,7 @@ def workload(view: View, group: Group) -> list[str]:
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
     rows = [row(cell, len(head)) for cell in group.ordered]
-    reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ordered if cell.arm.explanation)
+    reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ranked if cell.arm.explanation)
     return [f"## {title}", about, answer.sentence(group), table(head, rows), *([reasons] if reasons else [])]
 
 

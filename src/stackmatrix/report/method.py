@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stackmatrix.analysis.statistics import DEFAULT_RULE
-from stackmatrix.report.answer import ENDED_BY, listed, rounds, times
+from stackmatrix.analysis.words import listed, some
+from stackmatrix.report.answer import ENDED_BY, times
 from stackmatrix.report.numbers import MISSING
 from stackmatrix.report.view import LEAST_ROUNDS, View
 
@@ -92,7 +93,9 @@ def notes(view: View) -> list[tuple[str, str, str]]:
             )
         )
     if view.run.ended_by == "interrupted":
-        found.append(("warn", "Interrupted.", f"What was measured until then is shown: {rounds(view.rounds)} at most."))
+        found.append(
+            ("warn", "Interrupted.", f"What was measured until then is shown: {some(view.rounds, 'round')} at most.")
+        )
     if view.cells and not any(cell.arm.goodput for cell in view.cells):
         found.append(("bad", "Every cell is void.", "The reasons stand below the matrix, each with its remedy."))
     elif 0 < view.rounds < LEAST_ROUNDS:
@@ -138,7 +141,7 @@ def limits(view: View) -> list[str]:
 def measured(view: View) -> list[str]:
     """How the numbers came about."""
     return [
-        f"{rounds(view.rounds).capitalize()}: in each, every arm is timed once, in a fresh random order. The run ended "
+        f"{some(view.rounds, 'round')}: in each, every arm is timed once, in a fresh random order. The run ended "
         f"because {ended(view)}.",
         "Every stack obeys one contract, byte for byte; each answer is checked in full, and only the right ones count.",
         "The load generator is a process of its own on its own core, and keeps one record per request.",
@@ -184,7 +187,7 @@ def repeats(view: View) -> str:
 def unresolved(view: View) -> list[str]:
     """Comparisons that more rounds would settle, and ratios that are known less well than wanted."""
     if 0 < view.rounds < LEAST_ROUNDS:
-        return [f"Every comparison: {rounds(view.rounds)} give no interval, {LEAST_ROUNDS} are needed."]
+        return [f"Every comparison: {some(view.rounds, 'round')} give no interval, {LEAST_ROUNDS} are needed."]
     found: list[str] = []
     for group in view.groups:
         where = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
@@ -192,7 +195,7 @@ def unresolved(view: View) -> list[str]:
             if pair.standing == "tie" and pair.settles_in:
                 found.append(
                     f"{where}: {pair.first.name} against {pair.second.name} is {times(pair.goodput)}; about "
-                    f"{rounds(pair.settles_in)} more would settle it, should the ratio hold."
+                    f"{some(pair.settles_in, 'round')} more would settle it, should the ratio hold."
                 )
         widths = [p.goodput.interval.half_width for p in group.pairs if p.goodput and p.goodput.interval]
         if widths and max(widths) > DEFAULT_RULE.half_width:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from stackmatrix.analysis import words
 from stackmatrix.analysis.judge import most
 from stackmatrix.report import answer, charts, method
 from stackmatrix.report.bounds import BOUNDS, bound
@@ -17,14 +18,6 @@ from stackmatrix.results import ArmResult, Entry, Identity, Reason, Trial
 Context = dict[str, Any]
 
 MATRIX_METRICS: Final = (("goodput", "Goodput"), ("p99", "p99"), ("cpu", "CPU"), ("memory", "Memory"))
-BOUND_NAMES: Final = {
-    "load": "the load",
-    "slots": "slots in flight",
-    "server-cpu": "the stack’s CPU",
-    "database": "PostgreSQL",
-    "upstream": "upstreams",
-    "generator": "the generator",
-}
 COMPARED: Final = tuple(metric for metric in METRICS if metric.key not in ("cpu_us_generator", "max_ms"))
 TRIAL_COLUMNS: Final = (
     ("round", "n"),
@@ -147,8 +140,8 @@ class Shown:
         return {
             **self.brief(cell),
             "reasons": distinct(arm.reasons),
-            "explanation": " ".join(arm.explanation),
-            "doubt": arm.doubt.words if arm.doubt else "",
+            "explanation": " ".join(arm.explanation) if arm.goodput else "",
+            "doubt": arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
             "utilisation": utilisation(arm),
             "tiles": tiles(cell) if arm.goodput else [],
             "gauge": gauge(cell),
@@ -305,11 +298,11 @@ def tiles(cell: Cell) -> list[tuple[str, str, str]]:
     assert arm.goodput is not None
     good = [trial for trial in cell.standing if not trial.reasons]
     low, high = arm.goodput.ci95 or (None, None)
-    interval = f"{quantity(low)} – {quantity(high)}" if arm.goodput.ci95 else "none below 6 rounds"
+    interval = (f"{quantity(low)} – {quantity(high)}", "") if arm.goodput.ci95 else (MISSING, "needs 6 rounds")
     peak = most(trial.processes for trial in good)
     first = [
         ("Goodput", f"{quantity(arm.goodput.value)}", "requests/s"),
-        ("95 % interval", interval, ""),
+        ("95 % interval", *interval),
     ]
     shown = [
         (metric.name, metric.show(arm), metric.unit)
@@ -345,8 +338,9 @@ def gauge(cell: Cell) -> Context | None:
 
 def utilisation(arm: ArmResult) -> list[tuple[str, str, float]]:
     """How full each resource was: its name, the share, and the width of its bar."""
+    names = {str(name): text for name, text in words.BOUNDS.items()}
     ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
-    return [(BOUND_NAMES.get(name, name), percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
+    return [(names.get(name, name), percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
 
 
 def identity(seen: Identity) -> list[tuple[str, str]]:
@@ -359,7 +353,8 @@ def identity(seen: Identity) -> list[tuple[str, str]]:
         ("keep-alive", "holds" if seen.keep_alive else "does not hold"),
         ("database sessions at rest", whole(seen.db_sessions)),
     ]
-    return [*lines, *sorted(seen.versions.items())]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(seen.versions.items()))
+    return [*lines, ("versions", versions or MISSING)]
 
 
 def trial_row(trial: Trial, valid: bool) -> list[str]:
@@ -430,7 +425,8 @@ def bound_words(cell: Cell) -> Context | None:
     found = bound(cell.bound)
     key = cell.bound if cell.bound in BOUNDS else "warning"
     pool = cell.arm.pool if cell.bound == "slots" else None
-    return {"key": key, "sign": found.sign, "meaning": f"its {pool.replace('_', ' ')}" if pool else found.meaning}
+    taken = f"its {words.POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else found.meaning
+    return {"key": key, "sign": found.sign, "meaning": taken}
 
 
 def distinct(reasons: Iterable[Reason]) -> list[Reason]:
