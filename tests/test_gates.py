@@ -229,14 +229,14 @@ def test_a_container_that_ended_is_a_word_and_no_traceback(group: dict[str, str]
         meter.read()
 
 
-HOLDER = """
+HOLDER = r"""
 import os, socket, sys
 server = socket.create_server(("127.0.0.1", 0))
 child = os.fork()
 if child:
     print(server.getsockname()[1], os.getpid(), child, flush=True)
 held = [server.accept() for _ in range(3 if child else 1)]
-print("held", flush=True)
+os.write(1, b"held\n")
 sys.stdin.read()
 """
 
