@@ -127,6 +127,24 @@ def test_an_arm_that_stays_bad_is_repeated_twice_and_then_left_out(tmp_path: Pat
     assert max(number for _, number, _ in watcher.trials) == 2
 
 
+def test_an_arm_that_the_machine_spoils_is_tried_again_in_the_next_round(tmp_path: Path) -> None:
+    def spoiled(arm: Arm, number: int, attempt: int) -> Trial:
+        noisy = arm.id.startswith("s1") and number == 0
+        return trial(arm, number, attempt, reasons=[Reason("neighbour", "40 %")] if noisy else [])
+
+    _, watcher, _ = execute(tmp_path, Policy(seed=1, rounds=3), spoiled)
+    assert [number for arm, number, _ in watcher.trials if arm.startswith("s1")] == [0, 0, 0, 1, 2]
+
+
+def test_no_round_is_repeated_once_the_budget_is_spent(tmp_path: Path) -> None:
+    def spoiled(arm: Arm, number: int, attempt: int) -> Trial:
+        return trial(arm, number, attempt, reasons=[Reason("neighbour", "40 %")])
+
+    _, watcher, ended_by = execute(tmp_path, Policy(seed=1, budget_s=1e-6), spoiled)
+    assert ended_by == "budget"
+    assert watcher.repeated == 0
+
+
 def test_what_was_measured_is_kept_and_not_repeated(tmp_path: Path) -> None:
     def stops(arm: Arm, number: int, attempt: int) -> Trial:
         if number == 1 and arm.id.startswith("s2"):

@@ -71,6 +71,10 @@ REMEDIES: dict[ReasonKind, str] = {
 }
 
 
+NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady"})
+"""What the machine did to a trial; every other kind says something of the stack, the generator or the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a number is not to be trusted; its kind carries the remedy."""

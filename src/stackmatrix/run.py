@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import by_round, last_attempts
 from stackmatrix.errors import UserError
-from stackmatrix.results import Arm, RunDirectory, Trial
+from stackmatrix.results import NOISE, Arm, RunDirectory, Trial
 
 MOST_REPEATS = 2
 EndedBy = Literal["precision", "cap", "budget", "rounds"]
@@ -113,8 +113,9 @@ class Run:
             attempt = 1 + max((trial.attempt for trial in standing), default=0)
             if not bad:
                 return
-            if attempt > MOST_REPEATS:
-                self._void.update(trial.arm for trial in bad)
+            if attempt > MOST_REPEATS or self._spent(0.0):
+                # What the machine spoils is tried again in the next round; what the stack does will not change.
+                self._void.update(trial.arm for trial in bad if any(r.kind not in NOISE for r in trial.reasons))
                 return
             self._watcher.repeats(arms, bad)
             order = list(arms)

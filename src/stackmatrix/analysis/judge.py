@@ -15,6 +15,7 @@ from stackmatrix.analysis.verdicts import verdict
 from stackmatrix.catalog.stacks import Stack, Variant
 from stackmatrix.catalog.workloads import Waiting, Workload
 from stackmatrix.results import (
+    NOISE,
     Arm,
     ArmResult,
     CeilingShare,
@@ -170,9 +171,15 @@ def judge_arm(
     barred: Reason | None,
     unequal: Reason | None,
 ) -> tuple[ArmResult, Facts]:
-    """One arm's result, and the facts behind it; numbers only when no standing trial has a reason against it."""
+    """One arm's result, and the facts behind it.
+
+    Numbers only when no standing trial has a reason that speaks against the stack, and the machine's noise spoiled
+    less than half of the rounds; a spoiled round is left out.
+    """
     good = [trial for trial in standing if not trial.reasons]
     reasons = list(dict.fromkeys(reason for trial in standing for reason in trial.reasons))
+    if 2 * len(good) > len(standing):
+        reasons = [reason for reason in reasons if reason.kind not in NOISE]
     if not standing:
         reasons = [barred or Reason("untimed", "the run ended before its first trial")]
     elif unequal is not None:

@@ -56,7 +56,7 @@ def row(arm: ArmResult) -> list[str | Text]:
 
 def answers(run: Run) -> list[Text]:
     """The sentence that each workload comes down to."""
-    return [Text.assemble((f"{name}: ", "bold"), words) for name, words in run.answers.items()]
+    return [Text(words) for words in run.answers.values()]
 
 
 def voids(arms: Iterable[ArmResult]) -> list[Text]:
