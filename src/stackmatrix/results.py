@@ -358,9 +358,20 @@ class ArmResult:
     """Of each resource that was metered, by this arm's requests."""
     doubt: Disagreement | None = None
     explanation: list[str] = field(default_factory=list)
+    settings: dict[str, int | str | bool] = field(default_factory=dict)
+    """All settings in force."""
     ratio: Ratio | None = None
     rank: int | None = None
     ledger: list[Entry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two arms of one workload and load, by their ids, and what their figures say of each other."""
+
+    first: str
+    second: str
+    explanation: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +397,7 @@ class Run:
     aa: Floor | None = None
     answers: dict[str, str] = field(default_factory=dict)
     """One sentence per workload: who is first, who cannot be told apart, and what bound each."""
+    comparisons: list[Comparison] = field(default_factory=list)
     identities: dict[str, Identity] = field(default_factory=dict)
     """By the stack variant's label."""
 

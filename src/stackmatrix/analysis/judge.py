@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from statistics import median
 from typing import TypeVar
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.ceilings import Ceiling, Demand
-from stackmatrix.analysis.comparisons import answer_workload
+from stackmatrix.analysis.comparisons import answer_workload, explain_pair
 from stackmatrix.analysis.defaults import libraries
 from stackmatrix.analysis.explain import explain_arm
 from stackmatrix.analysis.facts import CpuTimes, Facts, pools, rates, slots
@@ -19,6 +20,7 @@ from stackmatrix.results import (
     Arm,
     ArmResult,
     CeilingShare,
+    Comparison,
     CpuPerRequest,
     Disagreement,
     Entry,
@@ -57,6 +59,7 @@ class Judgement:
     arms: list[ArmResult]
     aa: Floor | None
     answers: dict[str, str]
+    comparisons: list[Comparison]
 
 
 def judge(
@@ -85,8 +88,23 @@ def judge(
             seen = kept[arm.id]
             result, facts[arm.id] = judge_arm(arm, seen, catalog, cpus, pooled, barred.get(arm.id), unequal.get(arm.id))
             results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
-    results = compare(results, goodputs, aa.floor if aa else statistics.LEAST_FLOOR)
-    return Judgement(results, aa, answers(results, facts))
+    least = aa.floor if aa else statistics.LEAST_FLOOR
+    results = compare(results, goodputs, least)
+    return Judgement(results, aa, answers(results, facts), comparisons(results, goodputs, facts, least))
+
+
+def comparisons(
+    results: Sequence[ArmResult], goodputs: Mapping[str, list[float | None]], facts: Mapping[str, Facts], floor: float
+) -> list[Comparison]:
+    """Every two valid arms of a workload and load, explained by each other."""
+    found: list[Comparison] = []
+    for one, other in combinations([result for result in results if result.valid], 2):
+        if (one.workload, one.params, one.load) == (other.workload, other.params, other.load):
+            estimate = statistics.ratio(goodputs[one.id], goodputs[other.id])
+            paired = interval(estimate) if estimate else None
+            words = explain_pair(facts[one.id], facts[other.id], paired, floor)
+            found.append(Comparison(one.id, other.id, words))
+    return found
 
 
 def answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
@@ -217,6 +235,7 @@ def judge_arm(
         utilisation={str(name): used for name, used in found.utilisation.items()},
         doubt=Disagreement(found.doubt.kind, found.doubt.words) if found.doubt else None,
         explanation=explain_arm(facts),
+        settings=Variant(catalog.stacks[arm.stack], arm.variant).settings,
         ledger=ledger(standing),
     )
     return result, facts

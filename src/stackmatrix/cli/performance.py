@@ -28,7 +28,6 @@ from stackmatrix.errors import UserError
 from stackmatrix.meter import machine
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, arms_of, cells_of, digests, resume
-from stackmatrix.report.files import write_reports
 from stackmatrix.report.terminal import table
 from stackmatrix.results import RESULTS, SCHEMA, Arm, Identity, Load, Reason, RunDirectory, Trial, writing
 from stackmatrix.results import Run as RunFile
@@ -170,6 +169,8 @@ class Session:
             arm.valid for arm in run.arms
         ):
             console(stderr=self.json == Path("-")).print(table(run))
+            from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
+
             write_reports(self.directory)
         name = self.directory.shown
         if ended_by == "interrupted":
@@ -244,6 +245,7 @@ class Session:
             arms=judged.arms,
             aa=judged.aa,
             answers=judged.answers,
+            comparisons=judged.comparisons,
             identities=self.identities,
         )
         self.directory.write("run.json", run)

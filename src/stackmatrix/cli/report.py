@@ -51,5 +51,6 @@ def judge_now(directory: RunDirectory) -> None:
         arms=judged.arms,
         aa=judged.aa,
         answers=judged.answers,
+        comparisons=judged.comparisons,
     )
     directory.write("run.json", run)
