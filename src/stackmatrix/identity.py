@@ -16,6 +16,7 @@ from stackmatrix.results import Identity
 from stackmatrix.runtime.base import Runtime, Service
 
 ASKED = 3  # times on one connection
+LOOPS = {"uvloop": "/uvloop/loop", "gevent": "/gevent/"}
 SITE_PACKAGES = re.compile(r"/.*/(?:site|dist)-packages(?=/)")
 
 
@@ -75,11 +76,11 @@ def differences(seen: Identity, service: Service) -> Iterator[str]:
 
 
 def loop_of(pids: list[int]) -> str | None:
-    """`uvloop` or `asyncio`, by the libraries that a process has mapped; None when that cannot be seen."""
+    """By the libraries that the processes have mapped, `asyncio` when it is none of theirs; None when none is seen."""
     files = [file for pid in pids for file in mapped(pid)]
     if not files:
         return None
-    return "uvloop" if any("/uvloop/loop" in file for file in files) else "asyncio"
+    return next((loop for loop, sign in LOOPS.items() if any(sign in file for file in files)), "asyncio")
 
 
 def installed(pids: list[int], packages: Collection[str]) -> dict[str, list[str]]:
