@@ -220,7 +220,9 @@ class Session:
     def admit(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> dict[str, Reason]:
         """Look at what runs; the variants that break the contract or are not what their manifest says, and why."""
         refused: dict[str, Reason] = {}
-        for label, variant in {cell.variant.label: cell.variant for cell in cells}.items():
+        variants = {cell.variant.label: cell.variant for cell in cells}
+        out.print(f"holding {', '.join(variants)} against contract and manifest, a few seconds each", markup=False)
+        for label, variant in variants.items():
             with runtime.service(variant) as service:
                 seen = admit(runtime, service, waiting_users(cell for cell in cells if cell.variant.label == label))
             if seen.identity is not None:
