@@ -24,7 +24,8 @@ from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count, sessions
 from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
 
-TIMEOUT_S = 60.0
+LEAST_TIMEOUT_S = 60.0
+"""A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
 LEAST_DRAIN_S = 1.0
 """Answers under way at the window's end are waited for so long, or as long as the window; the rest is unfinished."""
 STUCK = 10
@@ -236,6 +237,7 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         offered = Open(load.rate or 1.0, load.arrivals or "poisson")
     host = f"{service.host}:{service.port}"
     exchanges = tuple(exchange(request, host) for request in workload.requests())
+    drain_s = max(LEAST_DRAIN_S, timing.window_s)
     return Plan(
         host=service.host,
         port=service.port,
@@ -243,8 +245,8 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         load=offered,
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
-        timeout_s=TIMEOUT_S,
-        drain_s=max(LEAST_DRAIN_S, timing.window_s),
+        timeout_s=max(LEAST_TIMEOUT_S, timing.warmup_s + timing.window_s + drain_s + 1),
+        drain_s=drain_s,
         seed=seed,
     )
 

@@ -132,9 +132,11 @@ class DockerRuntime:
         """This variant in a container; it is made anew only when its settings differ from what runs."""
         name = variant.stack.name
         self._wake({name})
-        if self._running.get(name) != variant.changed or not self._answers(name, variant.stack):
+        if self._running.get(name) != variant.changed:
             self._up([name], variant.changed)
             self._running[name] = dict(variant.changed)
+        elif not self._answers(name, variant.stack):
+            self._restart(variant.stack)  # it died, or has more in hand than it can answer soon
         yield Service(variant, *self._endpoint(self._container(name), variant.stack))
 
     @contextmanager
@@ -156,16 +158,16 @@ class DockerRuntime:
 
     def restart(self, service: Service) -> None:
         """Kill the stack with all that it still has in hand, and start it anew with the same settings."""
-        container = self._container(service.stack.name)
-        run(["docker", "kill", container.id], "could not kill the stack")
-        run(["docker", "start", container.id], "could not start the stack again")
+        self._restart(service.stack)
+
+    def _restart(self, stack: Stack) -> None:
+        container = self._container(stack.name)
+        run(["docker", "restart", "--time", "0", container.id], "could not start the stack again")
         self._seen.clear()
         deadline = time.monotonic() + HEALTHY_WITHIN_S
-        while not self._answers(service.stack.name, service.stack):
+        while not self._answers(stack.name, stack):
             if time.monotonic() > deadline:
-                raise UserError(
-                    f"{service.stack.name} does not answer after a restart:\n{self.logs(service.stack.name)}"
-                )
+                raise UserError(f"{stack.name} does not answer after a restart:\n{self.logs(stack.name)}")
             time.sleep(0.05)  # between two questions, not in place of one
 
     def pin(self, service: Service, cores: Cores) -> None:
