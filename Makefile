@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help venv up down bench test unit lint base-image clean
+.PHONY: help venv up down bench test unit lint report base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ lint: venv ## ruff, mypy in strict mode, gofmt, go vet, shellcheck, hadolint, th
 	$(VENV)/shellcheck $$(git ls-files | xargs grep -lE '^#!.*\b(ba)?sh$$')
 	$(VENV)/hadolint $$(git ls-files '*Dockerfile')
 	@if docker compose version >/dev/null 2>&1; then docker compose --profile all config --quiet; fi
+
+report: venv ## the README's figure, from the reference run: make report RUN=results/…
+	@./scripts/report.py $(RUN)
+	@cp $(RUN)/figures/matrix.svg $(RUN)/figures/matrix-dark.svg docs/
 
 base-image: ## debian:trixie-slim, made here when no registry answers
 	@./scripts/base-image
