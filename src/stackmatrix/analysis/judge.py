@@ -108,14 +108,14 @@ def comparisons(
 
 
 def answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
-    """One sentence for each workload and load that has a valid arm."""
+    """One sentence for each workload and load in which anything can be told apart: not without an interval."""
     groups: dict[str, list[ArmResult]] = {}
     for result in results:
         groups.setdefault(result.id.partition("/")[2], []).append(result)
     return {
         name: answer_workload([(facts[result.id], result.rank) for result in group])
         for name, group in groups.items()
-        if any(result.valid for result in group)
+        if any(result.goodput and result.goodput.ci95 for result in group)
     }
 
 

@@ -37,8 +37,10 @@ from stackmatrix.runtime.select import add_option, choose
 from stackmatrix.trial import Bench, Timing, crashed, measure, pooled_latency
 
 USERS = 64
-LEAST_ANSWERS = 5
+LEAST_ANSWERS = 8
 """That a window should hold: for an arm whose slots and wait allow fewer it is lengthened."""
+WHOLE_RESPONSE_S = 1.0
+"""A response time of up to so long should fit into the window too."""
 BUDGET_S = 600.0
 WARMUP_S = 2.0
 LEAST_ROUNDS = 6
@@ -210,11 +212,12 @@ class Session:
             return run.execute()
 
     def timing(self, cell: Cell) -> Timing:
-        """The plan's timing; a window in which slots and wait allow too few answers is lengthened."""
+        """The plan's timing; a window too short for what slots and wait allow is lengthened."""
         waiting = cell.workload.waiting()
         wait_s = stated_wait(cell.variant, waiting)
         slots = cell.variant.slots(waiting.on) if waiting else None
-        least = LEAST_ANSWERS * wait_s / slots if wait_s and slots else 0.0
+        each = wait_s / slots if wait_s and slots else 0.0
+        least = max(LEAST_ANSWERS * each, min((cell.arm.load.users or 0) * each, WHOLE_RESPONSE_S))
         return Timing(self.plan.warmup_s, max(self.plan.window_s, least))
 
     def admit(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> dict[str, Reason]:
