@@ -71,8 +71,8 @@ REMEDIES: dict[ReasonKind, str] = {
 }
 
 
-NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady"})
-"""What the machine did to a trial; every other kind says something of the stack, the generator or the run."""
+NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "unfinished"})
+"""What the machine or a short window did to a trial; every other kind speaks against the stack or the generator."""
 
 
 @dataclass(frozen=True, slots=True)
