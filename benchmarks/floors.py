@@ -17,7 +17,8 @@ from _venv import enter
 
 enter()
 
-from stackmatrix.report.numbers import quantity, variant_label
+from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.report.numbers import quantity
 from stackmatrix.results import Run, decode
 
 FLOORS = {

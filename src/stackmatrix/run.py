@@ -93,7 +93,7 @@ class Run:
 
     def _round(self, number: int) -> bool:
         """Time every arm once, in an order drawn anew; False when the round was on disk already."""
-        done = {trial.arm: trial for trial in last_attempts_of(self.trials, number)}
+        done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
         order = [arm for arm in self.arms if arm.id not in self._void]
         random.Random(f"{self.policy.seed} round {number}").shuffle(order)
         fresh = [arm for arm in order if arm.id not in done]
@@ -108,7 +108,7 @@ class Run:
         arms = [arm for arm in group if arm.id not in self._void]
         ids = {arm.id for arm in arms}
         while True:
-            standing = [trial for trial in last_attempts_of(self.trials, number) if trial.arm in ids]
+            standing = last_attempts(trial for trial in self.trials if trial.round == number and trial.arm in ids)
             bad = [trial for trial in standing if trial.reasons]
             attempt = 1 + max((trial.attempt for trial in standing), default=0)
             if not bad:
@@ -170,15 +170,6 @@ class Run:
 
     def _spent_s(self) -> float:
         return time.monotonic() - self._began
-
-
-def last_attempts_of(trials: Sequence[Trial], number: int) -> list[Trial]:
-    """The trial that stands for each arm in one round."""
-    standing: dict[str, Trial] = {}
-    for trial in trials:
-        if trial.round == number and (trial.arm not in standing or trial.attempt >= standing[trial.arm].attempt):
-            standing[trial.arm] = trial
-    return list(standing.values())
 
 
 def window_for(budget_s: float, arms: int, overhead_s: float, rounds: int, least_s: float, most_s: float) -> float:

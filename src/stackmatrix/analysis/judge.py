@@ -120,12 +120,13 @@ def answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[st
 
 
 def last_attempts(trials: Iterable[Trial]) -> list[Trial]:
-    """The trial that stands for each round: the last attempt, in order of the rounds."""
-    standing: dict[int, Trial] = {}
+    """The trial that stands for each arm and round: the last attempt, in order of the rounds."""
+    standing: dict[tuple[str, int], Trial] = {}
     for trial in trials:
-        if trial.round not in standing or trial.attempt >= standing[trial.round].attempt:
-            standing[trial.round] = trial
-    return [standing[number] for number in sorted(standing)]
+        place = trial.arm, trial.round
+        if place not in standing or trial.attempt >= standing[place].attempt:
+            standing[place] = trial
+    return sorted(standing.values(), key=lambda trial: trial.round)
 
 
 def by_round(trials: Iterable[Trial], rounds: int) -> list[float | None]:

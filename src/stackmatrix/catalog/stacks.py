@@ -80,10 +80,7 @@ class Variant:
     @property
     def label(self) -> str:
         """The name that the command line takes and the tables show."""
-        inner = ",".join(
-            f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in self.changed.items()
-        )
-        return f"{self.stack.name}[{inner}]" if inner else self.stack.name
+        return variant_label(self.stack.name, self.changed)
 
     @property
     def settings(self) -> dict[str, Setting]:
@@ -93,6 +90,14 @@ class Variant:
     def slots(self, wait: Wait) -> int | None:
         """Requests it can hold in flight for one kind of wait; None when unlimited."""
         return self.stack.slots(wait, self.settings)
+
+
+def variant_label(stack: str, changed: Mapping[str, Setting]) -> str:
+    """`stack[key=value,…]`, as the command line takes it."""
+    inner = ",".join(
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in changed.items()
+    )
+    return f"{stack}[{inner}]" if inner else stack
 
 
 def load_stacks(root: Path = ROOT) -> dict[str, Stack]:

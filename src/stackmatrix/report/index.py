@@ -6,13 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.errors import UserError
 from stackmatrix.report import charts
 from stackmatrix.report.answer import ENDED_BY
 from stackmatrix.report.html.report import moment
 from stackmatrix.report.html.site import render
 from stackmatrix.report.method import machine
-from stackmatrix.report.numbers import MISSING, plus_minus, quantity, variant_label
+from stackmatrix.report.numbers import MISSING, plus_minus, quantity
 from stackmatrix.report.view import Slugs, noise_floor, read
 from stackmatrix.results import ArmResult, Run, RunDirectory
 

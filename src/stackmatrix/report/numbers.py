@@ -1,7 +1,5 @@
 """How numbers are written, the same in every report; what is missing is a dash, never a zero."""
 
-from collections.abc import Mapping
-
 from stackmatrix.results import Interval
 
 MISSING = "–"
@@ -43,11 +41,3 @@ def plus_minus(interval: Interval) -> str:
         return MISSING
     low, high = interval.ci95
     return f"{(high - low) / 2 / interval.value * 100:.1f} %" if interval.value else MISSING
-
-
-def variant_label(stack: str, changed: Mapping[str, int | str | bool]) -> str:
-    """`stack[key=value,…]`, as the command line takes it."""
-    inner = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in changed.items()
-    )
-    return f"{stack}[{inner}]" if inner else stack

@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stackmatrix.report.numbers import mib, milliseconds, percent, plus_minus, quantity, variant_label
+from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.report.numbers import mib, milliseconds, percent, plus_minus, quantity
 from stackmatrix.results import ArmResult, Run
 
 LEGEND = (

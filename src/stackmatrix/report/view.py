@@ -10,10 +10,9 @@ from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import by_round, last_attempts, middle
-from stackmatrix.catalog.stacks import load_stacks
+from stackmatrix.catalog.stacks import load_stacks, variant_label
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
-from stackmatrix.report.numbers import variant_label
 from stackmatrix.report.shapes import Shape, shapes
 from stackmatrix.results import SCHEMA, ArmResult, Identity, Load, Run, RunDirectory, Trial
 
