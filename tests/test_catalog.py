@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.stacks import load_stacks, parse_variant, read_stack
+from stackmatrix.catalog.stacks import Setting, Variant, load_stacks, parse_variant, read_stack
 from stackmatrix.catalog.workloads import Expected, load_workloads, read_workload
 from stackmatrix.errors import UserError
 
@@ -33,12 +33,15 @@ framework = "F"
 server = "S"
 concurrency = "threads"
 port = 8199
+other_work = ["client"]
 [settings]
+server = "u"
 workers = 1
 threads = 40
 db_pool = 10
 client = "a"
 [choices]
+server = ["u", "g"]
 client = ["a", "b"]
 [capacity]
 timer = ["threads"]
@@ -50,6 +53,9 @@ threads = 100
 watch = ["f"]
 [identity]
 processes = 1
+beside_workers = 2
+[identity.server.g]
+processes = 2
 """
 
 
@@ -85,6 +91,12 @@ def test_a_manifest_says_how_much_a_stack_holds(tmp_path: Path) -> None:
         ),
         (MANIFEST.replace("threads = 100", "threads = 0"), "threads = '0': must be a whole number"),
         (MANIFEST.replace('client = ["a", "b"]', 'client = ["b"]'), "choices.client = ['b']: must list"),
+        (
+            MANIFEST.replace('["client"]', '["clients"]'),
+            "other_work = ['clients']: 'clients' is no setting",
+        ),
+        (MANIFEST.replace("server.g]", "server.h]"), "identity.server.h = {'processes': 2}: must be one of the words"),
+        (MANIFEST + "beside = 1", "identity.server.g.beside = 1: unknown key; did you mean beside_workers?"),
         (MANIFEST + "[", "not TOML"),
     ],
 )
@@ -106,6 +118,29 @@ def test_a_variant_is_written_as_its_label_and_read_back(tmp_path: Path) -> None
     assert wide.label == "one[threads=100]"
     assert parse_variant(wide.label, stacks) == wide
     assert parse_variant("one[threads=40]", stacks).label == "one"
+
+
+@pytest.mark.parametrize(
+    ("changed", "processes"),
+    [
+        ({}, 1),
+        ({"workers": 3}, 5),
+        ({"server": "g"}, 2),
+        ({"server": "g", "workers": 3}, 4),
+    ],
+)
+def test_the_server_says_how_many_processes_there_are(
+    tmp_path: Path, changed: dict[str, Setting], processes: int
+) -> None:
+    stack = read_stack(manifest(tmp_path, MANIFEST))
+    assert stack.processes_at(stack.with_settings(changed)) == processes
+
+
+def test_work_is_equal_unless_a_setting_is_changed_that_means_other_work(tmp_path: Path) -> None:
+    stack = read_stack(manifest(tmp_path, MANIFEST))
+    assert Variant(stack, {}).equal_work
+    assert Variant(stack, {"threads": 7, "client": "a"}).equal_work
+    assert not Variant(stack, {"client": "b"}).equal_work
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def observe(runtime: Runtime, service: Service) -> Identity:
 def differences(seen: Identity, service: Service) -> Iterator[str]:
     """Where what was seen is not what the manifest and the lock say; what could not be seen is passed over."""
     stack, settings = service.stack, service.settings
-    due = stack.processes_at(int(settings.get("workers", 1)))
+    due = stack.processes_at(settings)
     if seen.processes is not None and seen.processes != due:
         yield f"{seen.processes} processes run where the manifest says {due}"
     if stack.loop is not None and seen.loop is not None and seen.loop not in stack.loop:

@@ -1,7 +1,7 @@
 """Stacks: `ls stacks/` is the registry, `stack.toml` says what each one is and how much it can hold."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,20 @@ Wait = Literal["timer", "database", "upstream"]
 
 WAITS: tuple[Wait, ...] = ("timer", "database", "upstream")
 CONCURRENCY = ("event-loop", "threads", "greenlets", "blocked-loop")
+
+
+@dataclass(frozen=True)
+class Census:
+    """Processes of one instance, as seen from outside."""
+
+    processes: int
+    """With one worker."""
+    beside_workers: int
+    """With more than one: those that are no workers."""
+
+    def at(self, workers: int) -> int:
+        """How many run with so many workers."""
+        return self.processes if workers == 1 else workers + self.beside_workers
 
 
 @dataclass(frozen=True)
@@ -34,8 +48,11 @@ class Stack:
     capacity: Mapping[Wait, tuple[str | int, ...] | None]
     variants: Mapping[str, Mapping[str, Setting]]
     packages: tuple[str, ...]
-    processes: int
-    beside_workers: int
+    other_work: tuple[str, ...]
+    """Settings whose other values do other work for the same answer, on purpose."""
+    census: Census
+    census_under: Mapping[str, Census]
+    """By the choices of the setting `server` that have other processes."""
     loop: str | None
 
     def with_settings(self, changed: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -57,9 +74,15 @@ class Stack:
             raise UserError(f"{self.name}: {key} = {text!r}: must be one of {', '.join(self.choices[key])}")
         return text
 
-    def processes_at(self, workers: int) -> int:
-        """How many processes run with so many workers."""
-        return self.processes if workers == 1 else workers + self.beside_workers
+    @property
+    def processes(self) -> int:
+        """How many processes run with one worker, under the default server."""
+        return self.census.processes
+
+    def processes_at(self, settings: Mapping[str, Setting]) -> int:
+        """How many processes run with these settings."""
+        census = self.census_under.get(str(settings.get("server")), self.census)
+        return census.at(int(settings.get("workers", 1)))
 
     def slots(self, wait: Wait, settings: Mapping[str, Setting]) -> int | None:
         """Requests that all workers together can hold in flight for one kind of wait; None when unlimited."""
@@ -86,6 +109,11 @@ class Variant:
     def settings(self) -> dict[str, Setting]:
         """All settings in force."""
         return self.stack.with_settings(self.changed)
+
+    @property
+    def equal_work(self) -> bool:
+        """Whether a request does the work that its workload states: no setting is changed that means other work."""
+        return all(self.settings[key] == self.stack.settings[key] for key in self.stack.other_work)
 
     def slots(self, wait: Wait) -> int | None:
         """Requests it can hold in flight for one kind of wait; None when unlimited."""
@@ -145,8 +173,9 @@ def read_stack(file: Path) -> Stack:
         capacity=capacity(fields.table("capacity"), settings),
         variants={},
         packages=tuple(fields.table("packages").get("watch", list)),
-        processes=identity.get("processes", int),
-        beside_workers=identity.get("beside_workers", int, identity.get("processes", int) - 1),
+        other_work=other_work(fields, settings),
+        census=census(identity),
+        census_under=census_under(identity.table("server"), choices.get("server", ())),
         loop=identity.any("loop"),
     )
     identity.done()
@@ -169,6 +198,33 @@ def port(fields: Fields) -> int:
     if not 1024 <= value <= 65535:
         raise fields.error("port", value, "must be from 1024 to 65535")
     return value
+
+
+def other_work(fields: Fields, settings: Mapping[str, Setting]) -> tuple[str, ...]:
+    """The settings that are declared to do other work."""
+    names = fields.get("other_work", list, [])
+    for name in names:
+        if name not in settings:
+            raise fields.error("other_work", names, f"{name!r} is no setting of this stack; list settings")
+    return tuple(names)
+
+
+def census(identity: Fields) -> Census:
+    """The declared processes; those beside one worker stay beside several unless something else is said."""
+    processes = identity.get("processes", int)
+    return Census(processes, identity.get("beside_workers", int, processes - 1))
+
+
+def census_under(servers: Fields, choices: Sequence[str]) -> dict[str, Census]:
+    """The declared processes under some of the servers that can be chosen."""
+    found: dict[str, Census] = {}
+    for name in servers.items():
+        if name not in choices:
+            raise servers.error(name, servers.any(name), "must be one of the words of choices.server")
+        table = servers.table(name)
+        found[name] = census(table)
+        table.done()
+    return found
 
 
 def capacity(table: Fields, settings: Mapping[str, Setting]) -> dict[Wait, tuple[str | int, ...] | None]:
