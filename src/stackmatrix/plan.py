@@ -31,6 +31,8 @@ class Plan:
     budget_s: float | None
     arms: list[Arm]
     inputs: dict[str, str]
+    shards: int = 1
+    """Processes of the generator, each on a core of its own."""
 
 
 @dataclass(frozen=True)

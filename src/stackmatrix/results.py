@@ -113,11 +113,26 @@ class Load:
     think_s: float = 0.0
     rate: float | None = None
     arrivals: Literal["poisson", "constant"] | None = None
+    ramp_s: float | None = None
+    """Over which the users are started; None for as long as one request waits."""
+    requests: int | None = None
+    """After which a tool ends, for those that count instead of watching the clock."""
+    tool: str | None = None
+    """Which well-known tool offers it; None for the project's own generator."""
 
     @property
     def label(self) -> str:
         """As the tables show it."""
-        return f"{self.users} users" if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals}"
+        offered = f"{self.users} users" if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals}"
+        return f"{offered} by {self.tool}" if self.tool else offered
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one trial warms up at most, and measures at least, in seconds."""
+
+    warmup_s: float
+    window_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,8 @@ class Arm:
     load: Load
     twin_of: str | None = None
     """The arm that this one repeats, for an A/A arm."""
+    timing: Timing | None = None
+    """Of this arm alone; None for the plan's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """One timed window of one arm: prepare, warm up, read, load, read, and everything that was counted meanwhile."""
 
+import math
 import re
+import sys
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +15,7 @@ from stackmatrix import gates
 from stackmatrix.catalog.workloads import Effects, Request, Workload
 from stackmatrix.errors import UserError
 from stackmatrix.load import summary
-from stackmatrix.load.generator import Edge, Outcome, Progress, generate
+from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
 from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records, load
@@ -21,23 +23,21 @@ from stackmatrix.meter.meter import Meter, Reading, sampling
 from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
 from stackmatrix.meter.sockets import held
 from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count, sessions
-from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Trial
+from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Timing, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
 
 LEAST_TIMEOUT_S = 60.0
 """A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
-LEAST_DRAIN_S = 1.0
-"""Answers under way at the window's end are waited for so long, or as long as the window; the rest is unfinished."""
+LONGEST_S = 4.0
+"""The most to which a window is lengthened for slow answers, and the most that answers under way at its end are waited
+for; what takes longer is not waited for at all: a part of it would tell nothing."""
+WHOLE_SLOTTED_S = 1.0
+"""A response time of up to so long should fit into the window even where slots take requests in an even stream."""
+MARGIN = 1.25
+LEAST_ANSWERS = 8
+"""That a window should hold."""
 STUCK = 10
 """Times the slowest answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long one trial warms up and measures, in seconds."""
-
-    warmup_s: float
-    window_s: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Bench:
     cpus: tuple[int, ...]
     directory: RunDirectory
     seed: int
+    shards: int = 1
+    """Processes of the generator, each on a core of its own."""
 
 
 @dataclass
@@ -103,25 +105,41 @@ class Edges:
         return found
 
 
-class Steady:
-    """Ends the warm-up once throughput holds: two spans of 0.3 s in a row agree, and every user had an answer.
+class WarmUp:
+    """Ends the warm-up once throughput holds, and fits window and drain to what it saw.
 
-    They agree when they differ by less than a tenth, or by less than three standard deviations of a count.
+    It holds when two spans of 0.2 s in a row differ by less than a tenth, or by less than three standard deviations of
+    a count, and every user that can be served at once had an answer. A window holds at least LEAST_ANSWERS, and a
+    whole response time (N/X, by Little's law) where nothing but the CPU orders the answers: they may come in bursts.
     """
 
-    SPAN = 3  # ticks of the generator, ten a second
+    SPAN = 2  # ticks of the generator, ten a second
 
-    def __init__(self, users: int) -> None:
+    def __init__(self, users: int | None, slots: int | None) -> None:
         self._users = users
-        self._ended: list[int] = []
+        self._slots = slots
+        self._seen: list[Progress] = []
 
-    def __call__(self, progress: Progress) -> bool:
-        self._ended.append(progress.ended)
-        if len(self._ended) <= 2 * self.SPAN or progress.ended < self._users:
+    def steady(self, progress: Progress) -> bool:
+        """Whether throughput holds."""
+        self._seen.append(progress)
+        least = min(self._users or 0, 2 * self._slots if self._slots else sys.maxsize)
+        if len(self._seen) <= 2 * self.SPAN or progress.ended < least:
             return False
-        last, middle, first = (self._ended[-1 - i * self.SPAN] for i in range(3))
+        last, middle, first = (self._seen[-1 - i * self.SPAN].ended for i in range(3))
         now, earlier = last - middle, middle - first
         return abs(now - earlier) <= max(0.1 * earlier, 3 * (now + earlier) ** 0.5) and now > 0
+
+    def pace(self, plan: Plan) -> Pace:
+        """A window and a drain that fit the rate of answers so far; without users, which bound it, the plan's own."""
+        if not self._users:
+            return Pace(plan.duration_s, plan.drain_s)
+        ended, at = (self._seen[-1].ended, self._seen[-1].at) if self._seen else (0, 0.0)
+        each = at / ended if ended else math.inf
+        response = self._users * each
+        whole = min(response * MARGIN, WHOLE_SLOTTED_S if self._slots else LONGEST_S)
+        window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), LONGEST_S))
+        return Pace(window, plan.drain_s if response * MARGIN <= plan.drain_s else 0.0)
 
 
 def measure(
@@ -132,8 +150,9 @@ def measure(
     `workload` has the arm's parameters. Raises UserError when a server or the generator is gone.
     """
     runtime = bench.runtime
-    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)))
+    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
     runtime.pin(service, cores)
+    waiting = workload.waiting()
     name = name_of(arm, number, attempt)
     file = bench.directory.records_file(name)
     started = now()
@@ -147,8 +166,9 @@ def measure(
             plan_of(service, arm.load, workload, timing, zlib.crc32(f"{bench.seed} {name}".encode())),
             records=file,
             cpus=cores.generator,
+            shards=bench.shards,
             on_window=edges.read,
-            steady=Steady(arm.load.users or 0),
+            warm_up=WarmUp(arm.load.users, service.variant.slots(waiting.on) if waiting else None),
         )
     after = count(runtime)
     if (outcome.records["verdict"] == Verdict.UNFINISHED).any():
@@ -172,7 +192,7 @@ def measure(
         halves=halves(outcome),
         errors=failures(seen.errors),
         errors_outside=failures(summary.errors(outside(outcome))),
-        stuck=stuck(outcome.records, outcome.end + outcome.plan.drain_s),
+        stuck=stuck(outcome.records, outcome.given_up),
         latency_ms=latency(inside),
         bytes=int(inside["bytes"].sum()),
         cpu_s=Cpu(
@@ -232,12 +252,12 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
     if load.kind == "closed":
         # Users that start together stay in step when a wait of fixed length is all they do, and then a window counts
         # one round more or less; started over the length of the wait they are spread as in the long run.
-        offered: Closed | Open = Closed(load.users or 1, load.think_s, ramp_s=min(wait_s or 0.0, timing.warmup_s))
+        ramp_s = min(wait_s or 0.0, timing.warmup_s) if load.ramp_s is None else load.ramp_s
+        offered: Closed | Open = Closed(load.users or 1, load.think_s, ramp_s)
     else:
         offered = Open(load.rate or 1.0, load.arrivals or "poisson")
     host = f"{service.host}:{service.port}"
     exchanges = tuple(exchange(request, host) for request in workload.requests())
-    drain_s = max(LEAST_DRAIN_S, timing.window_s)
     return Plan(
         host=service.host,
         port=service.port,
@@ -245,8 +265,8 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         load=offered,
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
-        timeout_s=max(LEAST_TIMEOUT_S, timing.warmup_s + timing.window_s + drain_s + 1),
-        drain_s=drain_s,
+        timeout_s=max(LEAST_TIMEOUT_S, timing.warmup_s + max(timing.window_s, LONGEST_S) + LONGEST_S + 1),
+        drain_s=LONGEST_S,
         seed=seed,
     )
 

@@ -15,9 +15,9 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.plan import arms_of
-from stackmatrix.results import Arm, Latency, Load, Reason, RunDirectory, Trial
+from stackmatrix.results import Arm, Latency, Load, Reason, RunDirectory, Timing, Trial
 from stackmatrix.runtime.native import NativeRuntime
-from stackmatrix.trial import Bench, Timing, measure
+from stackmatrix.trial import Bench, measure
 
 STACKS = load_stacks()
 WORKLOADS = load_workloads()

@@ -20,7 +20,7 @@ import pytest
 from scripted import Reader, Writer, answering, free_port, request, server, wait_for
 
 from stackmatrix.load import records
-from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Progress, generate
+from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Pace, Progress, generate
 from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.summary import percentile, summarise, within
@@ -166,14 +166,25 @@ class TestCourse:
         assert 0 < outcome.cpu_s < outcome.lifetime_cpu_s
         assert outcome.busiest == pytest.approx(outcome.cpu_s / 0.7)
 
-    def test_a_steady_load_opens_its_window_early(self, tmp_path: Path) -> None:
-        with server(answering(OK_HELLO)) as port:
+    def test_a_warm_up_may_end_early_and_set_the_window(self, tmp_path: Path) -> None:
+        class WarmUp:
+            def steady(self, progress: Progress) -> bool:
+                return progress.at > 0.3
+
+            def pace(self, plan: Plan) -> Pace:
+                return Pace(plan.duration_s + 0.1, 0.0)
+
+        target = Target(service_s=0.5)
+        with serving(target) as port:
             outcome = generate(
-                plan(port, Closed(2), warmup_s=30, duration_s=0.2),
+                plan(port, Closed(2), ask(target), warmup_s=30, duration_s=0.2, drain_s=20),
                 records=tmp_path / "r.npy",
-                steady=lambda progress: progress.at > 0.3,
+                warm_up=WarmUp(),
             )
         assert 0.3 < outcome.start - outcome.began < 3
+        assert outcome.end - outcome.start == pytest.approx(0.3)
+        assert outcome.given_up == outcome.end
+        assert verdicts(outcome)["UNFINISHED"] == 2
 
     def test_what_is_under_way_at_the_end_is_waited_for_or_unfinished(self, tmp_path: Path) -> None:
         target = Target(service_s=0.5)

@@ -33,6 +33,7 @@ def summary(records: Records, load: Closed | Open, start: float = 10.0, end: flo
             began=0.0,
             start=start,
             end=end,
+            given_up=end,
             cpu_s=0.001,
             busiest=0.1,
             lifetime_cpu_s=0.2,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from statistics import median
 from typing import TypeVar
@@ -33,7 +34,7 @@ from stackmatrix.results import (
     Reason,
     Trial,
 )
-from stackmatrix.runtime.base import share_cores
+from stackmatrix.runtime.base import Cores, share_cores
 
 N = TypeVar("N", int, float)
 
@@ -69,8 +70,10 @@ def judge(
     cpus: Sequence[int],
     pooled: Pooled,
     barred: Mapping[str, Reason] | None = None,
+    shards: int = 1,
 ) -> Judgement:
     """Judge every arm of a run; `cpus` are the machine's, `barred` says why some arms were never timed."""
+    share = partial(share_cores, cpus, shards=shards)
     barred = barred or {}
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
     for trial in trials:
@@ -86,7 +89,8 @@ def judge(
     for arm in arms:
         if arm.twin_of is None:
             seen = kept[arm.id]
-            result, facts[arm.id] = judge_arm(arm, seen, catalog, cpus, pooled, barred.get(arm.id), unequal.get(arm.id))
+            against = barred.get(arm.id), unequal.get(arm.id)
+            result, facts[arm.id] = judge_arm(arm, seen, catalog, share, pooled, *against)
             results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
     least = aa.floor if aa else statistics.LEAST_FLOOR
     results = compare(results, goodputs, least)
@@ -185,7 +189,7 @@ def judge_arm(
     arm: Arm,
     standing: Sequence[Trial],
     catalog: Catalog,
-    cpus: Sequence[int],
+    share: Callable[[int], Cores],
     pooled: Pooled,
     barred: Reason | None,
     unequal: Reason | None,
@@ -206,7 +210,7 @@ def judge_arm(
     valid = bool(good) and not reasons
     estimate = statistics.location([trial.goodput for trial in good]) if valid else None
     goodput = interval(estimate) if estimate else None
-    facts = facts_of(arm, good, reasons, goodput, catalog, cpus)
+    facts = facts_of(arm, good, reasons, goodput, catalog, share)
     found = verdict(facts)
     bounds = facts.ceiling
     result = ArmResult(
@@ -242,11 +246,6 @@ def judge_arm(
     return result, facts
 
 
-def share(bounds: Ceiling, goodput: Interval) -> CeilingShare:
-    """How near the arm came to the most that physics allows."""
-    return CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
-
-
 def predicted(bounds: Ceiling, goodput: Interval) -> Predicted:
     """The model's expectation beside what was measured."""
     response = bounds.predicted_response_s
@@ -279,14 +278,14 @@ def facts_of(
     reasons: Sequence[Reason],
     goodput: Interval | None,
     catalog: Catalog,
-    cpus: Sequence[int],
+    share: Callable[[int], Cores],
 ) -> Facts:
     """The arm as measured, for the model, the verdict and the explanation."""
     variant = Variant(catalog.stacks[arm.stack], arm.variant)
     workload = catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()})
     waiting = workload.waiting()
     workers = int(variant.settings.get("workers", 1))
-    cores = share_cores(cpus, workers)
+    cores = share(workers)
     names = ("stack", "postgres", "nginx", "delay", "generator")
     cpu = CpuTimes(**{name: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in trials) for name in names})
     declared = pools(variant, waiting)

@@ -21,6 +21,23 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def several_users(text: str) -> list[int]:
+    """`64`, or several with commas: `1,8,32`."""
+    return [positive(part) for part in text.split(",")]
+
+
+def several_rates(text: str) -> list[float]:
+    """`200`, or several with commas: `100,200,0.5`; each above 0."""
+    return [rate(part) for part in text.split(",")]
+
+
+def rate(text: str) -> float:
+    """So many a second."""
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text) or float(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate: write arrivals per second, such as 200 or 0.5")
+    return float(text)
+
+
 def pair(text: str) -> tuple[str, str]:
     """`key=value`."""
     key, equals, value = text.partition("=")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic as clock
-from typing import IO, Final, Literal, NamedTuple, Self
+from typing import IO, Final, Literal, NamedTuple, Protocol, Self
 
 import psutil
 
@@ -53,6 +53,23 @@ class Progress(NamedTuple):
     queued: int
 
 
+class Pace(NamedTuple):
+    """How long window and drain should be, in seconds."""
+
+    window_s: float
+    drain_s: float
+
+
+class WarmUp(Protocol):
+    """Watches the warm-up, and decides by what it saw."""
+
+    def steady(self, progress: Progress) -> bool:
+        """Whether the window may open before the plan's warm-up is over; asked ten times a second."""
+
+    def pace(self, plan: Plan) -> Pace:
+        """How long window and drain should be; asked once, as the window opens."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a plan; instants are CLOCK_MONOTONIC seconds."""
@@ -64,6 +81,8 @@ class Outcome:
     start: float
     """The window's start; later than every request when the load was interrupted before."""
     end: float
+    given_up: float
+    """The end of the drain: what has no answer by then is unfinished."""
     cpu_s: float
     """CPU of all the generator's processes within the window."""
     busiest: float
@@ -227,6 +246,10 @@ class Fleet:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
+    def ended(self) -> bool:
+        """Whether all of them have written their last row and are gone."""
+        return all(worker.process.returncode is not None for worker in self.workers)
+
     def cpu_s(self) -> list[float]:
         """CPU that each has used so far."""
         return [worker.cpu_s() for worker in self.workers]
@@ -240,13 +263,13 @@ def generate(
     shards: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_window: Callable[[Edge, float], None] | None = None,
-    steady: Callable[[Progress], bool] | None = None,
+    warm_up: WarmUp | None = None,
 ) -> Outcome:
     """Run the plan, one worker on each of `cpus` up to `shards`, and keep every request in the file `records`.
 
     `on_window("start", instant)` and `on_window("end", instant)` are called here as the window opens and closes: the
     place for snapshots; the workers are not disturbed. `on_progress` hears ten times a second how far the load is.
-    `steady` is asked the same during the warm-up, and opens the window early by answering True.
+    `warm_up` may open the window before the plan says, and set the length of window and drain.
     Raises GeneratorError; Interrupted on Ctrl-C. The workers die with the thread that calls this (on Linux).
     """
     pins = pinned(plan, cpus, shards)
@@ -258,7 +281,7 @@ def generate(
             raise GeneratorError("the generator's processes did not get ready in time")
         window = Window(plan, fleet, on_window or (lambda _edge, _at: None))
         try:
-            window.run(steady)
+            window.run(warm_up)
             interrupted = False
         except KeyboardInterrupt:
             window.cut()
@@ -276,18 +299,21 @@ class Window:
         self._plan = plan
         self._fleet = fleet
         self._on_window = on_window
-        self._began = self._start = self._end = math.inf
+        self._began = self._start = self._end = self._given_up = math.inf
         self._cpu: dict[Edge, list[float]] = {}
 
-    def run(self, steady: Callable[[Progress], bool] | None) -> None:
+    def run(self, warm_up: WarmUp | None) -> None:
         """From the first request to the last row."""
         plan, fleet = self._plan, self._fleet
         self._began = fleet.began = clock() + LEAD_S
         fleet.order(go=self._began)
         start = self._began + plan.warmup_s
-        if steady is not None and fleet.listen(start, heard=lambda: self._steady(steady)):
-            start = clock()
-        end = start + plan.duration_s
+        pace = Pace(plan.duration_s, plan.drain_s)
+        if warm_up is not None:
+            if fleet.listen(start, heard=lambda: self._steady(warm_up)):
+                start = clock()
+            pace = warm_up.pace(plan)
+        end = start + pace.window_s
         fleet.order(stop=end)
         fleet.listen(start)
         self._start = start
@@ -295,7 +321,10 @@ class Window:
         fleet.listen(end)
         self._end = end
         self._edge("end", end)
-        self._finish(end + plan.drain_s + GRACE_S)
+        self._given_up = end + pace.drain_s
+        if not fleet.listen(self._given_up, heard=fleet.ended):
+            fleet.order(quit=1)
+        self._finish(self._given_up + GRACE_S)
 
     def cut(self) -> None:
         """End the load now, and the window with it."""
@@ -306,22 +335,20 @@ class Window:
             self._cpu.setdefault("end", self._fleet.cpu_s())
         else:
             self._start = self._end = now
+        self._given_up = now
         self._finish(now + GRACE_S)
 
     def _edge(self, edge: Edge, at: float) -> None:
         self._cpu[edge] = self._fleet.cpu_s()
         self._on_window(edge, at)
 
-    def _steady(self, steady: Callable[[Progress], bool]) -> bool:
+    def _steady(self, warm_up: WarmUp) -> bool:
         progress, self._fleet.progress = self._fleet.progress, None
-        return progress is not None and steady(progress)
+        return progress is not None and warm_up.steady(progress)
 
     def _finish(self, deadline: float) -> None:
         """Wait for the workers' exit, so that their CPU is known."""
-        gone = self._fleet.listen(
-            deadline, heard=lambda: all(worker.process.returncode is not None for worker in self._fleet.workers)
-        )
-        if not gone:
+        if not self._fleet.listen(deadline, heard=self._fleet.ended):
             raise GeneratorError("the generator's processes did not end in time")
 
     def outcome(self, records: Records, interrupted: bool) -> Outcome:
@@ -339,6 +366,7 @@ class Window:
             began=self._began,
             start=self._start,
             end=self._end,
+            given_up=self._given_up,
             cpu_s=sum(used),
             busiest=max(used) / length if length else 0.0,
             lifetime_cpu_s=sum(worker.lifetime_cpu_s for worker in workers),

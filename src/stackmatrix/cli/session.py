@@ -1,0 +1,226 @@
+"""One carrying out of a plan: servers up, admission, rounds, judgement, report; for every command that times."""
+
+import argparse
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from stackmatrix.admission import admit
+from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.analysis.statistics import StoppingRule
+from stackmatrix.catalog.stacks import Wait
+from stackmatrix.cli.options import positive, seconds
+from stackmatrix.cli.shell import INTERRUPTED, console
+from stackmatrix.cli.watch import Watch
+from stackmatrix.contract.overlap import MANY
+from stackmatrix.errors import UserError
+from stackmatrix.meter import machine
+from stackmatrix.plan import FILE as PLAN_FILE
+from stackmatrix.plan import Cell, Plan, cells_of, digests
+from stackmatrix.report.terminal import table
+from stackmatrix.results import NOISE, RESULTS, SCHEMA, Arm, Identity, Reason, RunDirectory, Timing, Trial, writing
+from stackmatrix.results import Run as RunFile
+from stackmatrix.run import Policy, Run, window_for
+from stackmatrix.runtime.base import Runtime
+from stackmatrix.runtime.select import add_option, choose
+from stackmatrix.trial import Bench, crashed, measure, pooled_latency
+
+BUDGET_S = 600.0
+WARMUP_S = 2.0
+LEAST_WINDOW_S = 0.5
+MOST_WINDOW_S = 5.0
+OVERHEAD_S = 1.2
+"""Of a trial besides its window: warm-up, drain, counting, switching stacks; measured on two cores."""
+
+
+def add_options(parser: argparse.ArgumentParser, name: str, budget_s: float = BUDGET_S) -> None:
+    """How a run is carried out, whatever it times; `name` is what its directory is called after its time."""
+    add = parser.add_argument
+    add("--duration", type=seconds, help="the least window of a trial (default: sized to the budget)")
+    add("--warmup", type=seconds, default=WARMUP_S, help="the most that a trial warms up (default 2s)")
+    add("--rounds", type=positive, help="exactly so many rounds (default: until every ratio is known to 5 %%)")
+    add(
+        "--budget",
+        type=seconds,
+        default=budget_s,
+        help=f"the most that the run may take: 90s, 10m, 1h (default {budget_s / 60:.0f}m)",
+    )
+    add("--shards", type=positive, default=1, metavar="K", help="processes of the generator, each on its own core")
+    add("--seed", type=int, help="of the orders and arrivals (default: a new one, which the run keeps)")
+    add("--name", default=name, help="what the run's directory is called after its time")
+    add("--results", type=Path, default=RESULTS, metavar="DIR", help="where runs are kept (default: results/)")
+    add("--json", type=Path, metavar="FILE", help="write run.json to this file too; - for standard output")
+    add_option(parser)
+
+
+def planned(options: argparse.Namespace, arms: list[Arm]) -> Plan:
+    """The plan that `add_options` asks for; UserError for a budget that cannot hold it, and too few cores."""
+    if len(os.sched_getaffinity(0)) <= options.shards > 1:
+        raise UserError(
+            f"--shards {options.shards}: each needs a core beside the stack's, and there are "
+            f"{len(os.sched_getaffinity(0))} in all; give fewer"
+        )
+    rounds = options.rounds or StoppingRule().start
+    window_s = options.duration or window_for(
+        options.budget, len(arms), OVERHEAD_S, rounds, LEAST_WINDOW_S, MOST_WINDOW_S
+    )
+    return Plan(
+        schema=SCHEMA,
+        name=options.name,
+        command=shlex.join([f"./scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        runtime=options.runtime,
+        seed=options.seed if options.seed is not None else secrets.randbelow(2**31),
+        warmup_s=options.warmup,
+        window_s=window_s,
+        rounds=options.rounds,
+        budget_s=options.budget,
+        arms=arms,
+        inputs=digests(arms),
+        shards=options.shards,
+    )
+
+
+def begin(options: argparse.Namespace, plan: Plan) -> RunDirectory:
+    """A directory for a new run, with its plan in it."""
+    directory = RunDirectory.create(plan.name, options.results)
+    directory.write(PLAN_FILE, plan)
+    return directory
+
+
+@dataclass
+class Session:
+    """One carrying out of a plan, from servers up to servers down."""
+
+    plan: Plan
+    directory: RunDirectory
+    catalog: Catalog
+    barred: dict[str, Reason] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=machine.describe)
+    identities: dict[str, Identity] = field(default_factory=dict)
+
+    def carry_out(self, json: Path | None) -> int:
+        """Time everything, and print and keep the report; the exit code.
+
+        It is 1 when a stack failed; what the machine spoiled is said, and is no failure.
+        """
+        out = console()
+        run = self.execute(out)
+        if json == Path("-"):
+            sys.stdout.buffer.write(msgspec.json.encode(run) + b"\n")
+        elif json is not None:
+            with writing(json):
+                json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+        if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):
+            console(stderr=json == Path("-")).print(table(run))
+            from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
+
+            write_reports(self.directory)
+        name = self.directory.shown
+        if run.ended_by == "interrupted":
+            out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
+            return INTERRUPTED
+        out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
+        return int(any(reason.kind not in NOISE for arm in run.arms for reason in arm.reasons))
+
+    def execute(self, out: Console) -> RunFile:
+        """Time everything; whatever ends it, judge what there is, and keep that as run.json."""
+        cells = cells_of(self.plan, self.catalog)
+        self.environment |= {"seed": self.plan.seed, "window_s": self.plan.window_s}
+        runtime = choose(self.plan.runtime, out.print)
+        try:
+            ended_by: str = self.time(runtime, cells, out)
+        except KeyboardInterrupt:
+            ended_by = "interrupted"
+        finally:
+            runtime.down()
+        return self.judge(ended_by)
+
+    def time(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> str:
+        """Bring everything up and run the rounds; what ended them."""
+        variants = {cell.variant.label: cell.variant for cell in cells}
+        runtime.up({variant.stack.name: variant.stack for variant in variants.values()}.values())
+        self.environment |= runtime.environment()
+        self.directory.write("environment.json", self.environment)
+        runtime.reset_notes()
+        refused = self.admit(runtime, cells, out)
+        self.barred = {cell.arm.id: refused[cell.variant.label] for cell in cells if cell.variant.label in refused}
+        timed = {cell.arm.id: cell for cell in cells if cell.arm.id not in self.barred}
+        if not timed:
+            return "contract"
+        cpus = tuple(sorted(os.sched_getaffinity(0)))
+        bench = Bench(runtime, cpus, self.directory, self.plan.seed, self.plan.shards)
+
+        def time_arm(arm: Arm, number: int, attempt: int) -> Trial:
+            cell = timed[arm.id]
+            try:
+                with runtime.service(cell.variant) as service, runtime.alone(service):
+                    return measure(bench, service, arm, cell.workload, self.timing(cell), number, attempt)
+            except UserError as error:
+                runtime.heal()
+                return crashed(arm, number, attempt, error)
+
+        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=self.plan.budget_s)
+        watch = Watch(out, len(timed))
+        run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
+        out.print(f"{len(timed)} arms, windows of {self.plan.window_s:.1f} s; kept in {self.directory.shown}")
+        with watch.shown():
+            return run.execute()
+
+    def timing(self, cell: Cell) -> Timing:
+        """The arm's own, or the plan's."""
+        return cell.arm.timing or Timing(self.plan.warmup_s, self.plan.window_s)
+
+    def admit(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> dict[str, Reason]:
+        """Look at what runs; the variants that break the contract or are not what their manifest says, and why."""
+        refused: dict[str, Reason] = {}
+        variants = {cell.variant.label: cell.variant for cell in cells}
+        out.print(f"holding {', '.join(variants)} against contract and manifest, a few seconds each", markup=False)
+        for label, variant in variants.items():
+            with runtime.service(variant) as service:
+                seen = admit(runtime, service, waiting_users(cell for cell in cells if cell.variant.label == label))
+            if seen.identity is not None:
+                self.identities[label] = seen.identity
+            if seen.reason is not None:
+                refused[label] = seen.reason
+                out.print(f"{label} is not timed: {seen.words}", markup=False)
+        return refused
+
+    def judge(self, ended_by: str) -> RunFile:
+        """What the trials on disk say; kept as run.json."""
+        cpus = sorted(os.sched_getaffinity(0))
+        pooled = partial(pooled_latency, self.directory)
+        trials = self.directory.trials()
+        judged = judge(self.plan.arms, trials, self.catalog, cpus, pooled, self.barred, self.plan.shards)
+        run = RunFile(
+            schema=SCHEMA,
+            name=self.plan.name,
+            command=self.plan.command,
+            started=self.directory.started,
+            ended_by=ended_by,
+            environment=self.environment,
+            arms=judged.arms,
+            aa=judged.aa,
+            answers=judged.answers,
+            comparisons=judged.comparisons,
+            identities=self.identities,
+        )
+        self.directory.write("run.json", run)
+        return run
+
+
+def waiting_users(cells: Iterable[Cell]) -> dict[Wait, int]:
+    """The most users that will wait at once for each kind of thing; of arrivals nobody knows, so as many as can be."""
+    found: dict[Wait, int] = {}
+    for cell in cells:
+        if waiting := cell.workload.waiting():
+            found[waiting.on] = max(found.get(waiting.on, 0), cell.arm.load.users or MANY)
+    return found

@@ -1,0 +1,106 @@
+"""The user class of a plan, for locust: `locust -f locustfile.py` beside a `plan.pickle`.
+
+Every request becomes a row as the generator's own does, for locust's histogram has two digits only.
+"""
+
+import os
+import pickle
+import time
+from pathlib import Path
+from time import monotonic as clock
+from typing import Any, Final
+
+from locust import constant, events, task
+from locust.contrib.fasthttp import FastHttpUser
+
+from stackmatrix.load.plan import Closed, Exchange, Plan, exchanges
+from stackmatrix.load.recorder import Recorder, Verdict
+from stackmatrix.load.tools.asked import Asked, authority, parse, rightful
+from stackmatrix.load.tools.base import MARKS
+
+FLUSH_ROWS: Final = 4096
+
+with Path("plan.pickle").open("rb") as file:
+    given: Any = pickle.load(file)
+plan: Plan = given[0]
+recorder = Recorder(given[1])
+following = exchanges(plan.kinds, plan.seed)
+think_s = plan.load.think_s if isinstance(plan.load, Closed) else 0.0
+
+
+class PlanUser(FastHttpUser):
+    """Sends the plan's next request, and waits."""
+
+    host = f"http://{authority(plan)}"
+    wait_time = constant(think_s)
+    connection_timeout = network_timeout = plan.timeout_s
+
+    @task
+    def ask(self) -> None:
+        """One request; its status decides whether it was right."""
+        exchange = next(following)
+        asked = parse(exchange.request)
+        with self.client.request(
+            asked.method,
+            asked.target,
+            name=plan.kinds[exchange.kind].name,
+            data=asked.body or None,
+            headers=headers(asked),
+            catch_response=True,
+            allow_redirects=False,
+            context={"exchange": exchange},
+        ) as response:
+            if rightful(exchange, response.status_code):
+                response.success()
+            else:
+                response.failure(f"status {response.status_code}: {response.error}")
+
+
+def headers(asked: Asked) -> dict[str, str]:
+    """The plan's own, but those that locust writes."""
+    own = authority(plan)
+    return {
+        name: value
+        for name, value in asked.headers
+        if name.lower() != "content-length" and (name.lower(), value) != ("host", own)
+    }
+
+
+@events.request.add_listener
+def keep(response_time: float, response_length: int, response: Any, start_time: float, context: Any, **_: Any) -> None:
+    """Take the row of a request."""
+    exchange: Exchange = context["exchange"]
+    started = start_time + offset
+    status = response.status_code or 0
+    recorder.take(
+        verdict(exchange, status, response.error),
+        exchange.kind,
+        started,
+        started,
+        end=started + response_time / 1e3,
+        size=response_length,
+        status=status,
+    )
+    if len(recorder.rows) > FLUSH_ROWS * 41:
+        recorder.flush()
+
+
+def verdict(exchange: Exchange, status: int, error: BaseException | None) -> Verdict:
+    """What became of a request."""
+    if status:
+        return Verdict.OK if rightful(exchange, status) else Verdict.STATUS
+    if isinstance(error, TimeoutError):
+        return Verdict.TIMEOUT
+    return Verdict.CONNECT if isinstance(error, ConnectionRefusedError) else Verdict.CLOSED
+
+
+def mark(edge: str) -> None:
+    """Tell whoever started this that the load starts, or ends."""
+    if MARKS in os.environ:
+        os.write(int(os.environ[MARKS]), f"{edge} {clock()}\n".encode())
+
+
+offset = clock() - time.time()
+events.test_start.add_listener(lambda **_: mark("start"))
+events.test_stopping.add_listener(lambda **_: mark("end"))
+events.quitting.add_listener(lambda **_: recorder.close())
