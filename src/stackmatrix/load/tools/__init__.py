@@ -124,7 +124,7 @@ def fitting(tool: Tool, plan: Plan, requests: int | None) -> Closed:
     """The plan's users; UserError when the tool cannot do what the plan asks for."""
     remedy = "take the project's own generator"
     if not isinstance(plan.load, Closed):
-        raise UserError(f"{tool.name} has no open loop that is right (METHOD: per-connection pacing): {remedy}")
+        raise UserError(f"{tool.name} offers no rate of arrivals, only users: {remedy}")
     if plan.load.think_s and not tool.thinks:
         raise UserError(f"{tool.name}: think time = {plan.load.think_s:g} s: its users never wait: {remedy}, or locust")
     if len(plan.kinds) > 1 and not tool.mixes:

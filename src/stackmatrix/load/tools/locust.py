@@ -58,7 +58,7 @@ def read(job: Job, left: Left) -> Reading:
 
 TOOL: Final = Tool(
     "locust",
-    "./scripts/load.py makes its environment anew when .venv is removed",
+    "remove .venv, and ./scripts/load.py makes it anew",
     lambda _binary: importlib.metadata.version("locust"),
     command,
     read,

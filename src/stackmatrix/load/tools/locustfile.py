@@ -8,17 +8,15 @@ import pickle
 import time
 from pathlib import Path
 from time import monotonic as clock
-from typing import Any, Final
+from typing import Any
 
 from locust import constant, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
 from stackmatrix.load.plan import Closed, Exchange, Plan, exchanges
-from stackmatrix.load.recorder import Recorder, Verdict
+from stackmatrix.load.recorder import CHUNK_BYTES, Recorder, Verdict
 from stackmatrix.load.tools.asked import Asked, authority, parse, rightful
 from stackmatrix.load.tools.base import MARKS
-
-FLUSH_ROWS: Final = 4096
 
 with Path("plan.pickle").open("rb") as file:
     given: Any = pickle.load(file)
@@ -40,11 +38,12 @@ class PlanUser(FastHttpUser):
         """One request; its status decides whether it was right."""
         exchange = next(following)
         asked = parse(exchange.request)
+        body: Any = asked.body or None  # bytes are taken, though not declared
         with self.client.request(
             asked.method,
             asked.target,
             name=plan.kinds[exchange.kind].name,
-            data=asked.body or None,
+            data=body,
             headers=headers(asked),
             catch_response=True,
             allow_redirects=False,
@@ -66,7 +65,6 @@ def headers(asked: Asked) -> dict[str, str]:
     }
 
 
-@events.request.add_listener
 def keep(response_time: float, response_length: int, response: Any, start_time: float, context: Any, **_: Any) -> None:
     """Take the row of a request."""
     exchange: Exchange = context["exchange"]
@@ -81,7 +79,7 @@ def keep(response_time: float, response_length: int, response: Any, start_time: 
         size=response_length,
         status=status,
     )
-    if len(recorder.rows) > FLUSH_ROWS * 41:
+    if len(recorder.rows) > CHUNK_BYTES:
         recorder.flush()
 
 
@@ -101,6 +99,8 @@ def mark(edge: str) -> None:
 
 
 offset = clock() - time.time()
-events.test_start.add_listener(lambda **_: mark("start"))
-events.test_stopping.add_listener(lambda **_: mark("end"))
-events.quitting.add_listener(lambda **_: recorder.close())
+hooks: Any = events
+hooks.request.add_listener(keep)
+hooks.test_start.add_listener(lambda **_: mark("start"))
+hooks.test_stopping.add_listener(lambda **_: mark("end"))
+hooks.quitting.add_listener(lambda **_: recorder.close())
