@@ -97,11 +97,13 @@ class Entry:
     counted: int | None
     slack: int = 0
     """How far the two may differ honestly, for requests that were cut off in flight."""
+    binding: bool = True
+    """False where the variant does other work on purpose: then the count is shown, and holds nobody to anything."""
 
     @property
     def balanced(self) -> bool | None:
-        """Whether the two sides agree; None when the other side could not be asked."""
-        return None if self.counted is None else 0 <= self.counted - self.implied <= self.slack
+        """Whether the two sides agree; None when the other side could not be asked, or need not."""
+        return None if self.counted is None or not self.binding else 0 <= self.counted - self.implied <= self.slack
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,8 @@ class Trial:
     db_sessions: int | None = None
     new_db_sessions: int = 0
     """Database sessions that were opened in the whole trial."""
+    upstream_in_flight: int | None = None
+    """The most calls that the delay server held at the same time, in the whole trial."""
     connections: int = 0
     reconnects: int = 0
     connections_per_worker: list[int] | None = None
@@ -398,6 +402,8 @@ class Floor:
     value: float
     ci95: tuple[float, float] | None
     floor: float
+    valid: bool | None = None
+    """False when the copies differ: then the run tells nothing apart; None below six rounds."""
 
 
 @dataclass(frozen=True, slots=True)

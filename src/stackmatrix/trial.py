@@ -36,6 +36,7 @@ WHOLE_SLOTTED_S = 1.0
 MARGIN = 1.25
 LEAST_ANSWERS = 8
 """That a window should hold."""
+STATEMENTS = "SQL statements"
 STUCK = 10
 """Times the slowest answer."""
 
@@ -157,6 +158,7 @@ def measure(
     file = bench.directory.records_file(name)
     started = now()
     edges = Edges(runtime, service)
+    runtime.reset_counters()
     before = count(runtime)
     if before.rows != SEEDED_ROWS:
         runtime.reset_notes()
@@ -209,6 +211,7 @@ def measure(
         oom_kills=edges.grown("oom_kills"),
         db_sessions=sessions(runtime, service.stack.name),
         new_db_sessions=after.sessions - before.sessions,
+        upstream_in_flight=runtime.counters()["max_in_flight"],
         connections=outcome.connections,
         reconnects=outcome.reconnects,
         connections_per_worker=edges.connections_per_worker,
@@ -217,7 +220,7 @@ def measure(
         foreign_share=edges.foreign_share(cores.stack, seen.seconds),
         steal_share=steal_share(edges.cpus["start"], edges.cpus["end"]),
         right=int((outcome.records["verdict"] == Verdict.OK).sum()),
-        ledger=ledger(workload.effects(), before, after, outcome.records),
+        ledger=ledger(workload.effects(), before, after, outcome.records, service.variant.equal_work),
         records=f"records/{file.name}",
     )
     return replace(trial, reasons=gates.reasons(trial, arm.load))
@@ -364,20 +367,24 @@ def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
     return latency(np.concatenate(parts)) if parts else Latency()
 
 
-def ledger(effects: Effects, before: Counts, after: Counts, records: Records) -> list[Entry]:
+def ledger(effects: Effects, before: Counts, after: Counts, records: Records, equal_work: bool) -> list[Entry]:
     """What all answers of the trial imply, warm-up included, beside what the other sides counted.
 
     A request that was sent and not answered as it should may or may not have had its effect: that is the slack.
+    A variant that does other work on purpose may send other statements; they are counted all the same.
     """
     answered = int((records["verdict"] == Verdict.OK).sum())
     doubtful = int((~np.isnan(records["sent"])).sum()) - answered
     sides = {
-        "SQL statements": (effects.statements, difference(before.statements, after.statements)),
+        STATEMENTS: (effects.statements, difference(before.statements, after.statements)),
         "new rows": (effects.rows, after.rows - before.rows),
         "upstream calls": (effects.upstream, after.upstream - before.upstream),
         "files from Nginx": (effects.fixtures, after.fixtures - before.fixtures),
     }
-    return [Entry(what, answered * each, counted, doubtful * each) for what, (each, counted) in sides.items()]
+    return [
+        Entry(what, answered * each, counted, doubtful * each, equal_work or what != STATEMENTS)
+        for what, (each, counted) in sides.items()
+    ]
 
 
 def difference(before: int | None, after: int | None) -> int | None:

@@ -93,6 +93,8 @@ def judge(
             result, facts[arm.id] = judge_arm(arm, seen, catalog, share, pooled, *against)
             results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
     least = aa.floor if aa else statistics.LEAST_FLOOR
+    if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted
+        return Judgement(results, aa, {}, [])
     results = compare(results, goodputs, least)
     return Judgement(results, aa, answers(results, facts), comparisons(results, goodputs, facts, least))
 
@@ -151,15 +153,20 @@ def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Fl
         return None
     worst = max(seen, key=lambda item: item.value)
     assert worst.aa is not None
-    return Floor(worst.aa.value, interval(worst.aa).ci95, worst.value)
+    return Floor(worst.aa.value, interval(worst.aa).ci95, worst.value, worst.valid)
 
 
 def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], catalog: Catalog) -> dict[str, Reason]:
     """The arms that open more database sessions per request than another one that they are compared with.
 
-    Statements, calls and files need no comparison: the ledger holds every arm to what the workload says.
+    Statements, calls and files need no comparison: the ledger holds every arm to what the workload says. A variant
+    that does other work on purpose is neither held to this nor the measure for others.
     """
-    opened = {arm.id: opened_per_request(arm, trials[arm.id], catalog) for arm in arms if trials[arm.id]}
+    opened = {
+        arm.id: opened_per_request(arm, trials[arm.id], catalog)
+        for arm in arms
+        if trials[arm.id] and variant_of(arm, catalog).equal_work
+    }
     found: dict[str, Reason] = {}
     for arm in arms:
         others = [other.id for other in arms if other.id in opened and comparable(other) == comparable(arm)]
@@ -174,10 +181,15 @@ def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], cat
 
 def opened_per_request(arm: Arm, trials: Sequence[Trial], catalog: Catalog) -> float:
     """Database sessions opened per right answer, without those that fill the pools once in a trial."""
-    settings = Variant(catalog.stacks[arm.stack], arm.variant).settings
+    settings = variant_of(arm, catalog).settings
     pools = int(settings.get("workers", 1)) * int(settings.get("db_pool", 0))
     opened = sum(max(0, trial.new_db_sessions - pools) for trial in trials)
     return opened / max(1, sum(trial.right for trial in trials))
+
+
+def variant_of(arm: Arm, catalog: Catalog) -> Variant:
+    """The arm's stack with its settings."""
+    return Variant(catalog.stacks[arm.stack], arm.variant)
 
 
 def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
@@ -240,7 +252,7 @@ def judge_arm(
         utilisation={str(name): used for name, used in found.utilisation.items()},
         doubt=Disagreement(found.doubt.kind, found.doubt.words) if found.doubt else None,
         explanation=explain_arm(facts),
-        settings=Variant(catalog.stacks[arm.stack], arm.variant).settings,
+        settings=variant_of(arm, catalog).settings,
         ledger=ledger(standing),
     )
     return result, facts
@@ -281,7 +293,7 @@ def facts_of(
     share: Callable[[int], Cores],
 ) -> Facts:
     """The arm as measured, for the model, the verdict and the explanation."""
-    variant = Variant(catalog.stacks[arm.stack], arm.variant)
+    variant = variant_of(arm, catalog)
     workload = catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()})
     waiting = workload.waiting()
     workers = int(variant.settings.get("workers", 1))
@@ -302,6 +314,7 @@ def facts_of(
             rate=arm.load.rate,
             slots=slots(declared, workers),
             workers=workers,
+            users_per_worker=users_per_worker(arm, trials, workers),
             cores=len(cores.stack),
             rates=rates(cpu, cores),
         )
@@ -318,12 +331,22 @@ def facts_of(
         response_s=None if response_ms is None else response_ms / 1000,
         cpu=cpu,
         cores=cores,
+        in_flight=most(trial.upstream_in_flight for trial in trials) if workload.effects().upstream else None,
         generator_share=middle(trial.generator_share for trial in trials),
         foreign_share=middle(trial.foreign_share for trial in trials),
         window_s=middle(trial.window_s for trial in trials),
         libraries=libraries(variant),
         reasons=tuple(reasons),
     )
+
+
+def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:
+    """How the accepts fell out in the round of the middle goodput; None for one worker, or where it was not seen."""
+    seen = sorted((trial for trial in trials if trial.connections_per_worker), key=lambda trial: trial.goodput)
+    if workers == 1 or not seen:
+        return None
+    counts = tuple(seen[len(seen) // 2].connections_per_worker or ())
+    return counts if (len(counts), sum(counts)) == (workers, arm.load.users) else None
 
 
 def stated_wait(variant: Variant, waiting: Waiting | None) -> float | None:
@@ -360,7 +383,9 @@ def ledger(trials: Sequence[Trial]) -> list[Entry]:
     for entry in (entry for trial in trials for entry in trial.ledger):
         before = lines.get(entry.what, Entry(entry.what, 0, 0))
         counted = None if entry.counted is None or before.counted is None else before.counted + entry.counted
-        lines[entry.what] = Entry(entry.what, before.implied + entry.implied, counted, before.slack + entry.slack)
+        lines[entry.what] = replace(
+            entry, implied=before.implied + entry.implied, counted=counted, slack=before.slack + entry.slack
+        )
     return list(lines.values())
 
 

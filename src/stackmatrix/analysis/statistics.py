@@ -202,8 +202,9 @@ def noise_floor(baseline: Rounds, copy: Rounds) -> NoiseFloor:
     """What two copies of the baseline say of the run: max(2 %, A/A's half-width, |A/A − 1|).
 
     Both are taken on the logarithmic scale, so that it does not matter which copy is the numerator.
-    An A/A interval that excludes 1 makes the run invalid; by its coverage that befalls 4–5 % of
-    honest runs, which are to be run again.
+    Copies that differ by more than 2 %, with their whole interval, make the run invalid. An interval
+    that excludes 1 by less does not: an arm that waits for a timer repeats itself to 0.1 %, and what
+    it is off by is below any floor.
     """
     aa = ratio(copy, baseline)
     if aa is None:
@@ -211,7 +212,7 @@ def noise_floor(baseline: Rounds, copy: Rounds) -> NoiseFloor:
     floor = max(LEAST_FLOOR, math.expm1(abs(math.log(aa.value))))
     if aa.interval is None:
         return NoiseFloor(floor, aa, None)
-    return NoiseFloor(max(floor, aa.interval.half_width), aa, 1.0 in aa.interval)
+    return NoiseFloor(max(floor, aa.interval.half_width), aa, standing(aa, LEAST_FLOOR) == "tie")
 
 
 def standing(comparison: Estimate | None, floor: float) -> Standing:

@@ -88,8 +88,8 @@ def notes(view: View) -> list[tuple[str, str, str]]:
             (
                 "bad",
                 "This run is not valid.",
-                f"Two copies of one arm differ: their ratio lies between {low:.3f} and {high:.3f}, which excludes 1. "
-                "Something other than the stacks moved the numbers. One honest run in twenty does this; run it again.",
+                f"Two copies of one arm differ: their ratio lies between {low:.3f} and {high:.3f}, more than 2 % "
+                "from 1. Something other than the stacks moved the numbers; no difference is stated. Run it again.",
             )
         )
     if view.run.ended_by == "interrupted":

@@ -183,8 +183,7 @@ class View:
     @property
     def honest(self) -> bool:
         """False when two copies of one arm differed: then no difference of this run is to be trusted."""
-        aa = self.run.aa
-        return aa is None or aa.ci95 is None or aa.ci95[0] <= 1 <= aa.ci95[1]
+        return self.run.aa is None or self.run.aa.valid is not False
 
     @property
     def several_loads(self) -> bool:

@@ -116,8 +116,11 @@ class Runtime(Protocol):
         """Put the notes table back to its seed."""
 
     def counters(self) -> dict[str, int]:
-        """The delay server's counters: received, in_flight, max_in_flight."""
+        """The delay server's counters since the last reset: received, in_flight, max_in_flight."""
         ...
+
+    def reset_counters(self) -> None:
+        """Let the delay server count anew."""
 
     def files_served(self) -> int:
         """Requests that the server of the fixtures has had, those that only asked this not counted."""

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.request import ProxyHandler, build_opener
+from typing import Any, Literal
+from urllib.request import ProxyHandler, Request, build_opener
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
@@ -245,6 +245,10 @@ class DockerRuntime:
         """Ask the delay server."""
         return {key: int(value) for key, value in json.loads(self._fetch("delay", "/counters")).items()}
 
+    def reset_counters(self) -> None:
+        """Ask the delay server, too."""
+        self._fetch("delay", "/counters/reset", "POST")
+
     def files_served(self) -> int:
         """Ask Nginx's stub_status how many requests it has had, without those that only asked."""
         self._asked += 1
@@ -359,14 +363,15 @@ class DockerRuntime:
     def _update(self, container: Container, cpus: Iterable[int]) -> list[str]:
         return ["docker", "update", "--cpuset-cpus", ",".join(map(str, cpus)), container.id]
 
-    def _fetch(self, name: Upstream, path: str) -> str:
+    def _fetch(self, name: Upstream, path: str, method: Literal["GET", "POST"] = "GET") -> str:
         # An upstream is published to nobody: the bridge reaches it from the machine that the engine runs on, else
         # its own container does.
         try:
-            with DIRECT(f"http://{self._container(name).address}:8080{path}", timeout=2) as answer:
+            url = f"http://{self._container(name).address}:8080{path}"
+            with DIRECT(Request(url, method=method), timeout=2) as answer:
                 return str(answer.read().decode())
         except OSError:
-            client = ["delay", "get"] if name == "delay" else ["curl", "-sf"]
+            client = ["delay", method.lower()] if name == "delay" else ["curl", "-sf"]
             return self._exec(name, *client, f"http://127.0.0.1:8080{path}")
 
     def _exec(self, name: str, *command: str) -> str:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.native.ports import HOST
@@ -49,11 +50,11 @@ def accepts(port: int) -> bool:
     return True
 
 
-def get(port: int, path: str) -> tuple[int, bytes]:
-    """Status and body of a GET on this machine; OSError or HTTPException when there is no proper answer."""
+def ask(port: int, path: str, method: Literal["GET", "POST"] = "GET") -> tuple[int, bytes]:
+    """Status and body of a request on this machine; OSError or HTTPException when there is no proper answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return response.status, response.read()
     finally:
@@ -63,6 +64,6 @@ def get(port: int, path: str) -> tuple[int, bytes]:
 def answers(port: int, path: str) -> bool:
     """Whether a GET on this machine gives 200."""
     try:
-        return get(port, path)[0] == 200
+        return ask(port, path)[0] == 200
     except (OSError, http.client.HTTPException):
         return False

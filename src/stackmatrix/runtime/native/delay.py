@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.commands import answers, get, run
+from stackmatrix.runtime.native.commands import answers, ask, run
 from stackmatrix.runtime.native.ports import HOST
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State, digest
@@ -39,7 +39,11 @@ class Delay:
 
     def counters(self) -> dict[str, int]:
         """What it counted since its start."""
-        return {key: int(value) for key, value in json.loads(get(self.port, "/counters")[1]).items()}
+        return {key: int(value) for key, value in json.loads(ask(self.port, "/counters")[1]).items()}
+
+    def reset(self) -> None:
+        """Let it count anew."""
+        ask(self.port, "/counters/reset", "POST")
 
     def served(self) -> int:
         """Files that were asked for."""

@@ -6,7 +6,7 @@ import shutil
 import signal
 from dataclasses import dataclass
 
-from stackmatrix.runtime.native.commands import accepts, get, run
+from stackmatrix.runtime.native.commands import accepts, ask, run
 from stackmatrix.runtime.native.ports import HOST
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State
@@ -51,7 +51,7 @@ class Nginx:
     def served(self) -> int:
         """Requests that it has had, without those that only asked this."""
         self.asked += 1
-        return int(get(self.port, "/status")[1].split()[9]) - self.asked
+        return int(ask(self.port, "/status")[1].split()[9]) - self.asked
 
 
 def find_nginx() -> str | None:

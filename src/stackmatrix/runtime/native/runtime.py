@@ -189,6 +189,10 @@ class NativeRuntime:
         """Ask the delay server."""
         return self._up.delay.counters()
 
+    def reset_counters(self) -> None:
+        """Ask the delay server, too."""
+        self._up.delay.reset()
+
     def files_served(self) -> int:
         """Ask the server of the fixtures how many requests it has had, without those that only asked."""
         return self._up.nginx.served()
