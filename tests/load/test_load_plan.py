@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, arrivals, exchanges, render, share
+from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, Step, arrivals, exchanges, render, share
 
 GET = render("GET", "/", host="h")
 RATES = st.floats(0.01, 1e5)
@@ -48,6 +48,28 @@ def test_poisson_arrivals_are_poisson() -> None:
 
 def test_constant_arrivals_do_not_wander() -> None:
     assert take(3001, arrivals(Open(300, "constant"), 0))[-1] == 10.0
+
+
+def test_a_rate_changes_at_its_steps_without_a_gap() -> None:
+    load = Open(100, "constant", steps=(Step(1.0, 200), Step(2.0, 50)))
+    times = np.array(take(401, arrivals(load, 0)))
+    counts, _ = np.histogram(times, [0, 1, 2, 4])
+    assert list(counts) == [100, 200, 100]
+    assert np.diff(times).max() == pytest.approx(1 / 50)
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(10, 500)), max_size=4), st.integers(0, 99))
+def test_poisson_arrivals_follow_their_steps(steps: list[tuple[float, float]], seed: int) -> None:
+    load = Open(300, steps=tuple(Step(*step) for step in sorted(steps, key=lambda step: step[0])))
+    edges = [0.0, *(step.after_s for step in load.steps), 10.0]
+    rates = [load.rate, *(step.rate for step in load.steps)]
+    due = sum((end - begin) * rate for begin, end, rate in zip(edges, edges[1:], rates, strict=False))
+    times = itertools.takewhile(lambda at: at < 10, arrivals(load, seed))
+    seen, last = 0, 0.0
+    for at in times:
+        assert at >= last
+        seen, last = seen + 1, at
+    assert abs(seen - due) < 6 * due**0.5
 
 
 def test_seeds_give_other_arrivals() -> None:
@@ -104,6 +126,8 @@ def test_a_request_is_rendered_with_what_http_asks_for() -> None:
         (lambda: Open(0), "rate = 0"),
         (lambda: Open(float("nan")), "rate = nan"),
         (lambda: Open(1, connections=0), "connections = 0"),
+        (lambda: Open(1, steps=(Step(2, 1), Step(1, 1))), "in order of their time"),
+        (lambda: Step(1, 0), "rate = 0"),
         (lambda: Open(1, arrivals="even"), "arrivals = 'even'"),  # type: ignore[arg-type]
         (lambda: Kind("k", ()), "at least one exchange"),
         (lambda: Kind("k", (Exchange(GET, 200, b""),), 0), "weight = 0"),

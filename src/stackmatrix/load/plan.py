@@ -75,16 +75,31 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """From so many seconds after the load began, another rate."""
+
+    after_s: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        at_least_zero(after_s=self.after_s)
+        above_zero(self.rate)
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """Arrivals per second, whatever the answers do; with all `connections` busy, requests queue in the client."""
 
     rate: float
     arrivals: Literal["poisson", "constant"] = "poisson"
     connections: int = 1000
+    steps: tuple[Step, ...] = ()
+    """Changes of the rate without a gap, in order of their time."""
 
     def __post_init__(self) -> None:
-        if not (self.rate > 0 and math.isfinite(self.rate)):
-            raise ValueError(f"rate = {self.rate}: must be above 0")
+        above_zero(self.rate)
+        if list(self.steps) != sorted(self.steps, key=lambda step: step.after_s):
+            raise ValueError("steps: must be in order of their time")
         if self.arrivals not in ("poisson", "constant"):
             raise ValueError(f"arrivals = {self.arrivals!r}: must be poisson or constant")
         if self.connections < 1:
@@ -118,6 +133,12 @@ class Plan:
         if not self.timeout_s > 0:
             raise ValueError(f"timeout_s = {self.timeout_s}: must be above 0")
         at_least_zero(warmup_s=self.warmup_s, drain_s=self.drain_s, duration_s=self.duration_s)
+
+
+def above_zero(rate: float) -> None:
+    """ValueError for a rate that is no rate."""
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ValueError(f"rate = {rate}: must be above 0")
 
 
 def at_least_zero(**values: float) -> None:
@@ -155,12 +176,27 @@ def arrivals(load: Open, seed: int, shard: int = 0, shards: int = 1) -> Iterator
 
 
 def all_arrivals(load: Open, seed: int) -> Iterator[float]:
-    """The one process of arrivals: exponential gaps (Poisson), or even ones."""
+    """The one process of arrivals: exponential gaps (Poisson), or even ones; its clock runs as fast as the rate says.
+
+    A Poisson process of changing rate is one of rate 1 under the inverse of the summed rate (Çinlar 1975).
+    """
+    steps = iter(load.steps)
+    begin, rate, passed = 0.0, load.rate, 0.0
+    coming = next(steps, None)
+    for due in unit_arrivals(load, seed):
+        while coming is not None and due >= passed + (coming.after_s - begin) * rate:
+            passed += (coming.after_s - begin) * rate
+            begin, rate, coming = coming.after_s, coming.rate, next(steps, None)
+        yield begin + (due - passed) / rate
+
+
+def unit_arrivals(load: Open, seed: int) -> Iterator[float]:
+    """Arrivals at a rate of one."""
     if load.arrivals == "constant":
-        yield from (number / load.rate for number in itertools.count())
+        yield from itertools.count()
     gap, at = random.Random(f"arrivals {seed}").expovariate, 0.0
     while True:
-        at += gap(load.rate)
+        at += gap(1.0)
         yield at
 
 
