@@ -87,7 +87,9 @@ class Timeline:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % target.size + target.body
+        # ab speaks HTTP/1.0, and keeps a connection only when it is told that it may.
+        head = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n" % target.size
+        self._answer = head + target.body
         self._due: list[tuple[float, int, Server]] = []
         self._order = itertools.count().__next__
         self._alarm = alarm(asyncio.get_running_loop(), self._ring)

@@ -1,0 +1,67 @@
+"""The generator's ceiling on this machine: an arm near it says more about the generator than about the stack."""
+
+import os
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stackmatrix.load.generator import GeneratorError, generate
+from stackmatrix.load.plan import Closed, Exchange, Kind, Plan, render
+from stackmatrix.load.summary import summarise
+from stackmatrix.load.targets import Target, serving
+
+USERS: Final = 64
+WARMUP_S: Final = 0.3
+WINDOW_S: Final = 1.0
+ANSWER: Final = Target(size=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the generator did in closed loop against a server that does nothing."""
+
+    rps: float
+    cpu_us_per_request: float
+    """The generator's own CPU."""
+    generator_share: float
+    """The share of its cores that it used; what it lacks of 1, the null server held back."""
+
+    @property
+    def ceiling(self) -> float:
+        """Requests per second with all of its cores used: the rate that no arm can exceed.
+
+        The null server's core may be busy with others, which lowers rate and share alike and leaves this alone.
+        """
+        return self.rps / self.generator_share
+
+
+def calibrate(cpus: Collection[int], shards: int = 1) -> Calibration:
+    """Offer all that the generator can on these cores, for about a second, the null server on another if there is one.
+
+    Raises GeneratorError when the cores cannot be had, or nothing was answered.
+    """
+    others = sorted(os.sched_getaffinity(0) - set(cpus)) or sorted(cpus)
+    with (
+        tempfile.TemporaryDirectory(prefix="calibration-") as scratch,
+        serving(ANSWER, others[0]) as port,
+    ):
+        request = render("GET", "/", host=f"127.0.0.1:{port}")
+        plan = Plan(
+            host="127.0.0.1",
+            port=port,
+            kinds=(Kind("nothing", (Exchange(request, 200, ANSWER.body),)),),
+            load=Closed(USERS),
+            warmup_s=WARMUP_S,
+            duration_s=WINDOW_S,
+        )
+        outcome = generate(plan, records=Path(scratch) / "records.npy", cpus=cpus, shards=shards)
+    summary = summarise(outcome)
+    if summary.failed or not summary.cpu_us_per_request:
+        raise GeneratorError(f"the calibration failed: {summary.n} answers, {summary.failed} failures")
+    return Calibration(
+        rps=summary.rps,
+        cpu_us_per_request=summary.cpu_us_per_request,
+        generator_share=outcome.cpu_s / (summary.seconds * outcome.shards),
+    )
