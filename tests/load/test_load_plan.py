@@ -52,7 +52,7 @@ def test_constant_arrivals_do_not_wander() -> None:
 
 def test_a_rate_changes_at_its_steps_without_a_gap() -> None:
     load = Open(100, "constant", steps=(Step(1.0, 200), Step(2.0, 50)))
-    times = np.array(take(401, arrivals(load, 0)))
+    times = np.array(take(400, arrivals(load, 0)))
     counts, _ = np.histogram(times, [0, 1, 2, 4])
     assert list(counts) == [100, 200, 100]
     assert np.diff(times).max() == pytest.approx(1 / 50)
