@@ -75,6 +75,10 @@ NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little
 """What the machine or a short window did to a trial; every other kind speaks against the stack or the generator."""
 
 
+WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
+"""What moves rates and latencies, and leaves CPU per request as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a number is not to be trusted; its kind carries the remedy."""
@@ -257,6 +261,8 @@ class Trial:
     db_sessions: int | None = None
     new_db_sessions: int = 0
     """Database sessions that were opened in the whole trial."""
+    database_s: float | None = None
+    """Seconds that the database itself counted as spent on statements, in the whole trial."""
     upstream_in_flight: int | None = None
     """The most calls that the delay server held at the same time, in the whole trial."""
     connections: int = 0

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from stackmatrix.meter.sockets import held
 from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count, sessions
 from stackmatrix.results import Arm, Cpu, Entry, Errors, Latency, Load, Reason, RunDirectory, Timing, Trial
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service, share_cores
+
+N = TypeVar("N", int, float)
 
 LEAST_TIMEOUT_S = 60.0
 """A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
@@ -211,6 +213,7 @@ def measure(
         oom_kills=edges.grown("oom_kills"),
         db_sessions=sessions(runtime, service.stack.name),
         new_db_sessions=after.sessions - before.sessions,
+        database_s=difference(before.database_s, after.database_s),
         upstream_in_flight=runtime.counters()["max_in_flight"],
         connections=outcome.connections,
         reconnects=outcome.reconnects,
@@ -387,6 +390,6 @@ def ledger(effects: Effects, before: Counts, after: Counts, records: Records, eq
     ]
 
 
-def difference(before: int | None, after: int | None) -> int | None:
+def difference(before: N | None, after: N | None) -> N | None:
     """How much a counter grew; None when it cannot be read."""
     return None if before is None or after is None else after - before

@@ -159,6 +159,8 @@ def from_outside(facts: Facts, found: Verdict) -> str | None:
     if not whole or facts.cpu_s is None or facts.demand is None:
         return None
     parts = [(facts.demand.wait_s, f"waiting for {wait(facts.waits_on)}")] if knows_wait(facts) else []
+    if facts.database_s and not facts.wait_known:
+        parts.append((facts.database_s, "at work in the database"))
     parts.append((facts.cpu_s, "on the CPU"))
     rest = whole - sum(seconds for seconds, _ in parts)
     if rest < -BAND * whole:
@@ -175,7 +177,7 @@ def knows_wait(facts: Facts) -> bool:
 
 def rest_words(facts: Facts, found: Verdict) -> str:
     """What a request did besides its own wait and CPU time, as far as it is known."""
-    unknown = [wait(facts.waits_on)] if facts.waits_on and not facts.wait_known else []
+    unknown = [wait(facts.waits_on)] if facts.waits_on and not facts.wait_known and not facts.database_s else []
     line = in_line_for(found)
     if line is None:
         return f"elsewhere, {unknown[0]} included" if unknown else "elsewhere"

@@ -18,6 +18,7 @@ from stackmatrix.catalog.stacks import Stack, Variant
 from stackmatrix.catalog.workloads import Waiting, Workload
 from stackmatrix.results import (
     NOISE,
+    WALL_CLOCK,
     Arm,
     ArmResult,
     CeilingShare,
@@ -239,7 +240,7 @@ def judge_arm(
         goodput=goodput,
         latency_ms=pooled(good) if valid else Latency(),
         errors=sum((trial.errors for trial in standing), Errors()),
-        cpu_us_per_request=cpu_per_request(good),
+        cpu_us_per_request=cpu_per_request(good or [trial for trial in standing if cpu_holds(trial)]),
         memory_mib=most(trial.memory_mib for trial in good),
         threads=most(trial.threads for trial in good),
         db_sessions=most(trial.db_sessions for trial in good),
@@ -275,6 +276,11 @@ def interval(estimate: statistics.Estimate) -> Interval:
     return Interval(estimate.value, (found.low, found.high) if found else None)
 
 
+def cpu_holds(trial: Trial) -> bool:
+    """Whether nothing but the clock on the wall speaks against a trial."""
+    return all(reason.kind in WALL_CLOCK for reason in trial.reasons)
+
+
 def cpu_per_request(trials: Sequence[Trial]) -> CpuPerRequest:
     """The median over rounds of the CPU-µs per request of stack, upstreams and generator."""
     return CpuPerRequest(
@@ -302,12 +308,13 @@ def facts_of(
     cpu = CpuTimes(**{name: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in trials) for name in names})
     declared = pools(variant, waiting)
     stated = stated_wait(variant, waiting)
+    database_s = middle(database_per_request(trial) for trial in trials) if workload.effects().statements else None
     # What is fetched from Nginx is waited for as well, for a time that nobody states.
     waits_on = waiting.on if waiting else ("upstream" if workload.effects().fixtures else None)
     demand = None
     if stated or cpu.stack:
         demand = Demand(
-            wait_s=stated or 0.0,
+            wait_s=(database_s or 0.0) if stated is None else stated,
             cpu_s=None if cpu.stack is None else cpu.stack / 1e6,
             users=arm.load.users,
             think_s=arm.load.think_s,
@@ -331,6 +338,7 @@ def facts_of(
         response_s=None if response_ms is None else response_ms / 1000,
         cpu=cpu,
         cores=cores,
+        database_s=database_s,
         in_flight=most(trial.upstream_in_flight for trial in trials) if workload.effects().upstream else None,
         generator_share=middle(trial.generator_share for trial in trials),
         foreign_share=middle(trial.foreign_share for trial in trials),
@@ -338,6 +346,11 @@ def facts_of(
         libraries=libraries(variant),
         reasons=tuple(reasons),
     )
+
+
+def database_per_request(trial: Trial) -> float | None:
+    """Seconds that the database counted for one right answer: where nobody states the wait, a lower bound of it."""
+    return None if trial.database_s is None or not trial.right else trial.database_s / trial.right
 
 
 def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:

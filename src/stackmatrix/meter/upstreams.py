@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from stackmatrix.runtime.base import Runtime
 
 STATEMENTS = """
-select coalesce(sum(calls), 0) from pg_stat_statements
+select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) / 1000 from pg_stat_statements
 where userid = (select usesysid from pg_user where usename = 'stackmatrix') and query <> 'SELECT $1'
 """  # SELECT $1 is /healthz: its prober is not part of any workload
 SEEDED_ROWS = 1000
@@ -19,6 +19,9 @@ class Counts:
     """Totals since each upstream started, except `rows`, which is what is there now."""
 
     statements: int | None
+    database_s: float | None
+    """Seconds that the database spent on executing them, each by its own clock: waiting for a core is in it, planning
+    and the network are not."""
     rows: int
     sessions: int
     """Database sessions, those that have ended included."""
@@ -33,8 +36,10 @@ def sessions(runtime: Runtime, stack: str) -> int:
 
 def count(runtime: Runtime) -> Counts:
     """Ask all of them; takes a few milliseconds."""
+    statements, _, seconds = runtime.sql(STATEMENTS).partition("|") if runtime.counts_statements else ("", "", "")
     return Counts(
-        statements=int(runtime.sql(STATEMENTS)) if runtime.counts_statements else None,
+        statements=int(statements) if statements else None,
+        database_s=float(seconds) if seconds else None,
         rows=int(runtime.sql(ROWS)),
         sessions=int(runtime.sql(SESSIONS)),
         upstream=runtime.counters()["received"],
