@@ -217,6 +217,8 @@ async def create_note(text: Body, response: Response) -> Note:
     """Inserts a note."""
     sql = "INSERT INTO notes (title, description) VALUES ($1, $2) RETURNING id, title, description"
     note = found(await fetch_notes(sql, text.title, text.description))
+    if SETTINGS["db"] == "two-statements":
+        note = found(await fetch_notes("SELECT id, title, description FROM notes WHERE id = $1", note.id))
     response.status_code = 201
     response.headers["Location"] = f"/notes/{note.id}"
     return answer(note, response)

@@ -49,7 +49,7 @@ async def on_http_error(request: Request, error: HTTPException) -> Response:
         return problem(error.status_code, error.detail)
     routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
     found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    methods = sorted(method for route in found for method in route.methods or ())
+    methods = sorted({method for route in found for method in route.methods or ()})
     return problem(405, error.detail, {"Allow": ", ".join(methods)})
 
 
@@ -60,6 +60,8 @@ class ExactRoute(APIRoute):
     """A route that ends where its path does: the `$` of Starlette's patterns also matches before a final newline."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if SETTINGS["response"] == "encoder":
+            kwargs["response_model"] = None  # as if the endpoint had no return annotation
         super().__init__(*args, **kwargs)
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
@@ -127,9 +129,14 @@ Item = TypeVar("Item")
 
 
 def answer(item: Item, response: Response | None = None) -> Item:
-    """What an endpoint returns: the object, for the framework to serialise, or the bytes (RESPONSE=direct)."""
+    """What an endpoint returns: the object, for the framework to serialise, or the bytes (RESPONSE=direct).
+
+    By the endpoint's return annotation Pydantic makes the bytes straight from the object. Where there is none
+    (RESPONSE=encoder), `jsonable_encoder` copies the object part by part in Python, on the event loop, and the json
+    module makes the bytes of the copy.
+    """
     encoding()
-    if SETTINGS["response"] == "framework":
+    if SETTINGS["response"] != "direct":
         return item
     body = orjson.dumps(item, default=dict)  # a model iterates as its fields
     if response is None:

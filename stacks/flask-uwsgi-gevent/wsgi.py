@@ -19,6 +19,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from app import app
 from settings import SETTINGS
+from timing import watch_lag
 
 SOCKETS = Path("/proc/net/unix")
 CHECK_EVERY = 0.05  # seconds
@@ -61,6 +62,8 @@ class Worker:
         self.accept_callback = self.accept.callback, *self.accept.args
         # Replaces the plugin's handler, which would take no request any more from the queue of its socket.
         signal.signal(signal.SIGHUP, lambda *_: gevent.spawn(self.drain))
+        if SETTINGS["server_timing"]:
+            gevent.spawn(watch_lag)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Runs the application; `finish` runs when the answer is written."""
