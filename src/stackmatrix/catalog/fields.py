@@ -1,6 +1,7 @@
 """Reading one TOML file field by field, so that every mistake names the file, the key, the value and the remedy."""
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -74,6 +75,24 @@ class Fields:
         """The sub-table `key`; an empty one when absent."""
         value = self.get(key, cast(type[dict[str, Any]], dict), {})
         return Fields(self._path, value, f"{self._prefix}{key}.")
+
+    def tables(self, key: str) -> list["Fields"]:
+        """The tables of the array `key`, at least one."""
+        value = self.get(key, list)
+        if not value or not all(isinstance(table, dict) for table in value):
+            raise self.error(key, value, f"must be one or more tables [[{self._prefix}{key}]]")
+        return [Fields(self._path, table, f"{self._prefix}{key}[{number}].") for number, table in enumerate(value, 1)]
+
+    def over(self, defaults: Mapping[str, Any]) -> "Fields":
+        """The same table, with `defaults` where it says nothing."""
+        return Fields(self._path, {**defaults, **self.items()}, self._prefix)
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """The number above 0 that `key` is."""
+        value = self.any(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise self.error(key, value, "must be a number above 0")
+        return value
 
     def items(self) -> Mapping[str, Any]:
         """Every key of this table, all counted as read."""
