@@ -27,10 +27,12 @@ from stackmatrix.analysis.statistics import (
     location,
     log_ratios,
     noise_floor,
+    rank_sum_cdf,
     ranks,
     ratio,
     rounds_to_precision,
     rounds_to_settle,
+    shift,
     signed_rank_bounds,
     signed_rank_cdf,
     standing,
@@ -366,3 +368,41 @@ class TestCoverage:
         blocked, _ = covering(simulated_logs(1, 10, noise=0.05, order=sequential))
         assert 1 - fair[:, 0].mean() < 0.06
         assert 1 - blocked[:, 0].mean() > 0.75
+
+
+class TestShift:
+    @pytest.mark.parametrize(("m", "n"), [(1, 1), (2, 5), (6, 6), (8, 11), (30, 30)])
+    def test_the_null_distribution_is_scipys(self, m: int, n: int) -> None:
+        rng = np.random.default_rng(m * n)
+        one, other = rng.normal(0, 1, m), rng.normal(0.3, 1, n)
+        test = scipy.stats.mannwhitneyu(one, other, alternative="less", method="exact")
+        assert rank_sum_cdf(m, n)[int(test.statistic)] == pytest.approx(test.pvalue, rel=1e-9)
+
+    @pytest.mark.parametrize(("m", "n"), [(6, 6), (8, 7), (12, 20)])
+    def test_the_interval_holds_just_the_shifts_that_scipys_test_does_not_reject(self, m: int, n: int) -> None:
+        rng = np.random.default_rng(m + n)
+        one, other = rng.normal(0.2, 1, m), rng.normal(0, 1, n)
+        _, low, high = known(shift(np.exp(one).tolist(), np.exp(other).tolist()))
+        for end, inwards in ((math.log(low), 1e-6), (math.log(high), -1e-6)):
+            inside, outside = (
+                scipy.stats.mannwhitneyu(one - at, other, method="exact").pvalue
+                for at in (end + inwards, end - inwards)
+            )
+            assert outside <= 1 - CONFIDENCE < inside
+
+    @given(two_arms)
+    def test_the_other_way_round_it_is_the_inverse(self, arms: tuple[list[float], list[float]]) -> None:
+        value, low, high = known(shift(*arms))
+        assert close(shift(arms[1], arms[0]), 1 / value, 1 / high, 1 / low)
+
+    def test_it_covers_the_truth_as_often_as_it_says(self) -> None:
+        rng = np.random.default_rng(1)
+        found = [known(shift(*np.exp(rng.normal(0, 0.1, (2, 8))).tolist())) for _ in range(2000)]
+        assert 0.94 <= np.mean([low <= 1 <= high for _, low, high in found]) <= 0.975
+
+    def test_no_interval_below_six_rounds_and_no_ratio_of_nothing(self) -> None:
+        few = shift([1, 2, 3, 4, 5], [1] * 9)
+        assert few is not None
+        assert (few.interval, few.rounds) == (None, 5)
+        assert shift([None], [1.0]) is None
+        assert shift([0.0, 1.0], [1.0]) is None

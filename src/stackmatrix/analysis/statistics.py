@@ -198,6 +198,45 @@ def log_ratios(arm: Rounds, baseline: Rounds) -> Floats:
         return np.asarray(logs[:, 0] - logs[:, 1])
 
 
+@cache
+def rank_sum_cdf(m: int, n: int) -> Floats:
+    """P(U ≤ u) for u = 0 … mn of the Mann–Whitney statistic of samples of m and n under the null hypothesis.
+
+    Counts the partitions of u into at most m parts of at most n each, which the Gaussian binomial coefficient
+    generates; exact in float64 while (m+n choose m) is.
+    """
+    counts = np.zeros(m * n + 1)
+    counts[0] = 1.0
+    for part in range(1, m + 1):
+        counts[n + part :] -= counts[: max(0, counts.size - n - part)].copy()
+        for u in range(part, counts.size):
+            counts[u] += counts[u - part]
+    return np.cumsum(counts) / math.comb(m + n, m)
+
+
+def shift(arm: Rounds, baseline: Rounds, confidence: float = CONFIDENCE) -> Estimate | None:
+    """Arm ÷ baseline where their rounds were not timed together; None without a round of each, or with a zero.
+
+    The Hodges–Lehmann shift of the logarithms, the median of all differences, with the interval of those that the
+    Mann–Whitney test does not reject (Hollander, Wolfe, Chicken, §4.1–4.3); none below 6 rounds of either, as
+    elsewhere. `rounds` are those of the smaller sample. Raises ValueError for a negative or infinite metric.
+    """
+    one, other = (np.array([value for value in rounds if value is not None], dtype=float) for rounds in (arm, baseline))
+    _check(one)
+    _check(other)
+    fewer = min(one.size, other.size)
+    if not fewer or not one.all() or not other.all():
+        return None
+    differences = np.sort(np.subtract.outer(np.log(one), np.log(other)), axis=None)
+    value = math.exp(float(np.median(differences)))
+    if cut(fewer, confidence) is None:
+        return Estimate(value, None, fewer)
+    cdf = rank_sum_cdf(one.size, other.size)
+    outside = int(np.searchsorted(cdf, (1 - confidence) / 2, side="right")) - 1
+    low, high = (math.exp(float(differences[place])) for place in (outside, -1 - outside))
+    return Estimate(value, Interval(low, high, float(1 - 2 * cdf[outside])), fewer)
+
+
 def noise_floor(baseline: Rounds, copy: Rounds) -> NoiseFloor:
     """What two copies of the baseline say of the run: max(2 %, A/A's half-width, |A/A − 1|).
 
