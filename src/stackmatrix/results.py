@@ -125,6 +125,8 @@ class Load:
     """After which a tool ends, for those that count instead of watching the clock."""
     tool: str | None = None
     """Which well-known tool offers it; None for the project's own generator."""
+    timeout_s: float | None = None
+    """After which a request has failed; None for longer than the trial."""
 
     @property
     def label(self) -> str:
@@ -155,6 +157,15 @@ class Arm:
     """The arm that this one repeats, for an A/A arm."""
     timing: Timing | None = None
     """Of this arm alone; None for the plan's."""
+    rounds: int | None = None
+    """In how many rounds it takes part, the first ones; None for all."""
+    expects_failures: bool = False
+    """It is shown failing: what fails is counted, and nothing of it is repeated."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its round is repeated when there is a reason against its trial."""
+        return not (self.expects_failures or self.load.tool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +424,77 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A figure of one arm of an experiment, as the project's own generator or the original tool has it."""
+
+    predicted: float | None = None
+    """What the model expects in this very window."""
+    measured: float | None = None
+    ci95: tuple[float, float] | None = None
+    at_scale: float | None = None
+    """As it would be with the published waits."""
+
+    @property
+    def share(self) -> float | None:
+        """Measured ÷ predicted."""
+        return self.measured / self.predicted if self.measured is not None and self.predicted else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    """One figure of one arm: published, predicted, measured."""
+
+    arm: str
+    """As the experiment names it."""
+    ids: tuple[str, str]
+    """Of the run's arms: by the project's own generator, by the tool."""
+    metric: str
+    unit: str
+    published: float | None
+    explained: float | None
+    """What the model makes of the published command."""
+    own: Side
+    tool: Side
+    void: str = ""
+    """Why it is void for comparison; empty when it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """What became of one claim."""
+
+    outcome: Literal["holds", "fails", "unknown"]
+    words: str
+    metric: str
+    value: float | None
+    least: float | None
+    most: float | None
+    arms: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentResult:
+    """A question, and what the run's own measurements say to it."""
+
+    name: str
+    question: str
+    source: str
+    command: str
+    """As it was published."""
+    tools: list[str]
+    waits: float
+    windows: float
+    """What the published waits and windows were multiplied by."""
+    rows: list[ExperimentRow]
+    claims: list[ClaimResult]
+    answer: list[str]
+    differences: list[str]
+    """Where the tool and the project's own generator differ, and why."""
+    exceptions: list[str]
+    """Arms bound by load or slots that are not as predicted, and why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """`run.json`."""
 
@@ -429,6 +511,7 @@ class Run:
     comparisons: list[Comparison] = field(default_factory=list)
     identities: dict[str, Identity] = field(default_factory=dict)
     """By the stack variant's label."""
+    experiment: ExperimentResult | None = None
 
 
 class RunDirectory:

@@ -94,7 +94,7 @@ class Run:
     def _round(self, number: int) -> bool:
         """Time every arm once, in an order drawn anew; False when the round was on disk already."""
         done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
-        order = [arm for arm in self.arms if arm.id not in self._void]
+        order = [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
         random.Random(f"{self.policy.seed} round {number}").shuffle(order)
         fresh = [arm for arm in order if arm.id not in done]
         for arm in fresh:
@@ -105,7 +105,7 @@ class Run:
 
     def _repeat(self, group: Sequence[Arm], number: int) -> None:
         """Repeat the round for arms that are compared, all of them, while any has a reason against it."""
-        arms = [arm for arm in group if arm.id not in self._void]
+        arms = [arm for arm in group if arm.id not in self._void and arm.repeats]
         ids = {arm.id for arm in arms}
         while True:
             standing = last_attempts(trial for trial in self.trials if trial.round == number and trial.arm in ids)
