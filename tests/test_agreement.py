@@ -28,6 +28,7 @@ FLOORS = [
     "analysis",
     "plan",
     "run",
+    "levels",
     "report",
     "cli",
 ]

@@ -1,0 +1,76 @@
+"""Finds the largest rate that is kept, by asking about one rate after the other: doubling, then bisection.
+
+The rates lie on a logarithmic scale. The answers may be noisy: then the rate found scatters, and the interval of
+several searches says by how much.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+PRECISION: Final = 0.05
+FIRST_FACTOR: Final = 2.0
+LATER_FACTOR: Final = 1.2
+"""Around what an earlier search found."""
+
+Answer = Literal["kept", "broken", "generator"]
+"""Of one rate: the level was kept; it was not; the generator could not offer so much."""
+
+
+@dataclass
+class Bracket:
+    """The highest rate that was kept, and the lowest above it that was not, with who set that."""
+
+    kept: float | None = None
+    lost: float | None = None
+    by: Answer = "broken"
+
+    def tell(self, rate: float, answer: Answer) -> None:
+        """What became of one rate."""
+        if answer == "kept":
+            self.kept = rate
+        else:
+            self.lost, self.by = rate, answer
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it is as narrow as wanted."""
+        return self.kept is not None and self.lost is not None and self.lost <= self.kept * (1 + PRECISION)
+
+    @property
+    def value(self) -> float | None:
+        """The rate that was found: the geometric middle of a narrow bracket; None while it is wide, and where the
+        stack did not set its upper end."""
+        if not self.narrow or self.by == "generator" or self.kept is None or self.lost is None:
+            return None
+        return math.sqrt(self.kept * self.lost)
+
+
+class Search:
+    """One search: asks for `rate` until it is None."""
+
+    def __init__(self, start: float, factor: float, least: float, most: float) -> None:
+        self.bracket = Bracket()
+        self._start = start
+        self._factor = factor
+        self._least = least
+        self._most = most
+
+    @property
+    def rate(self) -> float | None:
+        """Which rate to ask about next; None when the search is over."""
+        kept, lost = self.bracket.kept, self.bracket.lost
+        if self.bracket.narrow or (kept or 0) >= self._most or (lost or self._most) <= self._least:
+            return None
+        if kept is not None and lost is not None:
+            return math.sqrt(kept * lost)
+        if kept is not None:
+            return min(kept * self._factor, self._most)
+        return max(self._start if lost is None else lost / self._factor, self._least)
+
+    def tell(self, rate: float, answer: Answer) -> None:
+        """What became of the rate; a start that turns out to be far off is left in longer strides."""
+        one_side_before = self.bracket.kept is not None or self.bracket.lost is not None
+        self.bracket.tell(rate, answer)
+        if one_side_before:
+            self._factor = min(self._factor**2, FIRST_FACTOR)
