@@ -21,6 +21,8 @@ from stackmatrix.errors import UserError
 SCHEMA = 1
 RESULTS = ROOT / "results"
 STAMP = "%Y%m%dT%H%M%SZ"
+TRIALS = "trials.jsonl"
+LEVELS = "levels.jsonl"
 
 T = TypeVar("T")
 
@@ -111,6 +113,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadStep:
+    """So many seconds after the load began, another rate of arrivals."""
+
+    after_s: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """How requests are offered: N users without think time, or arrivals per second."""
 
@@ -127,6 +137,8 @@ class Load:
     """Which well-known tool offers it; None for the project's own generator."""
     timeout_s: float | None = None
     """After which a request has failed; None for longer than the trial."""
+    steps: tuple[LoadStep, ...] = ()
+    """Changes of an open load's rate, without a gap; its warm-up then takes exactly its time."""
 
     @property
     def label(self) -> str:
@@ -424,6 +436,18 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """Which experiment a run carries out, how much shorter than published, and the run's arms by its arms' names."""
+
+    name: str
+    waits: float
+    windows: float
+    """What the published waits and windows are multiplied by."""
+    arms: dict[str, tuple[str, str]]
+    """By the project's own generator, and by the original tool."""
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """A figure of one arm of an experiment, as the project's own generator or the original tool has it."""
 
@@ -481,10 +505,8 @@ class ExperimentResult:
     source: str
     command: str
     """As it was published."""
-    tools: list[str]
     waits: float
     windows: float
-    """What the published waits and windows were multiplied by."""
     rows: list[ExperimentRow]
     claims: list[ClaimResult]
     answer: list[str]
@@ -492,6 +514,77 @@ class ExperimentResult:
     """Where the tool and the project's own generator differ, and why."""
     exceptions: list[str]
     """Arms bound by load or slots that are not as predicted, and why."""
+
+
+Outcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", "failed"]
+"""Of one rate: the service level was kept, or broken; the generator could not offer it; the machine took part; too few
+requests to judge by; the stack was gone, or its ledger did not balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overload:
+    """What more than a stack can take did to it."""
+
+    goodput: float
+    """Right answers a second while it lasted."""
+    value_ms: float | None
+    """Of the level's metric, of the requests that came meanwhile; None where too many had no answer."""
+    recovery_s: float | None
+    """From its end until requests in a row were answered within the limit; None where that was not seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One line of `levels.jsonl`: one rate offered to one arm, and whether it kept the service level."""
+
+    arm: str
+    round: int
+    step: int
+    rate: float
+    outcome: Outcome
+    requests: int
+    failed: int
+    value_ms: float | None
+    trial: Trial
+    overload: Overload | None = None
+    """For a trial above the rate that was found; None for one of the search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overloads:
+    """All overload trials of one arm, at so many times the rate that it holds."""
+
+    factor: float
+    rate: float
+    trials: int
+    goodput: Interval
+    value_ms: float | None
+    """The median."""
+    recovery_s: Interval | None
+    """None where it was not seen in half of them."""
+    watched_s: float
+    """How long recovery was watched for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """The largest rate of Poisson arrivals at which an arm keeps a service level."""
+
+    arm: str
+    level: str
+    limit_ms: float
+    rate: Interval | None
+    """None when none was found; `words` say why."""
+    rounds: int
+    """Searches that found a rate."""
+    kept: float | None
+    """The highest rate that was ever kept."""
+    broken: float | None
+    """The lowest rate that was ever not kept."""
+    ended: Literal["found", "below", "above", "generator", "spoiled", "failed", "untimed"]
+    words: str
+    rank: int | None = None
+    overload: Overloads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,6 +605,7 @@ class Run:
     identities: dict[str, Identity] = field(default_factory=dict)
     """By the stack variant's label."""
     experiment: ExperimentResult | None = None
+    levels: list[ServiceLevel] = field(default_factory=list)
 
 
 class RunDirectory:
@@ -555,22 +649,36 @@ class RunDirectory:
 
     def append(self, trial: Trial) -> None:
         """Keep one trial for good."""
-        file = self.path / "trials.jsonl"
-        with writing(file), file.open("ab+") as handle:
-            drop_unfinished_line(handle)
-            handle.write(msgspec.json.encode(trial) + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        self._append(TRIALS, trial)
+
+    def append_probe(self, probe: Probe) -> None:
+        """Keep one probe of a service level for good."""
+        self._append(LEVELS, probe)
 
     def trials(self) -> Iterator[Trial]:
         """Every trial that was kept; a last line cut off by a crash is left out."""
-        file = self.path / "trials.jsonl"
+        return self._lines(TRIALS, Trial)
+
+    def probes(self) -> Iterator[Probe]:
+        """Every probe of a service level, likewise; none in a run that looked for none."""
+        return self._lines(LEVELS, Probe)
+
+    def _append(self, name: str, value: object) -> None:
+        file = self.path / name
+        with writing(file), file.open("ab+") as handle:
+            drop_unfinished_line(handle)
+            handle.write(msgspec.json.encode(value) + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def _lines(self, name: str, kind: type[T]) -> Iterator[T]:
+        file = self.path / name
         if not file.exists():
             return
         lines = file.read_bytes().split(b"\n")
         for number, line in enumerate(lines, 1):
             if line and number < len(lines):  # without a newline behind it the line was never finished
-                yield decode(line, Trial, f"{file}:{number}")
+                yield decode(line, kind, f"{file}:{number}")
 
     def write(self, name: str, value: object) -> None:
         """Write one JSON file whole or not at all."""

@@ -145,8 +145,25 @@ def ceiling(demand: Demand) -> Ceiling:
     return Ceiling(goodput, response, bound, terms, predicted, predicted_response, band)
 
 
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What a closed load completes in a window that begins cold: only whole rounds count."""
+
+    lanes: int
+    """Users, or slots where those bind, each going its own rounds."""
+    cycle_s: float
+    requests: int
+    last_s: float
+    """When the last of them is answered."""
+
+
 def requests_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> int:
-    """Requests that a closed load completes in a window that begins cold: only whole rounds count.
+    """The requests of `rounds_in_window`."""
+    return rounds_in_window(demand, window_s, starts).requests
+
+
+def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> Rounds:
+    """Requests that a closed load completes in a window that begins cold, and when the last is answered.
 
     `starts` holds each user's first request in seconds after the window's begin (default: all at 0).
     While slots bind, a worker's first T users fill its slots and each slot then serves round after
@@ -165,7 +182,9 @@ def requests_in_window(demand: Demand, window_s: float, starts: Sequence[float] 
     else:
         lanes, rest = starts, demand.think_s
     cycle = len(lanes) / expected.predicted_goodput
-    return sum(max(0, math.floor((window_s - start + rest) / cycle)) for start in lanes)
+    turns = [max(0, math.floor((window_s - start + rest) / cycle)) for start in lanes]
+    last = max((start + count * cycle - rest for start, count in zip(lanes, turns, strict=True) if count), default=0.0)
+    return Rounds(len(lanes), cycle, sum(turns), last)
 
 
 def ramp(users: int, per_second: float) -> list[float]:
