@@ -16,7 +16,7 @@ from stackmatrix.catalog.workloads import Effects, Request, Workload
 from stackmatrix.errors import UserError
 from stackmatrix.load import summary
 from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
-from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, Step, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records, load
 from stackmatrix.meter.meter import Meter, Reading, sampling
@@ -134,11 +134,12 @@ class WarmUp:
         return abs(now - earlier) <= max(0.1 * earlier, 3 * (now + earlier) ** 0.5) and now > 0
 
     def pace(self, plan: Plan) -> Pace:
-        """A window and a drain that fit the rate of answers so far; without users, which bound it, the plan's own."""
-        if not self._users:
-            return Pace(plan.duration_s, plan.drain_s)
+        """A window and a drain that fit the rate of answers so far; the drain is the plan's own where no users bound
+        what is under way."""
         ended, at = (self._seen[-1].ended, self._seen[-1].at) if self._seen else (0, 0.0)
         each = at / ended if ended else math.inf
+        if not self._users:
+            return Pace(max(plan.duration_s, min(LEAST_ANSWERS * each, LONGEST_S)), plan.drain_s)
         response = self._users * each
         whole = min(response * MARGIN, WHOLE_SLOTTED_S if self._slots else LONGEST_S)
         window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), LONGEST_S))
@@ -172,7 +173,9 @@ def measure(
             cpus=cores.generator,
             shards=bench.shards,
             on_window=edges.read,
-            warm_up=WarmUp(arm.load.users, service.variant.slots(waiting.on) if waiting else None),
+            warm_up=None
+            if arm.load.steps
+            else WarmUp(arm.load.users, service.variant.slots(waiting.on) if waiting else None),
         )
     after = count(runtime)
     if (outcome.records["verdict"] == Verdict.UNFINISHED).any():
@@ -261,7 +264,8 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         ramp_s = min(wait_s or 0.0, timing.warmup_s) if load.ramp_s is None else load.ramp_s
         offered: Closed | Open = Closed(load.users or 1, load.think_s, ramp_s)
     else:
-        offered = Open(load.rate or 1.0, load.arrivals or "poisson")
+        steps = tuple(Step(step.after_s, step.rate) for step in load.steps)
+        offered = Open(load.rate or 1.0, load.arrivals or "poisson", steps=steps)
     host = f"{service.host}:{service.port}"
     exchanges = tuple(exchange(request, host) for request in workload.requests())
     return Plan(

@@ -35,7 +35,7 @@ def test_a_level_reads_back_as_it_is_written(metric: str, ms: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "p99", "p99<", "p99<200", "p99>200ms", "p98<1s", "p99<-1ms", "p99<0ms", "p99<31s", "p99<1e3ms", "p99<١ms"],
+    ["", "p99", "p99<", "p99<200", "p99>200ms", "p98<1s", "p99<-1ms", "p99<0ms", "p99<31s", "p99<1e3ms", "p99<١s"],
 )
 def test_other_words_are_refused_with_the_remedy(text: str) -> None:
     with pytest.raises(UserError, match="--slo"):

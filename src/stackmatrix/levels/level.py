@@ -53,7 +53,7 @@ class Level:
 
     @property
     def due(self) -> float:
-        """How many a window should be due, so that the chance of Poisson arrivals leaves it enough: four sigmas more."""
+        """How many should be due in a window of Poisson arrivals for it to hold so many: four sigmas more."""
         return self.requests + 4 * math.sqrt(self.requests)
 
     def window_s(self, rate: float) -> float:
