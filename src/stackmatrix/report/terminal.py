@@ -30,7 +30,7 @@ def table(run: Run) -> RenderableType:
         for index, arm in enumerate(arms):
             result.add_row(workload if index == 0 else "", *row(arm))
         result.add_section()
-    return Group(result, *voids(run.arms), *answers(run), Text(LEGEND, style="dim"))
+    return Group(result, *voids(run.arms), *noise(run), *answers(run), Text(LEGEND, style="dim"))
 
 
 def row(arm: ArmResult) -> list[str | Text]:
@@ -38,7 +38,9 @@ def row(arm: ArmResult) -> list[str | Text]:
     name = variant_label(arm.stack, arm.variant)
     if not arm.valid or arm.goodput is None:
         kinds = ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons))
-        return [name, Text("void", style="red"), *[""] * 8, Text(kinds, style="red")]
+        spent = arm.cpu_us_per_request.stack
+        cpu = quantity(spent) if spent is not None else ""
+        return [name, Text("void", style="red"), *[""] * 4, cpu, *[""] * 3, Text(kinds, style="red")]
     ceiling = arm.ceiling
     return [
         name,
@@ -58,6 +60,17 @@ def row(arm: ArmResult) -> list[str | Text]:
 def answers(run: Run) -> list[Text]:
     """The sentence that each workload comes down to."""
     return [Text(words) for words in run.answers.values()]
+
+
+def noise(run: Run) -> list[Text]:
+    """What the arm that was timed twice says of the run."""
+    if run.aa is None or run.aa.ci95 is None:
+        return []
+    low, high = run.aa.ci95
+    against = f"one arm against itself: ratio {run.aa.value:.3f}, between {low:.3f} and {high:.3f}"
+    if run.aa.valid is False:
+        return [Text(f"{against}: the machine moved the numbers, and no difference is stated; run it again", "red")]
+    return [Text(f"{against}: no difference; differences below {percent(run.aa.floor)} are not told apart")]
 
 
 def voids(arms: Iterable[ArmResult]) -> list[Text]:
