@@ -23,6 +23,8 @@ RESULTS = ROOT / "results"
 STAMP = "%Y%m%dT%H%M%SZ"
 TRIALS = "trials.jsonl"
 LEVELS = "levels.jsonl"
+EXPLAINING = "explaining.jsonl"
+PROFILES = "profiles.jsonl"
 
 T = TypeVar("T")
 
@@ -308,6 +310,92 @@ class Trial:
         return None if seconds is None or not self.answered else seconds * 1e6 / self.answered
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """Where a request's time went, on average: as the application timed it with SERVER_TIMING on, and its client."""
+
+    requests: int = 0
+    """Of which this is the mean."""
+    response_s: float
+    total_s: float
+    """From the application's first line to the head of its answer."""
+    queue_s: float | None = None
+    """Waiting for a thread."""
+    db_s: float | None = None
+    """With the database, waiting for a connection to it included."""
+    gather_s: float | None = None
+    """With upstreams, files or the timer, waiting for a connection included."""
+    encode_s: float | None = None
+    lag_s: float | None = None
+    """How late the event loop was for a timer; no part of the response time, but what made it longer."""
+    sessions_active: float | None = None
+    """Database sessions of the stack that were at work, and those that were not, as the database said."""
+    sessions_idle: float | None = None
+
+    @property
+    def outside_s(self) -> float:
+        """Before and after the application: its server, the kernel, the network, the client."""
+        return self.response_s - self.total_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """An arm's window after the rounds, in which more was looked at than in a trial."""
+
+    arm: str
+    started: str
+    window_s: float = 0.0
+    goodput: float | None = None
+    cpu_us: float | None = None
+    """CPU-µs of the stack per request."""
+    missing: str | None = None
+    """Why what was looked for was not found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained(Extra):
+    """One line of `explaining.jsonl`."""
+
+    observers: int = 0
+    """Users of the load that read the whole of their answers' heads."""
+    threads: int | None = None
+    phases: Phases | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled(Extra):
+    """One line of `profiles.jsonl`."""
+
+    file: str | None = None
+    """The flame graph, relative to the run's directory."""
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """What was looked at after the rounds, by arm."""
+
+    explained: dict[str, Explained] = field(default_factory=dict)
+    profiled: dict[str, Profiled] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What looking cost an arm: goodput and CPU per request meanwhile, as multiples of the headline's."""
+
+    goodput: float | None = None
+    cpu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlameGraph:
+    """A profile of an arm."""
+
+    file: str
+    samples: int
+    cost: Cost
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """An estimate with its 95 % interval; None for the interval when the rounds are too few for one."""
@@ -413,6 +501,11 @@ class ArmResult:
     ratio: Ratio | None = None
     rank: int | None = None
     ledger: list[Entry] = field(default_factory=list)
+    phases: Phases | None = None
+    """Where a request's time went in the explaining pass."""
+    explaining: Cost | None = None
+    """What that pass cost."""
+    profile: FlameGraph | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -662,6 +755,21 @@ class RunDirectory:
     def probes(self) -> Iterator[Probe]:
         """Every probe of a service level, likewise; none in a run that looked for none."""
         return self._lines(LEVELS, Probe)
+
+    def append_explained(self, arm: Explained) -> None:
+        """Keep what the explaining pass saw of one arm."""
+        self._append(EXPLAINING, arm)
+
+    def append_profiled(self, arm: Profiled) -> None:
+        """Keep what is known of one arm's profile."""
+        self._append(PROFILES, arm)
+
+    def passes(self) -> Passes:
+        """What was looked at after the rounds; of each arm the last line."""
+        return Passes(
+            {line.arm: line for line in self._lines(EXPLAINING, Explained)},
+            {line.arm: line for line in self._lines(PROFILES, Profiled)},
+        )
 
     def _append(self, name: str, value: object) -> None:
         file = self.path / name

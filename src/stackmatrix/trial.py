@@ -246,7 +246,12 @@ def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:
 
 def name_of(arm: Arm, number: int, attempt: int) -> str:
     """What a trial and its record file are called."""
-    return f"r{number:02}-a{attempt}-{re.sub(r'[^a-z0-9.=-]+', '_', arm.id.lower())}"
+    return f"r{number:02}-a{attempt}-{file_name(arm)}"
+
+
+def file_name(arm: Arm) -> str:
+    """The arm's id as part of a file's name."""
+    return re.sub(r"[^a-z0-9.=-]+", "_", arm.id.lower())
 
 
 def now() -> str:

@@ -186,7 +186,8 @@ def unknown_wait(facts: Facts) -> Doubt | None:
     """The wait is known: it is not."""
     words = f"how long {wait(facts.waits_on)} takes was not measured"
     if facts.database_s:
-        words = f"what network and driver add to the {duration(facts.database_s)} that the database counted is not known"
+        counted = duration(facts.database_s)
+        words = f"what network and driver add to the {counted} that the database itself counted is not known"
     return None if facts.wait_known else Doubt("unknown-wait", words)
 
 

@@ -11,6 +11,10 @@ where userid = (select usesysid from pg_user where usename = 'stackmatrix') and 
 SEEDED_ROWS = 1000
 """Notes that upstream/postgres/seed.sql leaves in the table."""
 ROWS = "select count(*) from notes"
+ACTIVITY = """
+select count(*) filter (where state = 'active'), count(*) filter (where state <> 'active')
+from pg_stat_activity where application_name = '{stack}'
+"""
 SESSIONS = "select sessions from pg_stat_database where datname = current_database()"
 
 
@@ -32,6 +36,12 @@ class Counts:
 def sessions(runtime: Runtime, stack: str) -> int:
     """Database sessions that a stack has open; its DATABASE_URL names it to the database."""
     return int(runtime.sql(f"select count(*) from pg_stat_activity where application_name = '{stack}'"))
+
+
+def activity(runtime: Runtime, stack: str) -> tuple[int, int]:
+    """Database sessions of a stack that are at work at this moment, and those that are not."""
+    active, _, idle = runtime.sql(ACTIVITY.format(stack=stack)).partition("|")
+    return int(active), int(idle)
 
 
 def count(runtime: Runtime) -> Counts:

@@ -1,0 +1,118 @@
+"""A flame graph of an arm under its load, by py-spy, from outside of the stack and in a window of its own."""
+
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stackmatrix.catalog.workloads import Workload
+from stackmatrix.load.generator import Edge
+from stackmatrix.meter.processes import cpu_seconds
+from stackmatrix.passes import load_once
+from stackmatrix.results import Arm, Profiled, Timing, writing
+from stackmatrix.runtime.base import Service, share_cores
+from stackmatrix.trial import Bench, file_name, now
+
+DIRECTORY = "profiles"
+RATE_HZ = 100
+LEAST_WINDOW_S = 3.0
+"""300 samples; attaching takes a part of a second."""
+GRACE_S = 10
+"""For py-spy to write what it saw."""
+SAMPLES = re.compile(r"Samples: (\d+)")
+DENIED = ("permission denied", "operation not permitted", "eperm", "requires root")
+
+
+class Spy:
+    """py-spy at work on one process."""
+
+    def __init__(self, pid: int, file: Path, seconds: float, cpus: Sequence[int]) -> None:
+        """The graph's title is the command, so that it names no directory of this machine."""
+        command = ["py-spy", "record", "--pid", str(pid), "--output", file.name, "--rate", str(RATE_HZ)]
+        self._process = subprocess.Popen(
+            [*command, "--duration", str(math.ceil(seconds) + GRACE_S)],  # should nobody be left to stop it
+            executable=Path(sys.executable).with_name("py-spy"),
+            cwd=file.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,  # Ctrl-C is the harness's business
+        )
+        os.sched_setaffinity(self._process.pid, cpus)
+
+    def stop(self) -> str:
+        """Have it write what it saw; what it said."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.communicate(timeout=GRACE_S)[0]
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "it did not end"
+
+    def kill(self) -> None:
+        """End it at once; what it traced goes on."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Profiled:
+    """Put the service under the arm's load once, and record its busiest process at work.
+
+    Raises UserError when a server or the generator is gone, or the graph cannot be kept.
+    """
+    started, name = now(), service.stack.name
+    file = bench.directory.path / DIRECTORY / f"{file_name(arm)}.svg"
+    with writing(file):
+        file.parent.mkdir(exist_ok=True)
+        file.unlink(missing_ok=True)
+    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
+    long = Timing(timing.warmup_s, max(timing.window_s, LEAST_WINDOW_S))
+    before = {pid: cpu_seconds([pid]) for pid in bench.runtime.pids(name)}
+    spies: list[Spy] = []
+    said: list[str] = []
+
+    def look(edge: Edge) -> None:
+        if edge == "end":
+            said.extend(spy.stop() for spy in spies)
+        elif (pid := busiest(bench.runtime.pids(name), before)) is not None:
+            spies.append(Spy(pid, file, long.window_s, cores.generator))
+
+    try:
+        window = load_once(bench, service, arm.load, workload, long, look)
+    finally:
+        for spy in spies:
+            spy.kill()
+    found = SAMPLES.search("".join(said))
+    samples = int(found[1]) if found else 0
+    drawn = file.exists()
+    return Profiled(
+        arm=arm.id,
+        started=started,
+        window_s=window.seconds,
+        goodput=window.goodput,
+        cpu_us=None if window.cpu_s is None or not window.answered else window.cpu_s * 1e6 / window.answered,
+        missing=None if drawn else missing(said),
+        file=f"{DIRECTORY}/{file.name}" if drawn else None,
+        samples=samples,
+    )
+
+
+def busiest(pids: Sequence[int], before: Mapping[int, float]) -> int | None:
+    """The process that used the most CPU since `before`; None where none can be seen."""
+    return max(pids, key=lambda pid: cpu_seconds([pid]) - before.get(pid, 0.0), default=None)
+
+
+def missing(said: Sequence[str]) -> str:
+    """Why there is no graph, and what to do about it."""
+    if not said:
+        return "its processes cannot be seen from here; profile where the engine's processes are this machine's"
+    words = " ".join("".join(said).split())
+    if any(sign in words.lower() for sign in DENIED):
+        return "py-spy may not look into its process: run as root, or allow it by sysctl kernel.yama.ptrace_scope=0"
+    return f"py-spy recorded nothing: {words[-200:]}"
