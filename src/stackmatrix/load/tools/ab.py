@@ -10,7 +10,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import Latency, supported
 from stackmatrix.load.tools import asked
-from stackmatrix.load.tools.base import FIXED, UNCHECKED, Job, Left, Reading, Tool, counted, rows, unread
+from stackmatrix.load.tools.base import FIXED, Job, Left, Reading, Tool, counted, rows, unread
 from stackmatrix.load.tools.binary import whole_s, words
 
 ROWS: Final = "ab.tsv"
@@ -26,18 +26,21 @@ LINES: Final = {
     "other_status": r"^Non-2xx responses:\s+(\d+)$",
     "connect": r"^   \(Connect: (\d+),",
     "receive": r"^   \(.* Receive: (\d+),",
+    "length": r"^   \(.* Length: (\d+),",
     "exceptions": r"^   \(.* Exceptions: (\d+)\)$",
+    "bytes": r"^Total transferred:\s+(\d+) bytes$",
 }
-ALWAYS: Final = ("requests",)
+ALWAYS: Final = ("requests", "bytes")
 SECONDS: Final = r"^Time taken for tests:\s+([0-9.]+) seconds$"
 RATE: Final = r"^Requests per second:\s+([0-9.]+) "
 
 NOTES: Final = (
     "speaks HTTP/1.0, and keeps a connection only where the answer says that it may",
     "its mean is users ÷ rate, not measured, and left out; its longest time is in whole milliseconds",
-    "any 2xx counts as right",
-    UNCHECKED,
+    "any 2xx counts as right, whatever its body",
 )
+LENGTHS: Final = "of bodies it compares the length only, with that of the first answer"
+NO_LENGTHS: Final = "a connection closed without an answer counts as right, for no length of body is expected"
 COARSE: Final = "rows of requests have their start in whole seconds and their time in whole milliseconds"
 UNLABELLED: Final = "no rows: they do not say which request it was that failed"
 
@@ -51,9 +54,11 @@ def command(job: Job) -> list[str]:
         if job.requests
         else ["-t", str(job.seconds), "-n", str(job.seconds * MOST_PER_SECOND)]
     )
-    arguments = ["ab", "-q", "-l", "-r", *length, "-c", str(job.load.users), "-s", str(whole_s(job.plan.timeout_s))]
+    arguments = ["ab", "-q", "-r", *length, "-c", str(job.load.users), "-s", str(whole_s(job.plan.timeout_s))]
     if keeps(job):
         arguments.append("-k")
+    if not same_length(job):
+        arguments.append("-l")
     arguments += [*verb(job, first), "-g", ROWS, "-e", PERCENTILES]
     own = ("host", "content-length", "connection", "accept", "content-type" if first.body else "")
     for header in first.besides(*own):
@@ -68,6 +73,12 @@ def command(job: Job) -> list[str]:
 def keeps(job: Job) -> bool:
     """Whether connections are to be kept."""
     return (asked.parse(job.exchanges[0].request).header("connection") or "").lower() != "close"
+
+
+def same_length(job: Job) -> bool:
+    """Whether every right answer is as long as the first."""
+    exchange = job.exchanges[0]
+    return exchange.prefix is not None and exchange.suffix is None
 
 
 def verb(job: Job, first: asked.Asked) -> list[str]:
@@ -87,22 +98,28 @@ def read(job: Job, left: Left) -> Reading:
     if seconds is None or rate is None or not all(found[name] for name in ALWAYS):
         raise unread("ab", left)
     count = {name: int(match[1]) if match else 0 for name, match in found.items()}
-    failed = counted(
-        status=count["other_status"], connect=count["connect"], closed=max(count["receive"], count["exceptions"])
-    )
+    closed = max(count["receive"], count["exceptions"]) if count["bytes"] else count["requests"]
+    # An answer of another status mostly is of another length too, and then in both counts.
+    other_length = max(count["length"] - count["other_status"], 0)
+    failed = counted(status=count["other_status"], body=other_length, connect=count["connect"], closed=closed)
     taken = {} if not (job.scratch / PERCENTILES).exists() else percentiles(job.scratch / PERCENTILES)
     table = read_rows(job.scratch / ROWS, left)
     if table is None:
         raise unread("ab", left)
     return Reading(
         requests=count["requests"],
-        n=max(count["requests"] - count["other_status"] - count["receive"], 0),
+        n=max(count["requests"] - count["other_status"] - other_length - min(closed, count["requests"]), 0),
         failed=failed,
         seconds=float(seconds[1]),
         rps=float(rate[1]),
         latency=latency(taken, table),
         records=None if failed else table,
-        notes=(*NOTES, UNLABELLED if failed else COARSE, *sent_notes(job, count["requests"], count["kept"])),
+        notes=(
+            *NOTES,
+            LENGTHS if same_length(job) else NO_LENGTHS,
+            UNLABELLED if failed else COARSE,
+            *sent_notes(job, count["requests"], count["kept"]),
+        ),
     )
 
 
@@ -128,7 +145,7 @@ def latency(taken: dict[int, float], table: Records) -> Latency:
     def at(percent: int) -> float | None:
         return taken.get(percent) if supported(len(table), percent) else None
 
-    longest = float((table["end"] - table["scheduled"]).max()) * 1e3 if len(table) else None
+    longest = round(float((table["end"] - table["scheduled"]).max()) * 1e3, 3) if len(table) else None
     return Latency(p50=at(50), p90=at(90), p95=at(95), p99=at(99), max=longest)
 
 

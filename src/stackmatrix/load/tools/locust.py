@@ -44,6 +44,7 @@ def read(job: Job, left: Left) -> Reading:
     except (ValueError, KeyError, TypeError, OSError):
         raise unread("locust", left) from None
     counts = np.bincount(table["verdict"], minlength=len(Verdict))
+    in_batches = ("starts its users in batches, one a second",) * bool(job.load.ramp_s)
     return Reading(
         requests=requests,
         n=requests - failures,
@@ -52,7 +53,7 @@ def read(job: Job, left: Left) -> Reading:
         rps=requests / (last - first) if last > first else 0.0,
         latency=latency_ms(table[table["verdict"] == Verdict.OK]),
         records=table,
-        notes=NOTES,
+        notes=NOTES + in_batches,
     )
 
 

@@ -6,11 +6,13 @@ Every request becomes a row as the generator's own does, for locust's histogram 
 import os
 import pickle
 import time
+from http.client import HTTPException
 from pathlib import Path
 from time import monotonic as clock
-from typing import Any
+from typing import Any, Final
 
-import gevent
+import gevent  # type: ignore[import-untyped]
+from geventhttpclient.response import HTTPConnectionClosed
 from locust import constant, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
@@ -18,6 +20,13 @@ from stackmatrix.load.plan import Closed, Exchange, Plan, exchanges
 from stackmatrix.load.recorder import CHUNK_BYTES, Recorder, Verdict
 from stackmatrix.load.tools.asked import Asked, authority, parse, rightful
 from stackmatrix.load.tools.base import MARKS
+
+FAILURES: Final[dict[type[BaseException], Verdict]] = {
+    TimeoutError: Verdict.TIMEOUT,
+    ConnectionRefusedError: Verdict.CONNECT,
+    HTTPConnectionClosed: Verdict.CLOSED,
+    HTTPException: Verdict.PROTOCOL,
+}
 
 with Path("plan.pickle").open("rb") as file:
     given: Any = pickle.load(file)
@@ -88,9 +97,8 @@ def verdict(exchange: Exchange, status: int, error: BaseException | None) -> Ver
     """What became of a request."""
     if status:
         return Verdict.OK if rightful(exchange, status) else Verdict.STATUS
-    if isinstance(error, TimeoutError):
-        return Verdict.TIMEOUT
-    return Verdict.CONNECT if isinstance(error, ConnectionRefusedError) else Verdict.CLOSED
+    cause = getattr(error, "original", error)  # what the client gave up over
+    return next((found for kind, found in FAILURES.items() if isinstance(cause, kind)), Verdict.CLOSED)
 
 
 def mark(edge: str) -> None:

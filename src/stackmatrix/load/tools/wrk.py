@@ -45,13 +45,14 @@ end
 NOTES: Final = (
     "latencies not measured: wrk corrects its histogram with its own mean, and that cannot be switched off",
     "a status below 400 counts as right",
+    "no time-out ends a request: one that gets no answer is not counted",
     UNCHECKED,
 )
 
 
 def command(job: Job) -> list[str]:
     """The command line, and its script."""
-    threads = max(count for count in range(1, len(job.cpus) + 1) if job.load.users % count == 0)
+    threads = max(count for count in range(1, max(len(job.cpus), 1) + 1) if job.load.users % count == 0)
     script = job.write("wrk.lua", lua(job.exchanges, threads).encode())
     arguments = f"-t {threads} -c {job.load.users} -d {job.seconds}s --timeout {whole_s(job.plan.timeout_s)}s"
     return ["wrk", *arguments.split(), "-s", script, asked.url(job.plan, asked.filled(job.exchanges[0]).target)]
