@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
+from operator import attrgetter
 from statistics import median
 from typing import TypeVar
 
@@ -44,6 +45,9 @@ UNEQUAL = 0.05
 
 Pooled = Callable[[Sequence[Trial]], Latency]
 """Reads the records of some trials and gives the percentiles of all their requests together."""
+
+Metric = Callable[[Trial], float | None]
+GOODPUT: Metric = attrgetter("goodput")
 
 
 @dataclass(frozen=True)
@@ -136,13 +140,18 @@ def last_attempts(trials: Iterable[Trial]) -> list[Trial]:
     return sorted(standing.values(), key=lambda trial: trial.round)
 
 
-def by_round(trials: Iterable[Trial], rounds: int) -> list[float | None]:
-    """The goodput of each round; None where the arm has no trial without a reason against it."""
+def by_round(trials: Iterable[Trial], rounds: int, metric: Metric = GOODPUT) -> list[float | None]:
+    """The metric of each round; None where the arm has no trial without a reason against it."""
     values: list[float | None] = [None] * rounds
     for trial in trials:
         if not trial.reasons:
-            values[trial.round] = trial.goodput
+            values[trial.round] = metric(trial)
     return values
+
+
+def cpu_us(trial: Trial) -> float | None:
+    """The stack's CPU-µs per request."""
+    return trial.cpu_us(trial.cpu_s.stack)
 
 
 def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Floor | None:

@@ -9,7 +9,7 @@ from itertools import combinations, groupby
 from typing import Final
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.judge import by_round, last_attempts, middle
+from stackmatrix.analysis.judge import by_round, cpu_us, last_attempts, middle
 from stackmatrix.catalog.stacks import load_stacks, variant_label
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
@@ -54,11 +54,7 @@ class Cell:
     @cached_property
     def cpu_us(self) -> list[float | None]:
         """The stack's CPU-µs per request by round."""
-        values: list[float | None] = [None] * self.rounds
-        for trial in self.standing:
-            if not trial.reasons:
-                values[trial.round] = trial.cpu_us(trial.cpu_s.stack)
-        return values
+        return by_round(self.standing, self.rounds, cpu_us)
 
     @cached_property
     def cpu_parts(self) -> Parts:
