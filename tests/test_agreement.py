@@ -30,6 +30,7 @@ FLOORS = [
     "profiling",
     "analysis",
     "plan",
+    "experiment",
     "run",
     "levels",
     "report",

@@ -10,7 +10,7 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.errors import UserError
-from stackmatrix.results import SCHEMA, Arm, Load, RunDirectory
+from stackmatrix.results import SCHEMA, Arm, Carried, Load, RunDirectory
 
 FILE = "plan.json"
 PASSED_OVER = ("__pycache__", ".venv", ".ruff_cache", ".mypy_cache")
@@ -33,6 +33,7 @@ class Plan:
     inputs: dict[str, str]
     shards: int = 1
     """Processes of the generator, each on a core of its own."""
+    experiment: Carried | None = None
 
 
 @dataclass(frozen=True)

@@ -576,11 +576,14 @@ class ExperimentRow:
     """Why it is void for comparison; empty when it is not."""
 
 
+ClaimOutcome = Literal["holds", "fails", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
     """What became of one claim."""
 
-    outcome: Literal["holds", "fails", "unknown"]
+    outcome: ClaimOutcome
     words: str
     metric: str
     value: float | None

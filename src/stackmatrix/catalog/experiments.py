@@ -31,6 +31,7 @@ Metric = Literal[
     "calls",
     "kilobytes",
     "reachable",
+    "most_connections",
     "of_predicted",
 ]
 """What a published figure or a claim is about; `analysis.experiments` has how each is measured."""
@@ -93,8 +94,10 @@ class Candidate:
     name: str
     stack: Stack
     changed: Mapping[str, Setting]
+    base: Workload
+    """As its own file has it."""
     workload: Workload
-    """With its parameters."""
+    """With the arm's parameters."""
     offer: Offer
     published: Mapping[Metric, float]
     expects_failures: bool
@@ -227,15 +230,16 @@ def candidate(
         variant = parse_variant(text, stacks)
     except UserError as error:
         raise fields.error("stack", text, str(error)) from None
-    workload = workloads[fields.choice("workload", workloads)]
+    base = workloads[fields.choice("workload", workloads)]
     try:
-        workload = workload.with_params({key: str(value) for key, value in params.items()})
+        workload = base.with_params({key: str(value) for key, value in params.items()})
     except UserError as error:
         raise fields.error("params", dict(params), str(error)) from None
     found = Candidate(
         name=fields.get("name", str),
         stack=variant.stack,
         changed=variant.changed,
+        base=base,
         workload=workload,
         offer=offer(fields.table("load").over(load)),
         published=published(fields.table("published")),
