@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from stackmatrix.analysis.ceilings import Demand
-from stackmatrix.analysis.facts import CpuTimes, Facts, Phases, Pool, rates
+from stackmatrix.analysis.facts import CpuTimes, Facts, Pool, rates
 from stackmatrix.catalog.workloads import WaitOn
-from stackmatrix.results import Interval, Reason
+from stackmatrix.results import Interval, Phases, Reason
 from stackmatrix.runtime.base import Cores
 
 TWO_CORES = Cores((0,), (1,), (1,))
@@ -160,9 +160,25 @@ OPEN = replace(
 
 GENERATOR = replace(JSON, reasons=(Reason("generator", "the generator used 83% of its core"),))
 VOID = replace(JSON, reasons=(Reason("errors", "3 of 900 requests failed: 3 status"), Reason("steal", "2.4%")))
-EXPLAINED = replace(
-    THREADS, phases=Phases(response_s=12.7, total_s=12.69, gather_s=1.003, loop_lag_s=0.009, thread_queue=459.2)
+EXPLAINED = replace(THREADS, phases=Phases(response_s=12.7, total_s=12.69, queue_s=11.6, gather_s=1.003, lag_s=0.009))
+QUERY_EXPLAINED = replace(
+    QUERY,
+    phases=Phases(response_s=0.66, total_s=0.652, db_s=0.65, encode_s=0.0005, sessions_active=9.94, sessions_idle=0.06),
 )
+BLOCKED_EXPLAINED = replace(BLOCKED, phases=Phases(response_s=505.0, total_s=1.0015, gather_s=1.0008))
+COUNTED = replace(
+    CROWDED,
+    arm="fastapi-async",
+    demand=Demand(wait_s=0.00012, cpu_s=0.0004, users=64, slots=10),
+    pools=(Pool("db_pool", 10),),
+    goodput=goodput(1800),
+    response_s=0.0355,
+    cpu=CpuTimes(stack=400, postgres=110, generator=60),
+    generator_share=0.11,
+    wait_known=False,
+    database_s=0.00012,
+)
+"""A note read: nobody states how long the database takes, and it says itself what it worked."""
 
 
 def maybe(values: st.SearchStrategy[float]) -> st.SearchStrategy[float | None]:
@@ -230,6 +246,8 @@ def phases() -> st.SearchStrategy[Phases]:
         gather_s=maybe(seconds),
         db_s=maybe(seconds),
         encode_s=maybe(seconds),
-        loop_lag_s=maybe(seconds),
-        thread_queue=maybe(st.floats(0, 1000)),
+        queue_s=maybe(seconds),
+        lag_s=maybe(seconds),
+        sessions_active=maybe(st.floats(0, 1000)),
+        sessions_idle=maybe(st.floats(0, 1000)),
     )

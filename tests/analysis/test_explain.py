@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from arms import (
     BLOCKED,
+    BLOCKED_EXPLAINED,
+    COUNTED,
     CROWDED,
     EXPLAINED,
     GENERATOR,
@@ -17,6 +19,7 @@ from arms import (
     OPEN,
     PER_REQUEST,
     QUERY,
+    QUERY_EXPLAINED,
     SHORT,
     THREADS,
     VOID,
@@ -34,7 +37,7 @@ from stackmatrix.analysis.facts import Facts, Pool
 from stackmatrix.analysis.levers import idle, lever
 from stackmatrix.analysis.verdicts import verdict
 from stackmatrix.analysis.words import duration, listed, number, percent, some
-from stackmatrix.results import Interval
+from stackmatrix.results import Interval, Phases
 
 
 def sections(text: str) -> dict[str, list[str]]:
@@ -66,7 +69,14 @@ class TestArms:
             ("open load", OPEN),
             ("short window", SHORT),
             ("explaining pass", EXPLAINED),
-            ("lines inside the stack", replace(EXPLAINED, libraries=frozenset())),
+            ("database pool explained", QUERY_EXPLAINED),
+            ("blocked loop explained", BLOCKED_EXPLAINED),
+            (
+                "thread queue not timed",
+                replace(EXPLAINED, phases=Phases(response_s=12.7, total_s=12.69, gather_s=1.003)),
+            ),
+            ("phases that overlap", replace(EXPLAINED, phases=Phases(response_s=1.0, total_s=2.0))),
+            ("database counted", COUNTED),
             ("others on its core", replace(JSON, goodput=goodput(2100), response_s=0.0305, foreign_share=0.12)),
             ("slow upstream", replace(LOOP, goodput=goodput(250), response_s=2.0)),
             ("unknown wait", replace(QUERY, goodput=goodput(40), wait_known=False, database_s=None)),

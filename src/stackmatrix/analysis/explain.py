@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from stackmatrix.analysis.ceilings import BAND
 from stackmatrix.analysis.doubts import FULL, in_flight, late
-from stackmatrix.analysis.facts import Facts, Phases
+from stackmatrix.analysis.facts import Facts
 from stackmatrix.analysis.levers import idle, lever
 from stackmatrix.analysis.verdicts import Verdict, verdict
 from stackmatrix.analysis.words import (
@@ -28,6 +28,10 @@ from stackmatrix.analysis.words import (
     things,
     wait,
 )
+from stackmatrix.results import Phases
+
+Parts = list[tuple[float, str]]
+"""Seconds, and what they went to."""
 
 MOST_SENTENCES = 4
 LEAST_SHARE = 0.005
@@ -43,11 +47,10 @@ def explain_arm(facts: Facts) -> list[str]:
         return sentences(without_number(facts, found))
     told = (
         headline(facts, found),
-        from_inside(facts.phases) if facts.phases else from_outside(facts, found),
+        from_inside(facts, found) or from_outside(facts, found),
         disagreement(facts, found),
         outlook(facts, found),
         known_default(found),
-        lines(facts.phases),
     )
     return sentences(told)[:MOST_SENTENCES]
 
@@ -195,17 +198,66 @@ def in_line_for(found: Verdict) -> str | None:
     return "the event loop" if found.pool.name == "loop" else f"a free {thing(found.pool)}"
 
 
-def from_inside(phases: Phases) -> str | None:
-    """As the application itself timed it in the explaining pass."""
-    whole = phases.response_s
-    timed = [(phases.db_s, "with the database"), (phases.gather_s, "gathering"), (phases.encode_s, "encoding")]
-    known = [(seconds, name) for seconds, name in timed if seconds is not None]
-    inside, outside = phases.total_s - sum(seconds for seconds, _ in known), whole - phases.total_s
-    if not whole or min(inside, outside) < -BAND * whole:
+def from_inside(facts: Facts, found: Verdict) -> str | None:
+    """As the application itself timed it in the explaining pass, and who stood in line meanwhile."""
+    phases = facts.phases
+    if phases is None or not phases.response_s:
         return None
-    parts = [*known, (inside, "elsewhere in the application"), (outside, "outside it")]
+    whole, line = phases.response_s, in_line_for(found)
+    known = [*queued(phases), *with_database(facts, found), *gathering(facts, found), *encoding(phases)]
+    rest = phases.total_s - sum(seconds for seconds, _ in known)
+    if min(rest, phases.outside_s) < -BAND * whole:
+        return None  # the parts overlap, and their shares say nothing
+    # Threads are the application's own; for everything else requests stand in line before it.
+    inside = line == "a free thread" and phases.queue_s is None
+    places = {True: "elsewhere in the application", False: "outside the application"}
+    if line is not None and line != "a free database connection":
+        places[inside] += f", in line for {line}"
+    parts = [*known, (rest, places[True]), (phases.outside_s, places[False])]
     worth = [(seconds, name) for seconds, name in parts if seconds >= LEAST_SHARE * whole]
-    return f"With Server-Timing on, a request took {duration(whole)} on average: {shares(worth, whole)}"
+    told = f"With Server-Timing on, a request took {duration(whole)} on average: {shares(worth, whole)}"
+    return "; ".join([told, *crowds(facts)])
+
+
+def queued(phases: Phases) -> Parts:
+    """Its line for a thread."""
+    return [] if phases.queue_s is None else [(phases.queue_s, "waiting for a thread")]
+
+
+def encoding(phases: Phases) -> Parts:
+    """Its answer's way into bytes."""
+    return [] if phases.encode_s is None else [(phases.encode_s, "encoding")]
+
+
+def with_database(facts: Facts, found: Verdict) -> Parts:
+    """Its time with the database: what the database counted itself, and what is around that."""
+    whole = facts.phases.db_s if facts.phases else None
+    if whole is None:
+        return []
+    stated = facts.demand.wait_s if facts.demand and knows_wait(facts) and facts.waits_on == "database" else None
+    work = facts.database_s or stated
+    if work is None or work > whole:
+        return [(whole, "with the database")]
+    full = found.pool is not None and found.pool.name == "db_pool"
+    return [
+        (whole - work, "waiting for a database connection" if full else "on the way to the database and back"),
+        (work, "at work in the database"),
+    ]
+
+
+def gathering(facts: Facts, found: Verdict) -> Parts:
+    """Its time with upstreams or the timer: the wait that is stated, and what is around that."""
+    whole = facts.phases.gather_s if facts.phases else None
+    if whole is None:
+        return []
+    if facts.demand is None or not knows_wait(facts) or facts.waits_on == "database" or facts.demand.wait_s > whole:
+        return [(whole, "gathering")]
+    full = found.pool is not None and found.pool.name == "http_pool"
+    on = wait(facts.waits_on)
+    return [
+        (whole - facts.demand.wait_s, "waiting for an HTTP connection" if full else f"on the way to {on} and back"),
+        (facts.demand.wait_s, f"waiting for {on}"),
+    ]
 
 
 def shares(parts: Sequence[tuple[float, str]], whole: float) -> str:
@@ -213,14 +265,18 @@ def shares(parts: Sequence[tuple[float, str]], whole: float) -> str:
     return listed([f"{duration(part)} ({percent(min(part / whole, 1.0))}) {name}" for part, name in parts])
 
 
-def lines(phases: Phases | None) -> str | None:
-    """Who stood in line inside the stack, in the explaining pass."""
-    told = []
-    if phases and phases.thread_queue is not None and phases.thread_queue >= 1:
-        told.append(f"{some(round(phases.thread_queue), 'request')} stood in line for a thread")
-    if phases and phases.loop_lag_s is not None and phases.loop_lag_s >= LATE_LOOP_S:
-        told.append(f"the event loop was {duration(phases.loop_lag_s)} late")
-    return f"On average {listed(told)}" if told else None
+def crowds(facts: Facts) -> Iterator[str]:
+    """Who stood in line inside the stack meanwhile, and what else was seen there."""
+    phases = facts.phases
+    if phases is None:
+        return
+    if phases.queue_s is not None and facts.goodput is not None and (held := facts.goodput.value * phases.queue_s) >= 1:
+        yield f"about {some(round(held), 'request')} stood in line for a thread"  # by Little's law
+    if phases.lag_s is not None and phases.lag_s >= LATE_LOOP_S:
+        yield f"the event loop was {duration(phases.lag_s)} late"
+    if phases.sessions_active is not None and phases.sessions_idle is not None and phases.sessions_active >= 1:
+        all_of_them = some(round(phases.sessions_active + phases.sessions_idle), "database session")
+        yield f"{count(round(phases.sessions_active, 1))} of its {all_of_them} were at work"
 
 
 # What would change it.

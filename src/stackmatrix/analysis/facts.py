@@ -11,7 +11,7 @@ from functools import cached_property
 from stackmatrix.analysis.ceilings import Bound, Ceiling, Demand, ceiling
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Waiting, WaitOn
-from stackmatrix.results import Interval, Reason
+from stackmatrix.results import Interval, Phases, Reason
 from stackmatrix.runtime.base import Cores
 
 CALL_POOLS = frozenset({"http_pool"})
@@ -42,21 +42,6 @@ class CpuTimes:
     nginx: float | None = None
     delay: float | None = None
     generator: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phases:
-    """The explaining pass: mean seconds of `Server-Timing`, and what the client saw of the same requests."""
-
-    response_s: float
-    total_s: float
-    gather_s: float | None = None
-    db_s: float | None = None
-    encode_s: float | None = None
-    loop_lag_s: float | None = None
-    """How late the event loop was for a timer, on average."""
-    thread_queue: float | None = None
-    """Requests that stood in line for a thread, on average."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,13 +24,17 @@ from stackmatrix.results import (
     ArmResult,
     CeilingShare,
     Comparison,
+    Cost,
     CpuPerRequest,
     Disagreement,
     Entry,
     Errors,
+    Extra,
+    FlameGraph,
     Floor,
     Interval,
     Latency,
+    Passes,
     Predicted,
     Ratio,
     Reason,
@@ -76,10 +80,14 @@ def judge(
     pooled: Pooled,
     barred: Mapping[str, Reason] | None = None,
     shards: int = 1,
+    passes: Passes | None = None,
 ) -> Judgement:
-    """Judge every arm of a run; `cpus` are the machine's, `barred` says why some arms were never timed."""
+    """Judge every arm of a run; `cpus` are the machine's, `barred` says why some arms were never timed.
+
+    `passes` are what was looked at after the rounds.
+    """
     share = partial(share_cores, cpus, shards=shards)
-    barred = barred or {}
+    barred, passes = barred or {}, passes or Passes()
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
     for trial in trials:
         if trial.arm in by_arm:
@@ -95,7 +103,7 @@ def judge(
         if arm.twin_of is None:
             seen = kept[arm.id]
             against = barred.get(arm.id), unequal.get(arm.id)
-            result, facts[arm.id] = judge_arm(arm, seen, catalog, share, pooled, *against)
+            result, facts[arm.id] = judge_arm(arm, seen, catalog, share, pooled, *against, passes)
             results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
     least = aa.floor if aa else statistics.LEAST_FLOOR
     if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted
@@ -215,6 +223,7 @@ def judge_arm(
     pooled: Pooled,
     barred: Reason | None,
     unequal: Reason | None,
+    passes: Passes,
 ) -> tuple[ArmResult, Facts]:
     """One arm's result, and the facts behind it.
 
@@ -233,7 +242,11 @@ def judge_arm(
     estimate = statistics.location([trial.goodput for trial in good]) if valid else None
     goodput = interval(estimate) if estimate else None
     facts = facts_of(arm, good, reasons, goodput, catalog, share)
+    explained, profiled = passes.explained.get(arm.id), passes.profiled.get(arm.id)
+    if explained is not None:
+        facts = replace(facts, phases=explained.phases)
     found = verdict(facts)
+    cpu = cpu_per_request(good or [trial for trial in standing if cpu_holds(trial)])
     bounds = facts.ceiling
     result = ArmResult(
         id=arm.id,
@@ -249,7 +262,7 @@ def judge_arm(
         goodput=goodput,
         latency_ms=pooled(good) if valid else Latency(),
         errors=sum((trial.errors for trial in standing), Errors()),
-        cpu_us_per_request=cpu_per_request(good or [trial for trial in standing if cpu_holds(trial)]),
+        cpu_us_per_request=cpu,
         memory_mib=most(trial.memory_mib for trial in good),
         threads=most(trial.threads for trial in good),
         db_sessions=most(trial.db_sessions for trial in good),
@@ -264,8 +277,21 @@ def judge_arm(
         explanation=explain_arm(facts),
         settings=variant_of(arm, catalog).settings,
         ledger=ledger(standing),
+        phases=explained.phases if explained and valid else None,
+        explaining=cost(explained, goodput, cpu) if explained and explained.phases and goodput else None,
+        profile=FlameGraph(profiled.file, profiled.samples, cost(profiled, goodput, cpu))
+        if profiled and profiled.file and goodput
+        else None,
     )
     return result, facts
+
+
+def cost(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
+    """What a look at an arm cost it."""
+    return Cost(
+        goodput=extra.goodput / goodput.value if extra.goodput is not None and goodput.value else None,
+        cpu=extra.cpu_us / cpu.stack if extra.cpu_us is not None and cpu.stack else None,
+    )
 
 
 def predicted(bounds: Ceiling, goodput: Interval) -> Predicted:
