@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -18,10 +19,11 @@ from rich.table import Table
 from stackmatrix.cli.options import positive, seconds
 from stackmatrix.cli.shell import command, console
 from stackmatrix.errors import UserError
-from stackmatrix.load import generator
+from stackmatrix.load import generator, tools
 from stackmatrix.load.generator import Interrupted, Outcome, generate
 from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
-from stackmatrix.load.summary import Summary, histogram, summarise
+from stackmatrix.load.summary import Latency, Summary, histogram, summarise
+from stackmatrix.load.tools import TOOLS, Told
 
 EXAMPLES = """
 examples:
@@ -29,10 +31,14 @@ examples:
   ./scripts/load.py http://127.0.0.1:8102/query?ms=10 --rate 200 --duration 40 --json result.json
   ./scripts/load.py http://127.0.0.1:8102/notes/ --users 16 --method POST \\
       --header 'Content-Type: application/json' --body '{"title":"a","description":"b"}'
+  ./scripts/load.py http://127.0.0.1:8102/notes/1 --users 10 --generator ab --requests 10000 --warmup 0
 
 Latency counts from the instant at which a request was due. An answer is right when it is a 2xx, complete, with the
 body of --expect if that is given. A percentile is shown when at least ten requests lie beyond it.
 """
+
+OWN: Final = "stackmatrix"
+"""The project's own generator, among the names of the tools."""
 
 BUSY: Final = 0.7
 """The share of its core above which the generator may be what is measured."""
@@ -84,6 +90,9 @@ def parser() -> argparse.ArgumentParser:
     add("--expect", type=Path, metavar="FILE", help="the body that every answer must have")
     add("--shards", type=positive, default=1, help="generator processes, each on a core of its own (1)")
     add("--cpus", type=cores, metavar="LIST", help="cores to pin the generator to, such as 1 or 2,3 or 4-7")
+    add("--generator", choices=(OWN, *TOOLS), default=OWN, metavar="NAME",
+        help=f"{OWN}, or another tool as a second opinion: {', '.join(TOOLS)}")  # fmt: skip
+    add("--requests", type=positive, help="ab and h2load: end after so many, within --duration")
     add("--seed", type=int, default=0, help="of the arrivals (0)")
     add("--json", type=Path, metavar="FILE", help="write the numbers here; - is standard output")
     add("--records", type=Path, metavar="FILE", help="keep every request here, as a .npy file")
@@ -96,6 +105,13 @@ def run(arguments: argparse.Namespace) -> int:
     for file in (arguments.json, arguments.records):
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"{file}: there is no directory {file.absolute().parent}")
+    return run_own(wanted, arguments) if arguments.generator == OWN else run_tool(wanted, arguments)
+
+
+def run_own(wanted: Plan, arguments: argparse.Namespace) -> int:
+    """With the project's own generator."""
+    if arguments.requests is not None:
+        raise UserError("--requests: this generator ends by --duration; --generator ab or h2load ends by number")
     with tempfile.TemporaryDirectory() as scratch:
         try:
             outcome = offer(wanted, arguments, arguments.records or Path(scratch) / "records.npy")
@@ -103,15 +119,35 @@ def run(arguments: argparse.Namespace) -> int:
             outcome = stopped.outcome
         summary = summarise(outcome)
     show(arguments.url, outcome, summary)
-    if arguments.json is not None:
-        text = json.dumps(numbers(outcome, summary), indent=2) + "\n"
-        if arguments.json == Path("-"):
-            sys.stdout.write(text)
-        else:
-            arguments.json.write_text(text)
+    write(numbers(outcome, summary), arguments.json)
     if outcome.interrupted:
         return 128 + signal.SIGINT
     return 0 if summary.n else 1
+
+
+def run_tool(wanted: Plan, arguments: argparse.Namespace) -> int:
+    """With another tool, which says what it likes."""
+    if arguments.shards > 1:
+        raise UserError("--shards: another tool's threads are as many as its --cpus")
+    told = tools.run(
+        TOOLS[arguments.generator],
+        wanted,
+        cpus=arguments.cpus or (),
+        records=arguments.records,
+        requests=arguments.requests,
+    )
+    show_told(arguments.url, told)
+    write(told_numbers(told), arguments.json)
+    return 0 if told.n else 1
+
+
+def write(found: dict[str, Any], file: Path | None) -> None:
+    """Write what `--json` asks for."""
+    text = json.dumps(found, indent=2) + "\n"
+    if file == Path("-"):
+        sys.stdout.write(text)
+    elif file is not None:
+        file.write_text(text)
 
 
 def offer(wanted: Plan, arguments: argparse.Namespace, records: Path) -> Outcome:
@@ -197,20 +233,12 @@ def read(file: Path) -> bytes:
 
 def show(url: str, outcome: Outcome, summary: Summary) -> None:
     """Print the table."""
-    load, latency, out = outcome.plan.load, summary.latency, console()
+    load, out = outcome.plan.load, console()
     offered = f"{load.users} users" if isinstance(load, Closed) else f"{load.rate:g}/s {load.arrivals}"
-    table = Table(title=f"{url}: {offered}, {summary.seconds:.1f} s", title_justify="left", box=None, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column()
+    table = three_columns(f"{url}: {offered}, {summary.seconds:.1f} s")
     table.add_row("goodput", f"{summary.rps:,.1f}", f"/s: {summary.n:,} right answers")
-    for name, value in asdict(latency).items():
-        label = "p99.9" if name == "p999" else name
-        table.add_row(
-            label, "–" if value is None else f"{value:,.3f}", "ms" if value is not None else "too few answers"
-        )
-    failed = ", ".join(f"{count:,} {name}" for name, count in summary.errors.items())
-    table.add_row("failed", f"{summary.failed:,}", failed)
+    add_latencies(table, summary.latency, "too few answers")
+    add_failures(table, summary.errors)
     table.add_row("under way", f"{summary.under_way:,}", "when the window closed")
     queue = f"; up to {outcome.queue_max:,} requests waited for one" if outcome.queue_max else ""
     table.add_row("connections", f"{outcome.connections:,}", f"opened, at most {outcome.peak:,} at a time{queue}")
@@ -222,6 +250,63 @@ def show(url: str, outcome: Outcome, summary: Summary) -> None:
     out.print(table)
     if outcome.busiest > BUSY:
         out.print("[yellow]the generator was near its own limit[/yellow]: give it a core of its own, or more --shards")
+
+
+def show_told(url: str, told: Told) -> None:
+    """Print what another tool said, and what that does not say."""
+    out = console()
+    table = three_columns(f"{url}: {told.tool} {told.version}, {told.seconds:.1f} s")
+    table.add_row("rate", f"{told.rps:,.1f}", f"/s: {told.requests:,} requests, {told.n:,} of them right answers")
+    add_latencies(table, told.latency, "not measured, or too few answers")
+    add_failures(table, told.failed)
+    if told.requests:
+        table.add_row(
+            "its CPU", f"{told.cpu_s / told.requests * 1e6:,.1f}", "µs per request, from its start to its exit"
+        )
+    out.print(table)
+    out.print(f"$ {told.command}")
+    for note in told.notes:
+        out.print(f"- {note}")
+
+
+def three_columns(title: str) -> Table:
+    """An empty table for a name, a number and what it is."""
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column()
+    return table
+
+
+def add_latencies(table: Table, latency: Latency, missing: str) -> None:
+    """One row for each, a dash where there is none."""
+    for name, value in asdict(latency).items():
+        label = "p99.9" if name == "p999" else name
+        table.add_row(label, "–" if value is None else f"{value:,.3f}", "ms" if value is not None else missing)
+
+
+def add_failures(table: Table, failed: Mapping[str, int]) -> None:
+    """How many, and of which classes."""
+    table.add_row("failed", f"{sum(failed.values()):,}", ", ".join(f"{n:,} {name}" for name, n in failed.items()))
+
+
+def told_numbers(told: Told) -> dict[str, Any]:
+    """What `--json` holds of another tool; null for what it does not measure."""
+    return {
+        "generator": told.tool,
+        "version": told.version,
+        "command": told.command,
+        "rps": told.rps,
+        "requests": told.requests,
+        "n": told.n,
+        "errors": sum(told.failed.values()),
+        "errors_by_kind": dict(told.failed),
+        **{f"{name}_ms": value for name, value in asdict(told.latency).items()},
+        "drift_p99_ms": None,
+        "cpu_us_per_request": told.cpu_s / told.requests * 1e6 if told.requests else None,
+        "seconds": told.seconds,
+        "notes": list(told.notes),
+    }
 
 
 def numbers(outcome: Outcome, summary: Summary) -> dict[str, Any]:
