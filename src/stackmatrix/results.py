@@ -49,6 +49,7 @@ ReasonKind = Literal[
     "crash",
     "unfinished",
     "untimed",
+    "lacking",
 ]
 
 REMEDIES: dict[ReasonKind, str] = {
@@ -72,12 +73,16 @@ REMEDIES: dict[ReasonKind, str] = {
     "crash": "the stack or an upstream died: read its log, then go on with --resume",
     "untimed": "give the run more time, or go on with --resume",
     "unfinished": "lengthen the window (--duration): too few requests end in it",
+    "lacking": "install what the line names, or use --runtime docker; the other stacks are timed",
 }
 
 
 NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "unfinished"})
 """What the machine or a short window did to a trial; every other kind speaks against the stack or the generator."""
 
+
+NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "untimed"}
+"""Reasons why a number is missing that speak against no stack."""
 
 WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
 """What moves rates and latencies, and leaves CPU per request as it is."""
@@ -241,6 +246,22 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSays:
+    """What another tool than the project's own generator said of its run."""
+
+    tool: str
+    version: str
+    command: str
+    """As one would type it."""
+    requests: int
+    """All that it counts in its rate."""
+    seconds: float
+    rps: float
+    notes: list[str]
+    """What it does not measure, or measures otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One timed window of one arm."""
 
@@ -304,6 +325,8 @@ class Trial:
     ledger: list[Entry] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     records: str | None = None
+    told: ToolSays | None = None
+    """None when the project's own generator offered the load."""
 
     def cpu_us(self, seconds: float | None) -> float | None:
         """Seconds of CPU in the window as µs per expected answer."""
@@ -612,9 +635,14 @@ class ExperimentResult:
     """Arms bound by load or slots that are not as predicted, and why."""
 
 
-Outcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", "failed"]
+ProbeOutcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", "failed"]
 """Of one rate: the service level was kept, or broken; the generator could not offer it; the machine took part; too few
 requests to judge by; the stack was gone, or its ledger did not balance."""
+
+
+LevelEnd = Literal["found", "below", "above", "generator", "spoiled", "failed", "untimed"]
+"""A rate was found; or even the least that can be judged was not kept; or even the most was; or the generator came to
+its end first; or the machine took part; or the stack failed; or the time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -627,6 +655,7 @@ class Overload:
     """Of the level's metric, of the requests that came meanwhile; None where too many had no answer."""
     recovery_s: float | None
     """From its end until requests in a row were answered within the limit; None where that was not seen."""
+    watched_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -637,13 +666,13 @@ class Probe:
     round: int
     step: int
     rate: float
-    outcome: Outcome
+    outcome: ProbeOutcome
     requests: int
     failed: int
     value_ms: float | None
     trial: Trial
+    purpose: Literal["search", "overload"] = "search"
     overload: Overload | None = None
-    """For a trial above the rate that was found; None for one of the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -656,8 +685,9 @@ class Overloads:
     goodput: Interval
     value_ms: float | None
     """The median."""
-    recovery_s: Interval | None
-    """None where it was not seen in half of them."""
+    recovery_s: float | None
+    """The median; None where it was not seen in half of them."""
+    recovery_range_s: tuple[float, float] | None
     watched_s: float
     """How long recovery was watched for."""
 
@@ -677,7 +707,7 @@ class ServiceLevel:
     """The highest rate that was ever kept."""
     broken: float | None
     """The lowest rate that was ever not kept."""
-    ended: Literal["found", "below", "above", "generator", "spoiled", "failed", "untimed"]
+    ended: LevelEnd
     words: str
     rank: int | None = None
     overload: Overloads | None = None

@@ -15,7 +15,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import BEYOND, Floats, percentile, within
-from stackmatrix.trial import LONGEST_S
+from stackmatrix.offer import LONGEST_S
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 METRICS: Final = (*PERCENTILES, "mean", "max")
@@ -25,6 +25,8 @@ FAILURES: Final = 0.001
 LEAST_REQUESTS: Final = 100
 """That a mean or a maximum is judged by."""
 LONGEST_LIMIT_MS: Final = 30_000.0
+LONGEST_WINDOW_S: Final = 20.0
+"""To which a window is lengthened for a low rate."""
 IN_A_ROW: Final = 20
 """Requests that must be answered within the limit, one after the other, for a stack to have recovered."""
 
@@ -60,9 +62,10 @@ class Level:
         """How long a window must be at a rate: it holds enough requests that could take as long as the limit."""
         return self.due / rate + max(0.0, self.limit_ms / 1000 - LONGEST_S)
 
-    def rate(self, window_s: float) -> float:
-        """The least rate at which a window is long enough."""
-        return self.due / (window_s - max(0.0, self.limit_ms / 1000 - LONGEST_S))
+    @property
+    def least_rate(self) -> float:
+        """The least rate at which it can be judged."""
+        return self.due / LONGEST_WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)

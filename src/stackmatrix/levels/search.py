@@ -13,6 +13,8 @@ FIRST_FACTOR: Final = 2.0
 LATER_FACTOR: Final = 1.2
 """Around what an earlier search found."""
 
+MOST_RATE: Final = 100_000.0
+
 Answer = Literal["kept", "broken", "generator"]
 """Of one rate: the level was kept; it was not; the generator could not offer so much."""
 
@@ -49,7 +51,7 @@ class Bracket:
 class Search:
     """One search: asks for `rate` until it is None."""
 
-    def __init__(self, start: float, factor: float, least: float, most: float) -> None:
+    def __init__(self, start: float, factor: float, least: float, most: float = MOST_RATE) -> None:
         self.bracket = Bracket()
         self._start = start
         self._factor = factor

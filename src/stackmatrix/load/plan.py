@@ -10,6 +10,9 @@ from typing import Literal, TypeVar
 FRESH = b"\0" * 10
 """Each occurrence in an exchange becomes the request's own number: ten digits, never repeated in one run."""
 
+CONNECTIONS = 1000
+"""The most that an open loop has at a time, unless told otherwise."""
+
 T = TypeVar("T")
 
 
@@ -92,7 +95,7 @@ class Open:
 
     rate: float
     arrivals: Literal["poisson", "constant"] = "poisson"
-    connections: int = 1000
+    connections: int = CONNECTIONS
     steps: tuple[Step, ...] = ()
     """Changes of the rate without a gap, in order of their time."""
 
