@@ -52,7 +52,7 @@ class DockerRuntime:
     def __init__(self, say: Say, root: Path = ROOT) -> None:
         self._say = say
         self._root = root
-        self._command = ["docker", "compose", "--project-directory", str(root), "--profile", "all"]
+        self._guests: dict[str, Stack] = {}
         self._version = engine_version()
         if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
             raise UserError(
@@ -74,6 +74,9 @@ class DockerRuntime:
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults, building what changed; wait until healthy."""
         stacks = list(stacks)
+        self._guests.update(
+            (stack.name, stack) for stack in stacks if not stack.directory.is_relative_to(self._root / "stacks")
+        )
         wanted = [*UPSTREAMS, *(stack.name for stack in stacks)]
         run([str(self._root / "scripts" / "base-image")], "could not make the base image", quiet=False)
         self._say(f"docker: building and starting {', '.join(wanted)}")
@@ -101,8 +104,19 @@ class DockerRuntime:
         if mine:
             self._say(f"docker: stopping {'what was started' if not self._before else ', '.join(mine)}")
             run(self._undo(mine), "could not stop what was started")
+        if guests := sorted(self._guests.keys() & self._started):
+            run(["docker", "image", "rm", "--force", *map(image, guests)], "could not remove the images of copies")
         self._started.clear()
         self._release()
+
+    @property
+    def _command(self) -> list[str]:
+        """Compose with the checkout's file, and with those of stacks that live elsewhere."""
+        files = [stack.directory / "compose.yaml" for stack in self._guests.values()]
+        if files:
+            files.insert(0, self._root / compose_file.FILE.name)
+        named = [word for file in files for word in ("--file", str(file))]
+        return ["docker", "compose", "--project-directory", str(self._root), *named, "--profile", "all"]
 
     def _release(self) -> None:
         for key in self._remembered.values():
@@ -270,23 +284,15 @@ class DockerRuntime:
 
     def _compose(self, arguments: list[str], changed: Mapping[str, object] | None = None) -> str:
         # Settings reach a container only from here, never from what the user's shell happens to export.
-        settings = {key.upper() for stack in load_stacks(self._root).values() for key in stack.settings}
+        stacks = load_stacks(self._root) | self._guests
+        settings = {key.upper() for stack in stacks.values() for key in stack.settings}
         environment = {key: value for key, value in os.environ.items() if key not in settings}
         environment |= {
             key.upper(): str(value).lower() if isinstance(value, bool) else str(value)
             for key, value in (changed or {}).items()
         }
         environment["DOCKER_BUILDKIT"] = "1"
-        command = [
-            "docker",
-            "compose",
-            "--project-directory",
-            str(self._root),
-            "--profile",
-            "all",
-            *arguments,
-        ]
-        return run(command, f"docker compose {arguments[0]} failed", environment)
+        return run([*self._command, *arguments], f"docker compose {arguments[0]} failed", environment)
 
     def _up(self, names: list[str], changed: Mapping[str, object]) -> None:
         if new := sorted(set(names) - self._before - self._started):
@@ -376,6 +382,11 @@ class DockerRuntime:
 
     def _exec(self, name: str, *command: str) -> str:
         return run(["docker", "exec", self._container(name).id, *command], f"{name} did not answer")
+
+
+def image(stack: str) -> str:
+    """What the image of a stack is called."""
+    return f"{PROJECT}/{stack}"
 
 
 def read_container(described: dict[str, Any]) -> Container:

@@ -1,0 +1,338 @@
+"""Two arms held against each other, workload by workload: faster, slower, no difference, or can't tell.
+
+Goodput decides: B is faster or slower when the whole interval of B ÷ A lies outside the noise floor, and there is no
+difference when the whole interval lies within it. Whatever is neither cannot be told. Where the load or slots bound
+both arms goodput says little; if it shows no difference there, CPU per request may, and B is then cheaper or dearer.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from stackmatrix.analysis.judge import GOODPUT, Metric, by_round, comparable, cpu_us, interval, last_attempts
+from stackmatrix.analysis.statistics import (
+    LEAST_FLOOR,
+    Estimate,
+    NoiseFloor,
+    Rounds,
+    location,
+    noise_floor,
+    ratio,
+    rounds_to_precision,
+    rounds_to_settle,
+    shift,
+    standing,
+)
+from stackmatrix.analysis.words import number
+from stackmatrix.results import Arm, ArmResult, Interval, Load, Run, Trial
+
+Sense = Literal["better", "worse", "same", "unknown"]
+Verdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
+Outcome = Literal["no worse", "worse", "undecided"]
+
+MOST_FLOOR = 0.05
+"""A run that cannot see 5 % does not say that there is no difference."""
+LEAST_ROUNDS = 6
+"""Fewer give no interval at 95 %."""
+MOST_ROUNDS = 1000
+"""More further rounds than anybody would run are none."""
+WAITING = ("load", "slots")
+
+GOODPUT_WORDS: Mapping[Sense, Verdict] = {
+    "better": "faster",
+    "worse": "slower",
+    "same": "no difference",
+    "unknown": "can't tell",
+}
+CPU_WORDS: Mapping[Sense, Verdict] = {"better": "cheaper", "worse": "dearer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One metric of both arms: B ÷ A, and what it shows beside the noise floor."""
+
+    a: float | None
+    b: float | None
+    ratio: Interval | None
+    floor: float
+    rounds: int
+    """In which both were timed."""
+    sense: Sense
+    """Of B, where it is trusted and clear."""
+    trusted: bool
+    """Whether there is an interval, and the copies of A agree with each other."""
+    further_rounds: int | None
+    """About how many more rounds would settle it, if the ratio holds; None where that cannot be said."""
+    against: list[str]
+    """Why nothing can be told, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One workload under one load."""
+
+    workload: str
+    params: dict[str, int | str]
+    load: Load
+    verdict: Verdict
+    words: str
+    goodput: Measure
+    cpu_us: Measure
+    """CPU of the stack per request: the less the better."""
+    bound: tuple[str, str]
+    """What bound A, and what bound B."""
+    outcome: Outcome | None = None
+    """Held against the limit that was given."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One arm: what the run says of it, and its metrics by round."""
+
+    result: ArmResult
+    goodput: Rounds
+    cpu: Rounds
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise floors of one pair."""
+
+    goodput: NoiseFloor
+    cpu: NoiseFloor
+
+
+Quotient = Callable[[Rounds, Rounds], Estimate | None]
+"""B, A → B ÷ A."""
+
+
+def interleaved(
+    run: Run, trials: Iterable[Trial], arms: Sequence[Arm], a: str, b: str, limit: float | None = None
+) -> list[Answer]:
+    """Two variants, `a` and `b` by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
+
+    `limit` is the share by which B may be worse.
+    """
+    kept = list(trials)
+    results = {result.id: result for result in run.arms}
+    found: list[Answer] = []
+    for one in arms:
+        if one.twin_of is not None or label(one) != a:
+            continue
+        other = next(arm for arm in arms if label(arm) == b and comparable(arm) == comparable(one))
+        twin = next(arm for arm in arms if arm.twin_of == one.id)
+        first, second = (side(results[arm.id], arm.id, kept) for arm in (one, other))
+        noise = Noise(*(noise_floor(*pair) for pair in zip(metrics(one.id, kept), metrics(twin.id, kept), strict=True)))
+        found.append(answer(first, second, noise, ratio, limit))
+    return found
+
+
+def apart(
+    runs: tuple[Run, Run],
+    trials: tuple[Sequence[Trial], Sequence[Trial]],
+    arms: tuple[Sequence[Arm], Sequence[Arm]],
+    limit: float | None = None,
+) -> list[Answer]:
+    """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
+    floors = Noise(*(larger(*(floor_of(*run, metric) for run in zip(arms, trials, strict=True))) for metric in METRICS))
+    others = {result.id: result for result in runs[1].arms}
+    return [
+        answer(side(one, one.id, trials[0]), side(others[one.id], one.id, trials[1]), floors, shift, limit)
+        for one in runs[0].arms
+        if one.id in others and one.params == others[one.id].params
+    ]
+
+
+def label(arm: Arm) -> str:
+    """Its stack and variant, as the command line takes them."""
+    return arm.id.partition("/")[0]
+
+
+METRICS: tuple[Metric, ...] = (GOODPUT, cpu_us)
+
+
+def metrics(arm: str, trials: Sequence[Trial]) -> tuple[Rounds, Rounds]:
+    """Goodput and CPU per request of an arm, by the rounds of all these trials."""
+    rounds = 1 + max((trial.round for trial in trials), default=-1)
+    standing = last_attempts(trial for trial in trials if trial.arm == arm)
+    goodput, cpu = (by_round(standing, rounds, metric) for metric in METRICS)
+    return goodput, cpu
+
+
+def side(result: ArmResult, arm: str, trials: Sequence[Trial]) -> Side:
+    """An arm with its metrics."""
+    return Side(result, *metrics(arm, trials))
+
+
+def floor_of(arms: Sequence[Arm], trials: Sequence[Trial], metric: Metric) -> NoiseFloor:
+    """The largest noise floor of a run's twins."""
+    place = METRICS.index(metric)
+    pairs = [(metrics(arm.twin_of, trials)[place], metrics(arm.id, trials)[place]) for arm in arms if arm.twin_of]
+    return larger(*(noise_floor(*pair) for pair in pairs))
+
+
+def larger(*floors: NoiseFloor) -> NoiseFloor:
+    """The largest of some noise floors, valid only when all are; of none, the least that any has, and not known."""
+    if not floors:
+        return NoiseFloor(LEAST_FLOOR, None, None)
+    worst = max(floors, key=lambda floor: floor.value)
+    valid = [floor.valid for floor in floors]
+    return NoiseFloor(worst.value, worst.aa, False if False in valid else None if None in valid else True)
+
+
+def answer(a: Side, b: Side, noise: Noise, quotient: Quotient, limit: float | None = None) -> Answer:
+    """What one pair says."""
+    goodput = measure(a, b, (a.goodput, b.goodput), noise.goodput, quotient, "higher")
+    cpu = measure(a, b, (a.cpu, b.cpu), noise.cpu, quotient, "lower")
+    waiting = a.result.verdict in WAITING and b.result.verdict in WAITING
+    verdict = GOODPUT_WORDS[goodput.sense]
+    if waiting and goodput.sense in ("same", "unknown"):
+        verdict = CPU_WORDS.get(cpu.sense, verdict)
+    return Answer(
+        workload=a.result.workload,
+        params=a.result.params,
+        load=a.result.load,
+        verdict=verdict,
+        words=sentence(verdict, goodput, cpu),
+        goodput=goodput,
+        cpu_us=cpu,
+        bound=(a.result.verdict, b.result.verdict),
+        outcome=None if limit is None else held(limit, goodput, cpu if waiting else None),
+    )
+
+
+def measure(
+    a: Side, b: Side, rounds: tuple[Rounds, Rounds], noise: NoiseFloor, quotient: Quotient, good: str
+) -> Measure:
+    """One metric; `good` says whether more of it is better (`higher`) or less (`lower`)."""
+    valid = a.result.valid and b.result.valid
+    estimate = quotient(rounds[1], rounds[0]) if valid else None
+    against = list(reasons(a, b, estimate, noise))
+    trusted = not against
+    sense: Sense = "unknown"
+    if estimate is not None and estimate.interval is not None and trusted:
+        clear = standing(estimate, noise.value)
+        inside = 1 / (1 + noise.value) <= estimate.interval.low and estimate.interval.high <= 1 + noise.value
+        if clear != "tie":
+            sense = "better" if clear == good else "worse"
+        elif noise.value > MOST_FLOOR:
+            against.append(f"the noise floor of {percent(noise.value)} hides what is less")
+        elif inside:
+            sense = "same"
+    centres = [location(side) if valid else None for side in rounds]
+    return Measure(
+        a=centres[0].value if centres[0] else None,
+        b=centres[1].value if centres[1] else None,
+        ratio=interval(estimate) if estimate else None,
+        floor=noise.value,
+        rounds=estimate.rounds if estimate else 0,
+        sense=sense,
+        trusted=trusted,
+        further_rounds=further(estimate, noise) if sense == "unknown" and estimate else None,
+        against=against,
+    )
+
+
+def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> Iterable[str]:
+    """Why a ratio is not to be trusted."""
+    for name, side in (("A", a), ("B", b)):
+        if not side.result.valid:
+            kinds = "; ".join(f"{reason.kind}: {reason.detail}" for reason in dict.fromkeys(side.result.reasons))
+            yield f"{name} has no number ({kinds})"
+    if not (a.result.valid and b.result.valid):
+        return
+    if estimate is None:
+        yield "no round in which both were measured"
+    elif estimate.interval is None:
+        yield f"{estimate.rounds} rounds are too few; an interval needs {LEAST_ROUNDS}"
+    elif noise.valid is False:
+        yield "two copies of A differ from each other"
+    elif noise.valid is None:
+        yield f"A was timed against itself in fewer than {LEAST_ROUNDS} rounds, so the noise is not known"
+
+
+def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
+    """About how many more rounds would lift the interval out of the noise floor, or fit it in, if the ratio holds.
+
+    From the interval's width, which shrinks with the root of the rounds; the noise floor is taken as it is.
+    """
+    if estimate.interval is None:
+        return max(1, LEAST_ROUNDS - estimate.rounds)
+    if noise.valid is False:
+        return None
+    margin = math.log1p(noise.value) - abs(math.log(estimate.value))
+    inside = margin > 0
+    if inside and noise.value > MOST_FLOOR:
+        return None
+    if estimate.interval.log_half_width > abs(margin) * math.sqrt(MOST_ROUNDS / estimate.rounds):
+        return None
+    more = rounds_to_precision(estimate, math.expm1(margin)) if inside else rounds_to_settle(estimate, noise.value)
+    return None if more is None else max(1, more)
+
+
+def held(limit: float, goodput: Measure, cpu: Measure | None) -> Outcome:
+    """Whether B is worse by more than `limit`, a share; where both arms only wait, CPU is held to it as well."""
+    outcomes = [outcome(limit, goodput)]
+    if cpu is not None:
+        outcomes.append(outcome(limit, inverse(cpu)))
+    if "worse" in outcomes:
+        return "worse"
+    return "undecided" if "undecided" in outcomes else "no worse"
+
+
+def outcome(limit: float, metric: Measure) -> Outcome:
+    """Worse when the whole interval of B ÷ A lies below 1 − limit, no worse when it does not reach there.
+
+    A run whose noise floor is above the limit cannot say that nothing is worse.
+    """
+    if not metric.trusted or metric.ratio is None or metric.ratio.ci95 is None:
+        return "undecided"
+    low, high = metric.ratio.ci95
+    if high < 1 - limit:
+        return "worse" if metric.sense == "worse" else "undecided"
+    return "no worse" if low >= 1 - limit and metric.floor <= limit else "undecided"
+
+
+def inverse(cost: Measure) -> Measure:
+    """A metric of which less is better as one of which more is."""
+    if cost.ratio is None or cost.ratio.ci95 is None:
+        return cost
+    low, high = cost.ratio.ci95
+    return replace(cost, ratio=Interval(1 / cost.ratio.value, (1 / high, 1 / low)))
+
+
+def sentence(verdict: Verdict, goodput: Measure, cpu: Measure) -> str:
+    """The answer with its figures."""
+    floor = f"noise floor {percent(goodput.floor)}"
+    cost = times("CPU per request", cpu)
+    if verdict in ("cheaper", "dearer"):
+        return f"{cost}, noise floor {percent(cpu.floor)}; {times('goodput', goodput)}, which the load or slots set"
+    if verdict == "can't tell":
+        why = goodput.against or [
+            f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
+        ]
+        return "; ".join(part for part in (times("goodput", goodput), *why, settled(goodput)) if part)
+    return "; ".join(part for part in (f"{times('goodput', goodput)}, {floor}", cost) if part)
+
+
+def times(what: str, metric: Measure) -> str:
+    """`goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
+    if metric.ratio is None:
+        return ""
+    return f"{what} B ÷ A {number(metric.ratio.value)} ({span(metric.ratio)})"
+
+
+def span(found: Interval) -> str:
+    """The interval in words."""
+    return f"95 %: {number(found.ci95[0])} to {number(found.ci95[1])}" if found.ci95 else "no interval"
+
+
+def settled(metric: Measure) -> str:
+    """How many more rounds would settle it."""
+    return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
+
+
+def percent(share: float) -> str:
+    """With one decimal: floors are small."""
+    return f"{share * 100:.1f} %"
