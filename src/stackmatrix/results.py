@@ -640,6 +640,9 @@ ProbeOutcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", 
 requests to judge by; the stack was gone, or its ledger did not balance."""
 
 
+Purpose = Literal["search", "overload"]
+"""What a probe of a service level is for."""
+
 LevelEnd = Literal["found", "below", "above", "generator", "spoiled", "failed", "untimed"]
 """A rate was found; or even the least that can be judged was not kept; or even the most was; or the generator came to
 its end first; or the machine took part; or the stack failed; or the time was over."""
@@ -671,7 +674,7 @@ class Probe:
     failed: int
     value_ms: float | None
     trial: Trial
-    purpose: Literal["search", "overload"] = "search"
+    purpose: Purpose = "search"
     overload: Overload | None = None
 
 
