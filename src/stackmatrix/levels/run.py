@@ -70,13 +70,15 @@ class LevelRun:
         self._trials = {(trial.arm, trial.round): trial for trial in directory.trials()}
         self._probes = list(directory.probes())
         self._costs: list[float] = []
+        self._cut = False
+        """Whether the budget ended a search."""
         self._began = time.monotonic()
 
     def execute(self) -> EndedBy:
         """Search, then overload; what ended it."""
         ended = [self._each(number, self._search, self._cost) for number in range(self.rounds)]
         ended += [self._each(number, self._overload, self._overload_s) for number in range(self.rounds)]
-        return "rounds" if all(ended) else "budget"
+        return "rounds" if all(ended) and not self._cut else "budget"
 
     def _each(self, number: int, act: Callable[[Arm, int], None], cost: Callable[[Arm], float]) -> bool:
         """Do something with every arm, in random order; False when the budget left one out."""
@@ -150,6 +152,7 @@ class LevelRun:
         """Offer one rate and keep what came of it; None when the budget does not hold it."""
         window_s = max(self.timing.window_s, self.level.window_s(rate))
         if self._spent(window_s + OVERHEAD_S):
+            self._cut = True
             return None
         asked = replace(
             arm,
