@@ -75,14 +75,18 @@ def steady(candidate: Candidate, scale: Scale) -> Timing:
     return Timing(max(WARMUP_S, WARM_WAITS * wait_s), waits * wait_s or LEAST_WINDOW_S)
 
 
+def until_trials_s(experiment: Experiment, scale: Scale) -> float:
+    """How long it takes until the first trial, about."""
+    return UPSTREAMS_S + ADMISSION_S * len({candidate.variant(scale).label for candidate in experiment.candidates})
+
+
 def expected_s(experiment: Experiment, scale: Scale, rounds: int) -> float:
     """How long a run takes, about."""
-    variants = {candidate.variant(scale).label for candidate in experiment.candidates}
-    return UPSTREAMS_S + ADMISSION_S * len(variants) + sum(trials_s(experiment, scale, rounds))
+    return until_trials_s(experiment, scale) + sum(trials_s(experiment, scale, rounds))
 
 
 def trials_s(experiment: Experiment, scale: Scale, rounds: int) -> Iterator[float]:
-    """Of each arm, with its repetitions in further rounds."""
+    """Of each arm, its rounds together."""
     for one in arms(experiment, scale, rounds)[0]:
         if one.timing is not None:
             yield (one.rounds or rounds) * (one.timing.warmup_s + one.timing.window_s + SWITCH_S)

@@ -95,7 +95,7 @@ def resume(directory: RunDirectory) -> Plan:
     plan = directory.read(FILE, Plan)
     if plan.schema != SCHEMA:
         raise UserError(f"{directory.path}: schema {plan.schema} is not this harness's {SCHEMA}; start a new run")
-    now = digests(plan.arms)
+    now = digests(plan.arms, plan.experiment)
     changed = sorted(name for name in plan.inputs.keys() | now.keys() if plan.inputs.get(name) != now.get(name))
     if changed:
         raise UserError(
@@ -105,9 +105,10 @@ def resume(directory: RunDirectory) -> Plan:
     return plan
 
 
-def digests(arms: Sequence[Arm], root: Path = ROOT) -> dict[str, str]:
+def digests(arms: Sequence[Arm], experiment: Carried | None = None, root: Path = ROOT) -> dict[str, str]:
     """A digest of each thing that the arms' numbers depend on, by its path in the checkout."""
     names = {f"stacks/{arm.stack}" for arm in arms} | {f"workloads/{arm.workload}.toml" for arm in arms}
+    names |= {f"experiments/{experiment.name}.toml"} if experiment else set()
     names |= {"upstream/postgres", "upstream/nginx", "upstream/delay", "fixtures", "src", "docker-compose.yml"}
     return {name: digest(root / name) for name in sorted(names)}
 

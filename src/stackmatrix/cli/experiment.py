@@ -1,0 +1,103 @@
+"""`check-performance.py --experiment NAME`: carry an experiment out, or list them all."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from stackmatrix.analysis.experiments import examine
+from stackmatrix.analysis.judge import Catalog
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.experiments import FULL, Experiment, Scale, experiment_names, read_experiment
+from stackmatrix.catalog.fields import pick
+from stackmatrix.cli.session import BUDGET_S, planned
+from stackmatrix.experiment import arms, expected_s, until_trials_s
+from stackmatrix.plan import Plan, digests
+from stackmatrix.results import Arm, ArmResult, ExperimentResult, RunDirectory
+
+MOST_S = 180.0
+"""The most that an experiment takes at its own scale, from the first server to the report."""
+REPORT_S = 5.0
+FULL_ROUNDS = 6
+"""Fewer give no interval."""
+INSTEAD = ("stack", "workload", "param", "users", "rate", "arrivals", "duration", "warmup", "resume")
+"""What an experiment says itself."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How an experiment is asked for."""
+    group = parser.add_argument_group("experiments", "a published comparison, reproduced and explained")
+    group.add_argument("--experiment", metavar="NAME", help="carry out experiments/NAME.toml; it says arms and load")
+    group.add_argument("--full", action="store_true", help="for as long as it was published, instead of shortened")
+    group.add_argument("--list", action="store_true", help="list the experiments, and how long each takes")
+
+
+def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with usage when an experiment is asked for together with what it says itself."""
+    given = [f"--{name}" for name in INSTEAD if getattr(options, name) != parser.get_default(name)]
+    if options.experiment and given:
+        parser.error(f"--experiment says arms and load itself: leave out {', '.join(given)}")
+    if options.full and not (options.experiment or options.list):
+        parser.error("--full goes with --experiment NAME")
+
+
+def load(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
+    """One experiment; UserError for a name that does not exist, or a broken file."""
+    pick("experiment", name, dict.fromkeys(experiment_names(root)))
+    return read_experiment(root / "experiments" / f"{name}.toml", catalog.stacks, catalog.workloads)
+
+
+def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
+    """The plan of the experiment that is asked for."""
+    experiment = load(options.experiment, catalog)
+    scale = FULL if options.full else experiment.scale
+    rounds = options.rounds or (max(FULL_ROUNDS, experiment.rounds) if options.full else experiment.rounds)
+    wanted, carried = arms(experiment, scale, rounds)
+    options.duration = max(arm.timing.window_s for arm in wanted if arm.timing)  # each arm has its own timing
+    return replace(
+        planned(options, wanted),
+        name=experiment.name if options.name == "performance" else options.name,
+        rounds=rounds,
+        budget_s=budget_s(options, experiment, scale),
+        experiment=carried,
+        inputs=digests(wanted, carried),
+    )
+
+
+def budget_s(options: argparse.Namespace, experiment: Experiment, scale: Scale) -> float | None:
+    """What the rounds may take: what the user says, else what is left of three minutes; without an end when full."""
+    if options.budget != BUDGET_S:
+        return float(options.budget)
+    return None if scale.full or options.rounds else MOST_S - REPORT_S - until_trials_s(experiment, scale)
+
+
+def listing(catalog: Catalog, full: bool) -> RenderableType:
+    """Every experiment: its name, its question, and the minutes that it takes."""
+    lines: list[Text] = []
+    for name in experiment_names():
+        experiment = load(name, catalog)
+        scale = FULL if full else experiment.scale
+        rounds = max(FULL_ROUNDS, experiment.rounds) if full else experiment.rounds
+        minutes = expected_s(experiment, scale, rounds) / 60
+        lines.append(Text.assemble((name, "bold"), f"  about {minutes:.1f} min"))
+        lines.append(Text(f"  {experiment.question}"))
+    return Group(*lines)
+
+
+def examined(
+    plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], catalog: Catalog, cpus: Sequence[int]
+) -> ExperimentResult | None:
+    """What the trials on disk say to the plan's experiment; None when it has none."""
+    if plan.experiment is None:
+        return None
+    experiment = load(plan.experiment.name, catalog)
+    trials = directory.trials()
+    return examine(experiment, plan.experiment, plan.arms, trials, results, catalog, cpus, plan.shards)
+
+
+def sound(plan_arms: Sequence[Arm]) -> set[str]:
+    """The arms whose failures make a run fail: neither those that are shown failing, nor a tool's."""
+    return {arm.id for arm in plan_arms if arm.repeats}
