@@ -24,6 +24,7 @@ FLOORS = [
     "gates",
     "identity",
     "admission",
+    "offer",
     "trial",
     "passes",
     "explaining",

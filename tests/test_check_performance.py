@@ -125,6 +125,10 @@ def test_a_killed_run_goes_on_and_yields_the_same_arms() -> None:
         (["--budget", "soon"], "'soon' is no duration"),
         (["--budget", "3s"], "too short for one round of"),
         (["--resume", "results/none"], "no run is there"),
+        (["--users", "8,0"], "'0' is not a whole number"),
+        (["--rate", "0"], "'0' is no rate"),
+        (["--rate", "9", "--generator", "wrk"], "wrk offers no rate of arrivals"),
+        (["--shards", "999"], "each needs a core beside the stack's"),
     ],
 )
 def test_a_user_s_mistake_gets_one_line_and_starts_nothing(arguments: Sequence[str], words: str) -> None:

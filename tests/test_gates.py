@@ -22,9 +22,9 @@ from stackmatrix.load.records import ROW, Records
 from stackmatrix.meter import cgroup
 from stackmatrix.meter.meter import Meter
 from stackmatrix.meter.sockets import held
+from stackmatrix.offer import stuck
 from stackmatrix.results import REMEDIES, Entry, Errors, Latency, Load, ReasonKind, Trial
 from stackmatrix.runtime.base import Runtime
-from stackmatrix.trial import stuck
 
 CLOSED = Load("closed", users=64)
 OPEN = Load("open", rate=500.0, arrivals="poisson")

@@ -10,3 +10,7 @@ class CatalogError(UserError):
 
     def __init__(self, file: object, key: str, value: object, remedy: str) -> None:
         super().__init__(f"{file}: {key} = {value!r}: {remedy}")
+
+
+class LackingError(UserError):
+    """This machine lacks what a stack needs; the others can go on."""

@@ -22,10 +22,11 @@ from stackmatrix.contract.client import Connection, NoAnswer, Request
 from stackmatrix.errors import UserError
 from stackmatrix.load.generator import Edge
 from stackmatrix.meter.upstreams import activity
-from stackmatrix.passes import load_once
+from stackmatrix.offer import LEAST_TIMEOUT_S
+from stackmatrix.passes import load_once, seen
 from stackmatrix.results import Arm, Explained, Load, Phases, Timing
 from stackmatrix.runtime.base import Runtime, Service, share_cores
-from stackmatrix.trial import LEAST_TIMEOUT_S, Bench, now
+from stackmatrix.trial import Bench
 
 SETTING = "server_timing"
 MOST_OBSERVERS = 4
@@ -151,7 +152,6 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
 
     Raises UserError when a server or the generator is gone.
     """
-    started = now()
     load, number, pause_s = shared_out(arm.load, timing)
     cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
     observers = Observers(service, workload.requests(), number, pause_s, cores.generator)
@@ -166,24 +166,23 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
                 sessions.stop()
 
     try:
-        window = load_once(bench, service, load, workload, timing, look, observers)
+        trial = load_once(bench, service, replace(arm, load=load), workload, timing, look, observers)
     finally:
         if sessions:
             sessions.stop()
-    inside = [answer for answer in observers.answers if window.start <= answer.ended < window.end]
+    end = trial.window_start + trial.window_s
+    inside = [answer for answer in observers.answers if trial.window_start <= answer.ended < end]
     phases = means([answer for answer in inside if "total" in answer.phases])
     if phases is not None and sessions and sessions.active:
         phases = replace(phases, sessions_active=fmean(sessions.active), sessions_idle=fmean(sessions.idle))
-    answered = window.answered + len(inside)
+    whole = replace(
+        trial, answered=trial.answered + len(inside), goodput=(trial.goodput or 0.0) + len(inside) / trial.window_s
+    )
     return Explained(
-        arm=arm.id,
-        started=started,
-        window_s=window.seconds,
-        goodput=window.goodput + len(inside) / window.seconds,
-        cpu_us=None if window.cpu_s is None or not answered else window.cpu_s * 1e6 / answered,
-        missing=None if phases else missing(inside, window.seconds),
+        **seen(whole),
+        missing=None if phases else missing(inside, trial.window_s),
         observers=number,
-        threads=window.threads,
+        threads=trial.threads,
         phases=phases,
     )
 

@@ -20,8 +20,11 @@ FOREIGN_SHARE = 0.25
 STEAL_SHARE = 0.02
 
 
-def reasons(trial: Trial, load: Load) -> list[Reason]:
-    """Every reason not to trust this trial; none when it passed."""
+def reasons(trial: Trial, load: Load, generator_rps: float | None = None) -> list[Reason]:
+    """Every reason not to trust this trial; none when it passed.
+
+    `generator_rps` is the most that the generator can do on this machine, by its calibration.
+    """
     return [
         *failures(trial),
         *keep_alive(trial),
@@ -29,6 +32,7 @@ def reasons(trial: Trial, load: Load) -> list[Reason]:
         *steady(trial),
         *processes(trial),
         *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
+        *generator(trial, generator_rps if load.tool is None else None),
         *machine(trial),
     ]
 
@@ -109,10 +113,17 @@ def open_(trial: Trial, load: Load) -> Iterator[Reason]:
         yield Reason("drift", f"{trial.offered} requests were sent of about {due:.0f} due")
 
 
-def machine(trial: Trial) -> Iterator[Reason]:
-    """Generator, neighbours and host must not have taken part in the result."""
+def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
+    """What offers the load must have had room to offer more."""
     if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
         yield Reason("generator", f"the generator used {trial.generator_share:.0%} of its core")
+    elif most_rps is not None and trial.goodput > GENERATOR_SHARE * most_rps:
+        share = trial.goodput / most_rps
+        yield Reason("generator", f"{trial.goodput:.0f}/s is {share:.0%} of what the generator can do here")
+
+
+def machine(trial: Trial) -> Iterator[Reason]:
+    """Neighbours and host must not have taken part in the result."""
     if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
         yield Reason("neighbour", f"others used {trial.foreign_share:.0%} of the stack's core")
     if trial.steal_share > STEAL_SHARE:

@@ -21,9 +21,10 @@ from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.load import summary
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records, save
+from stackmatrix.offer import latency, pooled_latency, right_answers
 from stackmatrix.plan import Plan, arms_of
 from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Identity, Load, Reason, Run, RunDirectory, Trial
-from stackmatrix.trial import latency, name_of, pooled_latency, right_answers
+from stackmatrix.trial import name_of
 
 CONCURRENCY = {
     "flask-uwsgi-gevent": "greenlets",

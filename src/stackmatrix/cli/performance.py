@@ -7,9 +7,12 @@ from stackmatrix.analysis.judge import Catalog
 from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli import experiment
 from stackmatrix.cli.options import pair, several_rates, several_users
 from stackmatrix.cli.session import Session, add_options, begin, planned
-from stackmatrix.cli.shell import command
+from stackmatrix.cli.shell import command, console
+from stackmatrix.errors import UserError
+from stackmatrix.load.tools import TOOLS
 from stackmatrix.plan import arms_of, resume
 from stackmatrix.results import Arm, Load, RunDirectory
 
@@ -23,6 +26,7 @@ examples:
   ./scripts/check-performance.py --workload http --param ms=1000 --users 500 --duration 10 --rounds 1
   ./scripts/check-performance.py --workload json-small --users 1,8,32,128
   ./scripts/check-performance.py --workload notes-read --rate 500 --arrivals poisson
+  ./scripts/check-performance.py --experiment workers-threads        a published comparison; --list names them all
 """
 
 
@@ -69,20 +73,32 @@ def arguments() -> argparse.Namespace:
         metavar="R[,R…]",
         help="open loop: so many arrivals a second, whatever the answers do",
     )
+    add(
+        "--generator",
+        choices=sorted(TOOLS),
+        metavar="TOOL",
+        help=f"offer the load with {', '.join(TOOLS)} instead: a second opinion (default: the project's own generator)",
+    )
     add("--arrivals", choices=("poisson", "constant"), default="poisson", help="of an open loop (default poisson)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped; it keeps its own options")
     add_options(parser, "performance")
-    return parser.parse_args()
+    experiment.add_options(parser)
+    options = parser.parse_args()
+    experiment.check(parser, options)
+    return options
 
 
 def performance(options: argparse.Namespace) -> int:
     """The whole job: plan, servers, contract's shape, rounds, judgement, table."""
     catalog = Catalog(load_stacks(), load_workloads())
+    if options.list:
+        console(stderr=False).print(experiment.listing(catalog, options.full))
+        return 0
     if options.resume is not None:
         directory = RunDirectory.open(options.resume)
         plan = resume(directory)
     else:
-        plan = planned(options, arms(options, catalog))
+        plan = experiment.plan_of(options, catalog) if options.experiment else planned(options, arms(options, catalog))
         directory = begin(options, plan)
     return Session(plan, directory, catalog).carry_out(options.json)
 
@@ -96,7 +112,9 @@ def arms(options: argparse.Namespace, catalog: Catalog) -> list[Arm]:
 
 
 def loads(options: argparse.Namespace) -> list[Load]:
-    """How requests are offered."""
+    """How requests are offered; UserError for what a tool cannot do."""
     if options.rate is not None:
+        if options.generator is not None:
+            raise UserError(f"--generator {options.generator} offers no rate of arrivals, only users: give --users")
         return [Load("open", rate=rate, arrivals=options.arrivals) for rate in options.rate]
-    return [Load("closed", users=users) for users in options.users]
+    return [Load("closed", users=users, tool=options.generator) for users in options.users]

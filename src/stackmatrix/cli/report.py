@@ -9,11 +9,11 @@ from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli.shell import command, console
+from stackmatrix.offer import pooled_latency
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Plan
 from stackmatrix.report.files import write_reports
 from stackmatrix.results import SCHEMA, Run, RunDirectory
-from stackmatrix.trial import pooled_latency
 
 
 def main() -> None:
@@ -40,7 +40,8 @@ def judge_now(directory: RunDirectory) -> None:
     environment = directory.read("environment.json", dict[str, Any])
     cpus = range(int(environment.get("cpus", 1)))
     catalog = Catalog(load_stacks(), load_workloads())
-    judged = judge(plan.arms, directory.trials(), catalog, cpus, partial(pooled_latency, directory))
+    pooled = partial(pooled_latency, directory)
+    judged = judge(plan.arms, directory.trials(), catalog, cpus, pooled, passes=directory.passes())
     run = Run(
         schema=SCHEMA,
         name=plan.name,

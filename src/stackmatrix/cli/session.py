@@ -18,21 +18,24 @@ from stackmatrix.admission import admit
 from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.catalog.stacks import Wait
+from stackmatrix.cli import passes
 from stackmatrix.cli.options import positive, seconds
 from stackmatrix.cli.shell import INTERRUPTED, console
 from stackmatrix.cli.watch import Watch
 from stackmatrix.contract.overlap import MANY
-from stackmatrix.errors import UserError
+from stackmatrix.errors import LackingError, UserError
+from stackmatrix.load.calibration import calibrate
 from stackmatrix.meter import machine
+from stackmatrix.offer import pooled_latency
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, cells_of, digests
 from stackmatrix.report.terminal import table
-from stackmatrix.results import NOISE, RESULTS, SCHEMA, Arm, Identity, Reason, RunDirectory, Timing, Trial, writing
+from stackmatrix.results import NO_FAULT, RESULTS, SCHEMA, Arm, Identity, Reason, RunDirectory, Timing, Trial, writing
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
-from stackmatrix.runtime.base import Runtime
+from stackmatrix.runtime.base import Runtime, share_cores
 from stackmatrix.runtime.select import add_option, choose
-from stackmatrix.trial import Bench, crashed, measure, pooled_latency
+from stackmatrix.trial import Bench, crashed, measure
 
 BUDGET_S = 600.0
 WARMUP_S = 2.0
@@ -54,6 +57,7 @@ def add_options(parser: argparse.ArgumentParser, name: str, budget_s: float = BU
         default=budget_s,
         help=f"the most that the run may take: 90s, 10m, 1h (default {budget_s / 60:.0f}m)",
     )
+    passes.add_options(parser)
     add("--shards", type=positive, default=1, metavar="K", help="processes of the generator, each on its own core")
     add("--seed", type=int, help="of the orders and arrivals (default: a new one, which the run keeps)")
     add("--name", default=name, help="what the run's directory is called after its time")
@@ -69,9 +73,9 @@ def planned(options: argparse.Namespace, arms: list[Arm]) -> Plan:
             f"--shards {options.shards}: each needs a core beside the stack's, and there are "
             f"{len(os.sched_getaffinity(0))} in all; give fewer"
         )
-    rounds = options.rounds or StoppingRule().start
+    trials = (options.rounds or StoppingRule().start) + (options.explain is not False)  # of each arm
     window_s = options.duration or window_for(
-        options.budget, len(arms), OVERHEAD_S, rounds, LEAST_WINDOW_S, MOST_WINDOW_S
+        options.budget, len(arms), OVERHEAD_S, trials, LEAST_WINDOW_S, MOST_WINDOW_S
     )
     return Plan(
         schema=SCHEMA,
@@ -86,6 +90,8 @@ def planned(options: argparse.Namespace, arms: list[Arm]) -> Plan:
         arms=arms,
         inputs=digests(arms),
         shards=options.shards,
+        explain=options.explain,
+        profile=options.profile,
     )
 
 
@@ -110,7 +116,7 @@ class Session:
     def carry_out(self, json: Path | None) -> int:
         """Time everything, and print and keep the report; the exit code.
 
-        It is 1 when a stack failed; what the machine spoiled is said, and is no failure.
+        It is 1 when a stack failed; what the machine spoiled or lacks is said, and is no failure.
         """
         out = console()
         run = self.execute(out)
@@ -129,7 +135,7 @@ class Session:
             out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
             return INTERRUPTED
         out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
-        return int(any(reason.kind not in NOISE for arm in run.arms for reason in arm.reasons))
+        return int(any(reason.kind not in NO_FAULT for arm in run.arms for reason in arm.reasons))
 
     def execute(self, out: Console) -> RunFile:
         """Time everything; whatever ends it, judge what there is, and keep that as run.json."""
@@ -149,7 +155,6 @@ class Session:
         variants = {cell.variant.label: cell.variant for cell in cells}
         runtime.up({variant.stack.name: variant.stack for variant in variants.values()}.values())
         self.environment |= runtime.environment()
-        self.directory.write("environment.json", self.environment)
         runtime.reset_notes()
         refused = self.admit(runtime, cells, out)
         self.barred = {cell.arm.id: refused[cell.variant.label] for cell in cells if cell.variant.label in refused}
@@ -157,7 +162,11 @@ class Session:
         if not timed:
             return "contract"
         cpus = tuple(sorted(os.sched_getaffinity(0)))
-        bench = Bench(runtime, cpus, self.directory, self.plan.seed, self.plan.shards)
+        found = calibrate(share_cores(cpus, shards=self.plan.shards).generator, self.plan.shards)
+        self.environment["generator"] = (
+            f"{found.ceiling:.0f} requests/s at most, {found.cpu_us_per_request:.1f} µs of CPU for each"
+        )
+        bench = Bench(runtime, cpus, self.directory, self.plan.seed, self.plan.shards, found.ceiling)
 
         def time_arm(arm: Arm, number: int, attempt: int) -> Trial:
             cell = timed[arm.id]
@@ -168,12 +177,16 @@ class Session:
                 runtime.heal()
                 return crashed(arm, number, attempt, error)
 
-        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=self.plan.budget_s)
+        self.directory.write("environment.json", self.environment)
+        rest_s = None if self.plan.budget_s is None else self.plan.budget_s - passes.reserve(self.plan, cells)
+        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=rest_s)
         watch = Watch(out, len(timed))
         run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
         out.print(f"{len(timed)} arms, windows of {self.plan.window_s:.1f} s; kept in {self.directory.shown}")
         with watch.shown():
-            return run.execute()
+            ended_by = run.execute()
+        passes.AfterRounds(self.plan, self.directory, bench, list(timed.values()), out).run()
+        return ended_by
 
     def timing(self, cell: Cell) -> Timing:
         """The arm's own, or the plan's."""
@@ -185,8 +198,12 @@ class Session:
         variants = {cell.variant.label: cell.variant for cell in cells}
         out.print(f"holding {', '.join(variants)} against contract and manifest, a few seconds each", markup=False)
         for label, variant in variants.items():
-            with runtime.service(variant) as service:
-                seen = admit(runtime, service, waiting_users(cell for cell in cells if cell.variant.label == label))
+            try:
+                with runtime.service(variant) as service:
+                    seen = admit(runtime, service, waiting_users(cell for cell in cells if cell.variant.label == label))
+            except LackingError as error:
+                refused[label] = Reason("lacking", str(error))
+                continue
             if seen.identity is not None:
                 self.identities[label] = seen.identity
             if seen.reason is not None:
@@ -198,8 +215,8 @@ class Session:
         """What the trials on disk say; kept as run.json."""
         cpus = sorted(os.sched_getaffinity(0))
         pooled = partial(pooled_latency, self.directory)
-        trials = self.directory.trials()
-        judged = judge(self.plan.arms, trials, self.catalog, cpus, pooled, self.barred, self.plan.shards)
+        seen = self.directory.trials(), self.catalog, cpus, pooled, self.barred, self.plan.shards
+        judged = judge(self.plan.arms, *seen, self.directory.passes())
         run = RunFile(
             schema=SCHEMA,
             name=self.plan.name,

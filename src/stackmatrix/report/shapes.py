@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from stackmatrix.errors import UserError
 from stackmatrix.load.records import Records, load
 from stackmatrix.load.summary import BEYOND, percentile, supported
+from stackmatrix.offer import right_answers
 from stackmatrix.results import RunDirectory, Trial
-from stackmatrix.trial import right_answers
 
 FILE: Final = "shapes.json"
 BINS: Final = 60

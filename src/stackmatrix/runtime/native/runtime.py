@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
-from stackmatrix.errors import UserError
+from stackmatrix.errors import LackingError, UserError
 from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
 from stackmatrix.runtime.native import delay, environments, postgres
 from stackmatrix.runtime.native.commands import answers
@@ -120,7 +120,7 @@ class NativeRuntime:
         if name not in self._environments:
             self._prepare([variant.stack])
         if name in self.lacking:
-            raise UserError(self.lacking[name])
+            raise LackingError(self.lacking[name])
         if not self._runs(name) or self._variants[name] != variant:
             self._vary(variant)
             self._start(name)
