@@ -1,12 +1,17 @@
-"""From an experiment of the catalogue to a run's arms: each by the project's own generator and by the original tool."""
+"""From an experiment to a run's arms, each by the project's own generator and by the original tool; and back."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from stackmatrix.catalog.experiments import Candidate, Experiment, Scale
-from stackmatrix.plan import arms_of
-from stackmatrix.results import Arm, Carried, Load, Timing
+from stackmatrix.analysis.experiments import examine
+from stackmatrix.analysis.judge import Catalog
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.experiments import Candidate, Experiment, Scale, experiment_names, read_experiment
+from stackmatrix.catalog.fields import pick
+from stackmatrix.plan import Plan, arms_of
+from stackmatrix.results import Arm, ArmResult, Carried, ExperimentResult, Load, RunDirectory, Timing
 
 LEAST_WINDOW_S = 1.0
 LEAST_WAITS = 2
@@ -20,6 +25,12 @@ ADMISSION_S = 4.5
 """Of one variant, likewise."""
 UPSTREAMS_S = 12.0
 """Until servers are up, what they need having been made before."""
+
+
+def load(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
+    """One experiment; UserError for a name that does not exist, or a broken file."""
+    pick("experiment", name, dict.fromkeys(experiment_names(root)))
+    return read_experiment(root / "experiments" / f"{name}.toml", catalog.stacks, catalog.workloads)
 
 
 def arms(experiment: Experiment, scale: Scale, rounds: int) -> tuple[list[Arm], Carried]:
@@ -90,3 +101,14 @@ def trials_s(experiment: Experiment, scale: Scale, rounds: int) -> Iterator[floa
     for one in arms(experiment, scale, rounds)[0]:
         if one.timing is not None:
             yield (one.rounds or rounds) * (one.timing.warmup_s + one.timing.window_s + SWITCH_S)
+
+
+def examined(
+    plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], catalog: Catalog, cpus: Sequence[int]
+) -> ExperimentResult | None:
+    """What the trials on disk say to the plan's experiment; None when it has none."""
+    if plan.experiment is None:
+        return None
+    experiment = load(plan.experiment.name, catalog)
+    trials = directory.trials()
+    return examine(experiment, plan.experiment, plan.arms, trials, results, catalog, cpus, plan.shards)

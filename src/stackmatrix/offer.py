@@ -190,7 +190,8 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         load=offered,
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
-        timeout_s=max(LEAST_TIMEOUT_S, timing.warmup_s + max(timing.window_s, LONGEST_S) + LONGEST_S + 1),
+        timeout_s=load.timeout_s
+        or max(LEAST_TIMEOUT_S, timing.warmup_s + max(timing.window_s, LONGEST_S) + LONGEST_S + 1),
         drain_s=LONGEST_S,
         seed=seed,
     )

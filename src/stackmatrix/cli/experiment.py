@@ -1,22 +1,16 @@
 """`check-performance.py --experiment NAME`: carry an experiment out, or list them all."""
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stackmatrix.analysis.experiments import examine
 from stackmatrix.analysis.judge import Catalog
-from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.experiments import FULL, Experiment, Scale, experiment_names, read_experiment
-from stackmatrix.catalog.fields import pick
+from stackmatrix.catalog.experiments import FULL, Experiment, Scale, experiment_names
 from stackmatrix.cli.session import BUDGET_S, planned
-from stackmatrix.experiment import arms, expected_s, until_trials_s
+from stackmatrix.experiment import arms, expected_s, load, until_trials_s
 from stackmatrix.plan import Plan, digests
-from stackmatrix.results import Arm, ArmResult, ExperimentResult, RunDirectory
 
 MOST_S = 180.0
 """The most that an experiment takes at its own scale, from the first server to the report."""
@@ -42,12 +36,6 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         parser.error(f"--experiment says arms and load itself: leave out {', '.join(given)}")
     if options.full and not (options.experiment or options.list):
         parser.error("--full goes with --experiment NAME")
-
-
-def load(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
-    """One experiment; UserError for a name that does not exist, or a broken file."""
-    pick("experiment", name, dict.fromkeys(experiment_names(root)))
-    return read_experiment(root / "experiments" / f"{name}.toml", catalog.stacks, catalog.workloads)
 
 
 def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
@@ -85,19 +73,3 @@ def listing(catalog: Catalog, full: bool) -> RenderableType:
         lines.append(Text.assemble((name, "bold"), f"  about {minutes:.1f} min"))
         lines.append(Text(f"  {experiment.question}"))
     return Group(*lines)
-
-
-def examined(
-    plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], catalog: Catalog, cpus: Sequence[int]
-) -> ExperimentResult | None:
-    """What the trials on disk say to the plan's experiment; None when it has none."""
-    if plan.experiment is None:
-        return None
-    experiment = load(plan.experiment.name, catalog)
-    trials = directory.trials()
-    return examine(experiment, plan.experiment, plan.arms, trials, results, catalog, cpus, plan.shards)
-
-
-def sound(plan_arms: Sequence[Arm]) -> set[str]:
-    """The arms whose failures make a run fail: neither those that are shown failing, nor a tool's."""
-    return {arm.id for arm in plan_arms if arm.repeats}

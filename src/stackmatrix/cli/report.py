@@ -9,6 +9,7 @@ from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli.shell import command, console
+from stackmatrix.experiment import examined
 from stackmatrix.offer import pooled_latency
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Plan
@@ -53,5 +54,6 @@ def judge_now(directory: RunDirectory) -> None:
         aa=judged.aa,
         answers=judged.answers,
         comparisons=judged.comparisons,
+        experiment=examined(plan, directory, judged.arms, catalog, cpus),
     )
     directory.write("run.json", run)

@@ -24,6 +24,8 @@ from stackmatrix.cli.shell import INTERRUPTED, console
 from stackmatrix.cli.watch import Watch
 from stackmatrix.contract.overlap import MANY
 from stackmatrix.errors import LackingError, UserError
+from stackmatrix.experiment import examined
+from stackmatrix.levels.level import parse
 from stackmatrix.load.calibration import calibrate
 from stackmatrix.meter import machine
 from stackmatrix.offer import pooled_latency
@@ -135,7 +137,9 @@ class Session:
             out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
             return INTERRUPTED
         out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
-        return int(any(reason.kind not in NO_FAULT for arm in run.arms for reason in arm.reasons))
+        repeated = {arm.id for arm in self.plan.arms if arm.repeats}  # neither a tool's, nor shown failing
+        faults = (reason for arm in run.arms if arm.id in repeated for reason in arm.reasons)
+        return int(any(reason.kind not in NO_FAULT for reason in faults))
 
     def execute(self, out: Console) -> RunFile:
         """Time everything; whatever ends it, judge what there is, and keep that as run.json."""
@@ -229,6 +233,8 @@ class Session:
             answers=judged.answers,
             comparisons=judged.comparisons,
             identities=self.identities,
+            levels=levels.judged(self.plan, self.directory),
+            experiment=examined(self.plan, self.directory, judged.arms, self.catalog, cpus),
         )
         self.directory.write("run.json", run)
         return run
