@@ -33,7 +33,13 @@ class Plan:
     inputs: dict[str, str]
     shards: int = 1
     """Processes of the generator, each on a core of its own."""
+    explain: bool | None = None
+    """Whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes."""
+    profile: bool = False
+    """Whether a flame graph of each arm is drawn after the rounds."""
     experiment: Carried | None = None
+    slo: str | None = None
+    """A service level: then each arm's largest rate that keeps it is looked for, and its own load says where to begin."""
 
 
 @dataclass(frozen=True)

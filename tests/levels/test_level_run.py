@@ -50,10 +50,7 @@ class Server:
             timing, offered = asked.timing, load.rate or 0
             open_ = Open(offered, steps=tuple(Step(step.after_s, step.rate) for step in load.steps))
             seconds = timing.warmup_s + timing.window_s
-            due = np.array(
-                [at for at, _ in zip(arrivals(open_, number), range(int(seconds * rate * 20)), strict=False)]
-            )
-            due = due[due < seconds]
+            due = np.array(list(takewhile(lambda at: at < seconds, arrivals(open_, number))))
             ends = np.maximum.accumulate(due - np.arange(len(due)) / rate) + (np.arange(len(due)) + 1) / rate
             records = np.zeros(len(due), ROW)
             records["scheduled"], records["end"] = 100 - timing.warmup_s + due, 100 - timing.warmup_s + ends

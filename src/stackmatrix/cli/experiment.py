@@ -17,7 +17,7 @@ MOST_S = 180.0
 REPORT_S = 5.0
 FULL_ROUNDS = 6
 """Fewer give no interval."""
-INSTEAD = ("stack", "workload", "param", "users", "rate", "arrivals", "duration", "warmup", "resume")
+INSTEAD = ("stack", "workload", "param", "users", "rate", "arrivals", "slo", "duration", "warmup", "resume")
 """What an experiment says itself."""
 
 

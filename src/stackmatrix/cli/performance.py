@@ -1,19 +1,21 @@
 """`check-performance.py`: time stacks under workloads, all in the same way, and print the matrix."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from stackmatrix.analysis.judge import Catalog
 from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.cli import experiment
+from stackmatrix.cli import experiment, levels
 from stackmatrix.cli.options import pair, several_rates, several_users
 from stackmatrix.cli.session import Session, add_options, begin, planned
 from stackmatrix.cli.shell import command, console
 from stackmatrix.errors import UserError
+from stackmatrix.levels.level import parse
 from stackmatrix.load.tools import TOOLS
-from stackmatrix.plan import arms_of, resume
+from stackmatrix.plan import Plan, arms_of, resume
 from stackmatrix.results import Arm, Load, RunDirectory
 
 USERS = 64
@@ -25,7 +27,8 @@ examples:
   ./scripts/check-performance.py --stack fastapi-sync --stack 'fastapi-sync[threads=100]' --workload http
   ./scripts/check-performance.py --workload http --param ms=1000 --users 500 --duration 10 --rounds 1
   ./scripts/check-performance.py --workload json-small --users 1,8,32,128
-  ./scripts/check-performance.py --workload notes-read --rate 500 --arrivals poisson
+  ./scripts/check-performance.py --workload notes-read --users 64 --rate 500 --arrivals poisson
+  ./scripts/check-performance.py --workload http --slo 'p99<200ms' --budget 20m
   ./scripts/check-performance.py --experiment workers-threads        a published comparison; --list names them all
 """
 
@@ -59,19 +62,23 @@ def arguments() -> argparse.Namespace:
         metavar="K=V",
         help="change a parameter of the workloads that have it",
     )
-    offered = parser.add_mutually_exclusive_group()
-    offered.add_argument(
+    add(
         "--users",
         type=several_users,
-        default=[USERS],
         metavar="N[,N…]",
         help=f"closed loop: so many users without think time; several make a load curve (default {USERS})",
     )
-    offered.add_argument(
+    add(
         "--rate",
         type=several_rates,
         metavar="R[,R…]",
-        help="open loop: so many arrivals a second, whatever the answers do",
+        help="open loop: so many arrivals a second, whatever the answers do; beside --users, both are timed",
+    )
+    add(
+        "--slo",
+        type=parse,
+        metavar="LEVEL",
+        help="look for the largest rate of Poisson arrivals that keeps a service level such as 'p99<200ms'",
     )
     add(
         "--generator",
@@ -98,23 +105,37 @@ def performance(options: argparse.Namespace) -> int:
         directory = RunDirectory.open(options.resume)
         plan = resume(directory)
     else:
-        plan = experiment.plan_of(options, catalog) if options.experiment else planned(options, arms(options, catalog))
+        plan = plan_of(options, catalog)
         directory = begin(options, plan)
     return Session(plan, directory, catalog).carry_out(options.json)
+
+
+def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
+    """What is to be done; UserError for what cannot be."""
+    if options.experiment:
+        return experiment.plan_of(options, catalog)
+    plan = planned(options, arms(options, catalog))
+    if options.slo is None:
+        return plan
+    return replace(plan, slo=str(options.slo), window_s=options.duration or levels.WINDOW_S)
 
 
 def arms(options: argparse.Namespace, catalog: Catalog) -> list[Arm]:
     """What the options ask for; UserError for names that do not exist."""
     variants = [parse_variant(text, catalog.stacks) for text in options.stack or catalog.stacks]
     workloads = [pick("workload", name, catalog.workloads) for name in options.workload or catalog.workloads]
-    twice = options.rounds is None or options.rounds >= LEAST_ROUNDS
+    twice = (options.rounds is None or options.rounds >= LEAST_ROUNDS) and options.slo is None
     return arms_of(variants, workloads, dict(options.param), loads(options), twice)
 
 
 def loads(options: argparse.Namespace) -> list[Load]:
-    """How requests are offered; UserError for what a tool cannot do."""
-    if options.rate is not None:
-        if options.generator is not None:
-            raise UserError(f"--generator {options.generator} offers no rate of arrivals, only users: give --users")
-        return [Load("open", rate=rate, arrivals=options.arrivals) for rate in options.rate]
-    return [Load("closed", users=users, tool=options.generator) for users in options.users]
+    """How requests are offered, closed loops first; UserError for what does not go together."""
+    users, rates = options.users or ([] if options.rate else [USERS]), options.rate or []
+    if options.slo is not None and (rates or len(users) > 1 or options.generator is not None):
+        raise UserError("--slo finds the rate itself, and begins near the goodput of one closed loop: give one --users")
+    if options.generator is not None and rates:
+        raise UserError(f"--generator {options.generator} offers no rate of arrivals, only users: give --users")
+    return [
+        *(Load("closed", users=number, tool=options.generator) for number in users),
+        *(Load("open", rate=rate, arrivals=options.arrivals) for rate in rates),
+    ]

@@ -18,7 +18,7 @@ from stackmatrix.admission import admit
 from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.cli import passes
+from stackmatrix.cli import levels, passes
 from stackmatrix.cli.options import positive, seconds
 from stackmatrix.cli.shell import INTERRUPTED, console
 from stackmatrix.cli.watch import Watch
@@ -182,6 +182,8 @@ class Session:
                 return crashed(arm, number, attempt, error)
 
         self.directory.write("environment.json", self.environment)
+        if self.plan.slo is not None:
+            return levels.find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
         rest_s = None if self.plan.budget_s is None else self.plan.budget_s - passes.reserve(self.plan, cells)
         policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=rest_s)
         watch = Watch(out, len(timed))
