@@ -107,6 +107,16 @@ def test_what_is_no_fault_passes(changed: Mapping[str, Any]) -> None:
     assert kinds(**changed) == []
 
 
+def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
+    fast = replace(GOOD, goodput=29_000.0, halves=None, generator_share=0.5)
+    assert not gates.reasons(fast, CLOSED, generator_rps=60_000.0)
+    (reason,) = gates.reasons(fast, CLOSED, generator_rps=40_000.0)
+    assert reason.kind == "generator"
+    assert "72% of what the generator can do here" in reason.detail
+    by_tool = replace(CLOSED, tool="wrk")  # whose own limit nobody has measured
+    assert not gates.reasons(fast, by_tool, generator_rps=40_000.0)
+
+
 def test_an_open_load_must_leave_when_it_is_due() -> None:
     assert kinds(OPEN, offered=500, drift_p99_ms=6.0) == ["drift"]
     assert kinds(OPEN, offered=500, drift_p99_ms=6.0, latency_ms=Latency(p50=200.0)) == []

@@ -1,0 +1,117 @@
+"""From trials to a run's words: what voids an arm, what survives it, and copies of one arm that differ."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from stackmatrix.analysis.judge import Catalog, Judgement, judge
+from stackmatrix.catalog.stacks import load_stacks, parse_variant
+from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.plan import arms_of
+from stackmatrix.results import Arm, ArmResult, Cpu, Entry, Latency, Load, Reason, Trial
+
+CATALOG = Catalog(load_stacks(), load_workloads())
+USERS = 64
+ROUNDS = 8
+
+
+def arms(*variants: str, workload: str = "json-small", twice: bool = False) -> list[Arm]:
+    found = [parse_variant(text, CATALOG.stacks) for text in variants]
+    return arms_of(found, [CATALOG.workloads[workload]], {}, [Load("closed", users=USERS)], twice)
+
+
+def trial(arm: Arm, number: int, goodput: float, **changed: Any) -> Trial:
+    answered = round(goodput)
+    given: dict[str, Any] = {
+        "id": f"r{number}-{arm.id}",
+        "arm": arm.id,
+        "round": number,
+        "attempt": 0,
+        "started": "2026-01-01T00:00:00Z",
+        "window_s": 1.0,
+        "offered": answered,
+        "answered": answered,
+        "right": answered,
+        "goodput": goodput,
+        "latency_ms": Latency(mean=USERS / goodput * 1e3),
+        "cpu_s": Cpu(stack=0.9, generator=0.1),
+    }
+    return Trial(**(given | changed))
+
+
+def judged(arms: Sequence[Arm], trials: Sequence[Trial]) -> Judgement:
+    return judge(arms, trials, CATALOG, [0, 1], lambda _: Latency())
+
+
+def only(arm: Arm, **changed: Any) -> ArmResult:
+    """What one arm comes to whose every trial is so."""
+    return judged([arm], [trial(arm, number, 1000.0, **changed) for number in range(ROUNDS)]).arms[0]
+
+
+def entry(name: str, binding: bool) -> Entry:
+    return Entry(name, 1000, 6000, binding=binding)
+
+
+def test_copies_that_differ_take_every_difference_away() -> None:
+    one, other, copy = arms("fastapi-async", "fastapi-sync", twice=True)
+    honest = [
+        trial(arm, number, rate + number % 3)
+        for number in range(ROUNDS)
+        for arm, rate in ((one, 1000.0), (other, 700.0), (copy, 1001.0))
+    ]
+    run = judged([one, other, copy], honest)
+    assert run.aa is not None
+    assert run.aa.valid is True
+    assert [arm.rank for arm in run.arms] == [1, 2]
+    assert run.comparisons
+    assert run.answers
+
+    drifted = [
+        trial(arm, number, rate + number % 3)
+        for number in range(ROUNDS)
+        for arm, rate in ((one, 1000.0), (other, 700.0), (copy, 1100.0))
+    ]
+    run = judged([one, other, copy], drifted)
+    assert run.aa is not None
+    assert run.aa.valid is False
+    assert [(arm.rank, arm.ratio) for arm in run.arms] == [(None, None)] * 2
+    assert not run.comparisons
+    assert not run.answers
+    assert all(arm.valid and arm.goodput for arm in run.arms), "each arm's own figure stands"
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("neighbour", True), ("little", True), ("errors", False)])
+def test_cpu_per_request_outlasts_what_only_moves_clocks(kind: Any, kept: bool) -> None:
+    (arm,) = arms("fastapi-async")
+    result = only(arm, reasons=[Reason(kind, "seen")])
+    assert not result.valid
+    assert result.goodput is None
+    assert (result.cpu_us_per_request.stack is not None) is kept
+
+
+def test_other_work_on_purpose_is_shown_and_holds_nobody() -> None:
+    plain, other = (entry("SQL statements", binding) for binding in (True, False))
+    assert plain.balanced is False
+    assert other.balanced is None
+    (arm,) = arms("fastapi-sync[db=orm]", workload="notes-create")
+    (line,) = only(arm, ledger=[other]).ledger
+    assert (line.implied, line.counted, line.binding) == (ROUNDS * 1000, ROUNDS * 6000, False)
+
+
+def test_sessions_opened_for_other_work_on_purpose_void_nothing() -> None:
+    plain, orm = arms("fastapi-sync", "fastapi-sync[db=orm]", workload="notes-create")
+    opened = {plain.id: 0, orm.id: 170}
+    trials = [trial(arm, n, 1000.0, new_db_sessions=opened[arm.id]) for n in range(ROUNDS) for arm in (plain, orm)]
+    assert [arm.valid for arm in judged([plain, orm], trials).arms] == [True, True]
+
+
+def test_the_model_is_told_how_the_accepts_fell_out() -> None:
+    (arm,) = arms("fastapi-sync[workers=4]", workload="sleep")
+    dealt = {"even": [16, 16, 16, 16], "uneven": [61, 1, 1, 1]}
+    predicted = {}
+    for name, counts in dealt.items():
+        result = only(arm, connections_per_worker=counts)
+        assert result.predicted is not None
+        predicted[name] = result.predicted.goodput
+    assert predicted["uneven"] < 0.8 * predicted["even"]
