@@ -10,8 +10,8 @@ from stackmatrix.errors import UserError
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import Latency, supported
 from stackmatrix.load.tools import asked
-from stackmatrix.load.tools.base import FIXED, Job, Left, Reading, Tool, counted, rows, unread
-from stackmatrix.load.tools.binary import whole_s, words
+from stackmatrix.load.tools.base import FIXED, Job, Left, Reading, Tool, columns, counted, rows, unread
+from stackmatrix.load.tools.binary import version_by, whole_s
 
 ROWS: Final = "ab.tsv"
 PERCENTILES: Final = "ab.csv"
@@ -36,6 +36,7 @@ RATE: Final = r"^Requests per second:\s+([0-9.]+) "
 
 NOTES: Final = (
     "speaks HTTP/1.0, and keeps a connection only where the answer says that it may",
+    "looks at the clock when an answer comes: a run by time ends with the first one after it",
     "its mean is users ÷ rate, not measured, and left out; its longest time is in whole milliseconds",
     "any 2xx counts as right, whatever its body",
 )
@@ -102,10 +103,11 @@ def read(job: Job, left: Left) -> Reading:
     # An answer of another status mostly is of another length too, and then in both counts.
     other_length = max(count["length"] - count["other_status"], 0)
     failed = counted(status=count["other_status"], body=other_length, connect=count["connect"], closed=closed)
-    taken = {} if not (job.scratch / PERCENTILES).exists() else percentiles(job.scratch / PERCENTILES)
-    table = read_rows(job.scratch / ROWS, left)
-    if table is None:
-        raise unread("ab", left)
+    try:
+        taken = percentiles(job.scratch / PERCENTILES)
+        table = read_rows(job.scratch / ROWS, left)
+    except (OSError, ValueError):
+        raise unread("ab", left) from None
     return Reading(
         requests=count["requests"],
         n=max(count["requests"] - count["other_status"] - other_length - min(closed, count["requests"]), 0),
@@ -149,16 +151,13 @@ def latency(taken: dict[int, float], table: Records) -> Latency:
     return Latency(p50=at(50), p90=at(90), p95=at(95), p99=at(99), max=longest)
 
 
-def read_rows(file: Path, left: Left) -> Records | None:
+def read_rows(file: Path, left: Left) -> Records:
     """Its rows: `starttime seconds ctime dtime ttime wait`; what began within the first second began at the start."""
-    try:
-        lines = file.read_text().splitlines()[1:]
-        columns = np.array([line.split("\t")[1:5] for line in lines], dtype=np.int64).reshape(-1, 4).T
-    except (OSError, ValueError):
-        return None
-    started, _, _, took = columns
+    started, took = columns(file, 1, 4, skip=1)
     scheduled = np.maximum(started + left.wall_offset, left.start)
     return rows(scheduled, took / 1e3, np.full(len(took), 200), np.ones(len(took), np.bool_))
 
 
-TOOL: Final = Tool("ab", "apt-get install apache2-utils", words("-V", r"Version (\S+)"), command, read, counts=True)
+TOOL: Final = Tool(
+    "ab", "apt-get install apache2-utils", version_by("-V", r"Version (\S+)"), command, read, counts=True
+)

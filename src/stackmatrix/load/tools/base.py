@@ -16,7 +16,7 @@ from stackmatrix.load.summary import Floats, Latency
 
 LAST_LINES: Final = 6
 
-FIXED = "sends one fixed body, where the workload asks for a fresh one per request"
+FIXED = "sends one fixed body, where the plan has many"
 UNCHECKED = "does not look at bodies: a wrong answer with a right status counts as right"
 
 
@@ -114,6 +114,13 @@ def unread(tool: str, left: Left) -> UserError:
 def counted(**counts: int) -> dict[str, int]:
     """Failures by class, only those that occurred; the words are those of `Verdict`."""
     return {name: count for name, count in counts.items() if count > 0}
+
+
+def columns(file: Path, *which: int, skip: int = 0) -> list[NDArray[np.int64]]:
+    """Some columns of a tab-separated file of whole numbers; OSError or ValueError when it is none."""
+    if file.read_bytes().count(b"\n") <= skip:
+        return [np.zeros(0, np.int64) for _ in which]
+    return list(np.loadtxt(file, dtype=np.int64, delimiter="\t", skiprows=skip, usecols=which, ndmin=2).T)
 
 
 def rows(scheduled: Floats, seconds: Floats, status: NDArray[np.int64], right: NDArray[np.bool_]) -> Records:

@@ -12,7 +12,7 @@ from stackmatrix.errors import UserError
 PATIENCE_S: Final = 20.0
 
 
-def words(argument: str, pattern: str) -> Callable[[str], str]:
+def version_by(argument: str, pattern: str) -> Callable[[str], str]:
     """How a binary's version is asked for: by an argument, and found in what it says by a pattern."""
 
     @functools.cache

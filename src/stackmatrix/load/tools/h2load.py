@@ -11,8 +11,8 @@ from stackmatrix.load.plan import Exchange
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import latency_ms
 from stackmatrix.load.tools import asked
-from stackmatrix.load.tools.base import FIXED, UNCHECKED, Job, Left, Reading, Tool, counted, rows, unread
-from stackmatrix.load.tools.binary import words
+from stackmatrix.load.tools.base import FIXED, UNCHECKED, Job, Left, Reading, Tool, columns, counted, rows, unread
+from stackmatrix.load.tools.binary import version_by
 
 LOG: Final = "h2load.tsv"
 BODY: Final = "body"
@@ -61,9 +61,10 @@ def read(job: Job, left: Left) -> Reading:
     if told is None:
         raise unread("h2load", left)
     count = {name: int(told[name]) for name in ("done", "n", "failed", "errored", "timeout")}
-    table = read_log(job.scratch / LOG, left.wall_offset, job.exchanges)
-    if table is None:
-        raise unread("h2load", left)
+    try:
+        table = read_log(job.scratch / LOG, left.wall_offset, job.exchanges)
+    except (OSError, ValueError):
+        raise unread("h2load", left) from None
     return Reading(
         requests=count["done"],
         n=count["n"],
@@ -85,23 +86,17 @@ def bodies_differ(job: Job) -> bool:
     return asked.varies(job.plan) or len({asked.parse(exchange.request).body for exchange in job.exchanges}) > 1
 
 
-def read_log(file: Path, wall_offset: float, exchanges: Sequence[Exchange]) -> Records | None:
-    """Its rows: start in µs since the epoch, status (-1 without an answer), µs to the end; None when there are none."""
-    try:
-        content = file.read_bytes()
-        flat = np.array(content.split(), dtype=np.int64) if content else np.zeros(0, np.int64)
-        started, status, took = flat.reshape(-1, 3).T
-    except (OSError, ValueError):
-        return None
-    seen = {int(code): any(asked.rightful(one, int(code)) for one in exchanges) for code in np.unique(status)}
-    right = np.array([seen[int(code)] for code in status], dtype=np.bool_)
-    return rows(started / 1e6 + wall_offset, took / 1e6, status, right)
+def read_log(file: Path, wall_offset: float, exchanges: Sequence[Exchange]) -> Records:
+    """Its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
+    started, status, took = columns(file, 0, 1, 2)
+    right = [code for code in np.unique(status) if any(asked.rightful(one, int(code)) for one in exchanges)]
+    return rows(started / 1e6 + wall_offset, took / 1e6, status, np.isin(status, right))
 
 
 TOOL: Final = Tool(
     "h2load",
     "apt-get install nghttp2-client",
-    words("--version", r"^h2load (\S+)"),
+    version_by("--version", r"^h2load (\S+)"),
     command,
     read,
     counts=True,

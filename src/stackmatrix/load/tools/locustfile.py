@@ -66,9 +66,9 @@ class PlanUser(FastHttpUser):
 
 
 def headers(asked: Asked) -> dict[str, str]:
-    """The plan's own, but those that locust writes."""
+    """The plan's own, but those that locust writes; no encoding is asked for, as by the other generators."""
     own = authority(plan)
-    return {
+    return {"Accept-Encoding": "identity"} | {
         name: value
         for name, value in asked.headers
         if name.lower() != "content-length" and (name.lower(), value) != ("host", own)

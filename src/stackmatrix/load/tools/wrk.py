@@ -7,7 +7,7 @@ from stackmatrix.load.plan import FRESH, Exchange
 from stackmatrix.load.summary import Latency
 from stackmatrix.load.tools import asked
 from stackmatrix.load.tools.base import UNCHECKED, Job, Left, Reading, Tool, counted, unread
-from stackmatrix.load.tools.binary import whole_s, words
+from stackmatrix.load.tools.binary import version_by, whole_s
 
 RESULT: Final = "wrk.json"
 
@@ -101,4 +101,4 @@ def read(job: Job, left: Left) -> Reading:
     )
 
 
-TOOL: Final = Tool("wrk", "apt-get install wrk", words("--version", r"^wrk (\S+)"), command, read)
+TOOL: Final = Tool("wrk", "apt-get install wrk", version_by("--version", r"^wrk (\S+)"), command, read)
