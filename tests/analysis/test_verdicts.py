@@ -224,6 +224,7 @@ class TestDefaults:
             ("fastapi-async[httpx-per-request]", "asyncpg", "httpx"),
             ("fastapi-async", "asyncio", "httpx2"),
             ("fastapi-sync", "anyio", "asyncio"),
+            ("fastapi-blocking[gunicorn]", "uvicorn", "gunicorn"),
         ],
     )
     def test_what_a_variant_uses(self, variant: str, uses: str, not_uses: str) -> None:

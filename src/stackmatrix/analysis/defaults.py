@@ -74,6 +74,8 @@ def libraries(variant: Variant) -> frozenset[str]:
     clients = {choice.removesuffix(PER_REQUEST) for choice in stack.choices.get("http_client", ())}
     chosen = str(variant.settings.get("http_client", ""))
     used = {package.lower() for package in stack.packages} - (clients - {chosen})
+    if "uvicorn-worker" in used:
+        used.discard("gunicorn")  # its limit is that of its own workers, which take one request at a time
     if stack.language == "Python" and stack.concurrency == "event-loop":
         used.add("asyncio")
     return frozenset(used)
