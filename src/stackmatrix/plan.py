@@ -33,6 +33,8 @@ class Plan:
     inputs: dict[str, str]
     shards: int = 1
     """Processes of the generator, each on a core of its own."""
+    fresh: bool = False
+    """Whether each trial has a server that was just started, so that a process's luck is part of the noise."""
     explain: bool | None = None
     """Whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes."""
     profile: bool = False

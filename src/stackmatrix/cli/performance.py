@@ -53,7 +53,25 @@ def arguments() -> argparse.Namespace:
         metavar="NAME[VARIANT]",
         help="a stack, or a variant of it; repeat for more (default: all)",
     )
-    add("--workload", action="append", metavar="NAME", help="a workload; repeat for more (default: all)")
+    add_work(parser)
+    add(
+        "--slo",
+        type=parse,
+        metavar="LEVEL",
+        help="look for the largest rate of Poisson arrivals that keeps a service level such as 'p99<200ms'",
+    )
+    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped; it keeps its own options")
+    add_options(parser, "performance")
+    experiment.add_options(parser)
+    options = parser.parse_args()
+    experiment.check(parser, options)
+    return options
+
+
+def add_work(parser: argparse.ArgumentParser, workloads: str = "all") -> None:
+    """What is asked of the stacks, and how; `workloads` are those that are asked for by default."""
+    add = parser.add_argument
+    add("--workload", action="append", metavar="NAME", help=f"a workload; repeat for more (default: {workloads})")
     add(
         "--param",
         action="append",
@@ -74,25 +92,13 @@ def arguments() -> argparse.Namespace:
         metavar="R[,R…]",
         help="open loop: so many arrivals a second, whatever the answers do; beside --users, both are timed",
     )
-    add(
-        "--slo",
-        type=parse,
-        metavar="LEVEL",
-        help="look for the largest rate of Poisson arrivals that keeps a service level such as 'p99<200ms'",
-    )
+    add("--arrivals", choices=("poisson", "constant"), default="poisson", help="of an open loop (default poisson)")
     add(
         "--generator",
         choices=sorted(TOOLS),
         metavar="TOOL",
         help=f"offer the load with {', '.join(TOOLS)} instead: a second opinion (default: the project's own generator)",
     )
-    add("--arrivals", choices=("poisson", "constant"), default="poisson", help="of an open loop (default poisson)")
-    add("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped; it keeps its own options")
-    add_options(parser, "performance")
-    experiment.add_options(parser)
-    options = parser.parse_args()
-    experiment.check(parser, options)
-    return options
 
 
 def performance(options: argparse.Namespace) -> int:

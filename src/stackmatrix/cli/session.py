@@ -45,10 +45,17 @@ LEAST_WINDOW_S = 0.5
 MOST_WINDOW_S = 5.0
 OVERHEAD_S = 1.2
 """Of a trial besides its window: warm-up, drain, counting, switching stacks; measured on two cores."""
+RESTART_S = 1.0
+"""Of a stack that is killed and started anew."""
 
 
-def add_options(parser: argparse.ArgumentParser, name: str, budget_s: float = BUDGET_S) -> None:
-    """How a run is carried out, whatever it times; `name` is what its directory is called after its time."""
+def add_options(
+    parser: argparse.ArgumentParser, name: str, budget_s: float = BUDGET_S, result: str = "run.json"
+) -> None:
+    """How a run is carried out, whatever it times; `name` is what its directory is called after its time.
+
+    `result` is what `--json` writes.
+    """
     add = parser.add_argument
     add("--duration", type=seconds, help="the least window of a trial (default: sized to the budget)")
     add("--warmup", type=seconds, default=WARMUP_S, help="the most that a trial warms up (default 2s)")
@@ -64,20 +71,24 @@ def add_options(parser: argparse.ArgumentParser, name: str, budget_s: float = BU
     add("--seed", type=int, help="of the orders and arrivals (default: a new one, which the run keeps)")
     add("--name", default=name, help="what the run's directory is called after its time")
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="where runs are kept (default: results/)")
-    add("--json", type=Path, metavar="FILE", help="write run.json to this file too; - for standard output")
+    add("--json", type=Path, metavar="FILE", help=f"write {result} to this file too; - for standard output")
     add_option(parser)
 
 
-def planned(options: argparse.Namespace, arms: list[Arm]) -> Plan:
-    """The plan that `add_options` asks for; UserError for a budget that cannot hold it, and too few cores."""
+def planned(options: argparse.Namespace, arms: list[Arm], fresh: bool = False) -> Plan:
+    """The plan that `add_options` asks for; UserError for a budget that cannot hold it, and too few cores.
+
+    `fresh`: each trial has a server that was just started.
+    """
     if len(os.sched_getaffinity(0)) <= options.shards > 1:
         raise UserError(
             f"--shards {options.shards}: each needs a core beside the stack's, and there are "
             f"{len(os.sched_getaffinity(0))} in all; give fewer"
         )
     trials = (options.rounds or StoppingRule().start) + (options.explain is not False)  # of each arm
+    overhead_s = OVERHEAD_S + fresh * RESTART_S
     window_s = options.duration or window_for(
-        options.budget, len(arms), OVERHEAD_S, trials, LEAST_WINDOW_S, MOST_WINDOW_S
+        options.budget, len(arms), overhead_s, trials, LEAST_WINDOW_S, MOST_WINDOW_S
     )
     return Plan(
         schema=SCHEMA,
@@ -92,6 +103,7 @@ def planned(options: argparse.Namespace, arms: list[Arm]) -> Plan:
         arms=arms,
         inputs=digests(arms),
         shards=options.shards,
+        fresh=fresh,
         explain=options.explain,
         profile=options.profile,
     )
@@ -176,6 +188,8 @@ class Session:
             cell = timed[arm.id]
             try:
                 with runtime.service(cell.variant) as service, runtime.alone(service):
+                    if self.plan.fresh:
+                        runtime.restart(service)
                     return measure(bench, service, arm, cell.workload, self.timing(cell), number, attempt)
             except UserError as error:
                 runtime.heal()
