@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stackmatrix.catalog.workloads import Workload
+from stackmatrix.errors import UserError
 from stackmatrix.load.generator import Edge
 from stackmatrix.meter.processes import cpu_seconds
-from stackmatrix.passes import load_once
+from stackmatrix.passes import load_once, seen
 from stackmatrix.results import Arm, Profiled, Timing, writing
 from stackmatrix.runtime.base import Service, share_cores
-from stackmatrix.trial import Bench, file_name, now
+from stackmatrix.trial import Bench, file_name
 
 DIRECTORY = "profiles"
 RATE_HZ = 100
@@ -27,12 +28,17 @@ SAMPLES = re.compile(r"Samples: (\d+)")
 DENIED = ("permission denied", "operation not permitted", "eperm", "requires root")
 
 
+class Denied(UserError):  # noqa: N818 as the kernel calls it
+    """This user may not look into the stack's processes."""
+
+
 class Spy:
     """py-spy at work on one process."""
 
     def __init__(self, pid: int, file: Path, seconds: float, cpus: Sequence[int]) -> None:
         """The graph's title is the command, so that it names no directory of this machine."""
         command = ["py-spy", "record", "--pid", str(pid), "--output", file.name, "--rate", str(RATE_HZ)]
+        command.append("--nonblocking")  # a pause costs more, and wakes idle threads, which then count as busy
         self._process = subprocess.Popen(
             [*command, "--duration", str(math.ceil(seconds) + GRACE_S)],  # should nobody be left to stop it
             executable=Path(sys.executable).with_name("py-spy"),
@@ -64,9 +70,9 @@ class Spy:
 def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Profiled:
     """Put the service under the arm's load once, and record its busiest process at work.
 
-    Raises UserError when a server or the generator is gone, or the graph cannot be kept.
+    Raises Denied; UserError when a server or the generator is gone, or the graph cannot be kept.
     """
-    started, name = now(), service.stack.name
+    name = service.stack.name
     file = bench.directory.path / DIRECTORY / f"{file_name(arm)}.svg"
     with writing(file):
         file.parent.mkdir(exist_ok=True)
@@ -84,7 +90,7 @@ def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
             spies.append(Spy(pid, file, long.window_s, cores.generator))
 
     try:
-        window = load_once(bench, service, arm.load, workload, long, look)
+        trial = load_once(bench, service, arm, workload, long, look)
     finally:
         for spy in spies:
             spy.kill()
@@ -92,11 +98,7 @@ def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     samples = int(found[1]) if found else 0
     drawn = file.exists()
     return Profiled(
-        arm=arm.id,
-        started=started,
-        window_s=window.seconds,
-        goodput=window.goodput,
-        cpu_us=None if window.cpu_s is None or not window.answered else window.cpu_s * 1e6 / window.answered,
+        **seen(trial),
         missing=None if drawn else missing(said),
         file=f"{DIRECTORY}/{file.name}" if drawn else None,
         samples=samples,
@@ -109,10 +111,10 @@ def busiest(pids: Sequence[int], before: Mapping[int, float]) -> int | None:
 
 
 def missing(said: Sequence[str]) -> str:
-    """Why there is no graph, and what to do about it."""
+    """Why there is no graph; Denied when there will never be one."""
     if not said:
         return "its processes cannot be seen from here; profile where the engine's processes are this machine's"
     words = " ".join("".join(said).split())
     if any(sign in words.lower() for sign in DENIED):
-        return "py-spy may not look into its process: run as root, or allow it by sysctl kernel.yama.ptrace_scope=0"
+        raise Denied("py-spy may not look into the stack's processes; run this as root")
     return f"py-spy recorded nothing: {words[-200:]}"

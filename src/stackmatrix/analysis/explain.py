@@ -203,20 +203,25 @@ def from_inside(facts: Facts, found: Verdict) -> str | None:
     phases = facts.phases
     if phases is None or not phases.response_s:
         return None
-    whole, line = phases.response_s, in_line_for(found)
+    whole = phases.response_s
     known = [*queued(phases), *with_database(facts, found), *gathering(facts, found), *encoding(phases)]
     rest = phases.total_s - sum(seconds for seconds, _ in known)
     if min(rest, phases.outside_s) < -BAND * whole:
         return None  # the parts overlap, and their shares say nothing
-    # Threads are the application's own; for everything else requests stand in line before it.
-    inside = line == "a free thread" and phases.queue_s is None
-    places = {True: "elsewhere in the application", False: "outside the application"}
-    if line is not None and line != "a free database connection":
-        places[inside] += f", in line for {line}"
-    parts = [*known, (rest, places[True]), (phases.outside_s, places[False])]
+    parts = [*known, *elsewhere(rest, phases, in_line_for(found))]
     worth = [(seconds, name) for seconds, name in parts if seconds >= LEAST_SHARE * whole]
     told = f"With Server-Timing on, a request took {duration(whole)} on average: {shares(worth, whole)}"
     return "; ".join([told, *crowds(facts)])
+
+
+def elsewhere(rest_s: float, phases: Phases, line: str | None) -> Parts:
+    """What no phase names: in a thread pool requests stand in line within the application, for all else before it."""
+    inside, outside = "elsewhere in the application", "outside the application"
+    if line == "a free thread" and phases.queue_s is None:
+        inside += f", in line for {line}"
+    elif line in ("the CPU", "the event loop", "a free greenlet", "its turn"):
+        outside += f", in line for {line}"
+    return [(rest_s, inside), (phases.outside_s, outside)]
 
 
 def queued(phases: Phases) -> Parts:
@@ -240,7 +245,10 @@ def with_database(facts: Facts, found: Verdict) -> Parts:
         return [(whole, "with the database")]
     full = found.pool is not None and found.pool.name == "db_pool"
     return [
-        (whole - work, "waiting for a database connection" if full else "on the way to the database and back"),
+        (
+            whole - work,
+            "waiting for a database connection" if full else "on the way to the database and back",
+        ),
         (work, "at work in the database"),
     ]
 
@@ -255,7 +263,10 @@ def gathering(facts: Facts, found: Verdict) -> Parts:
     full = found.pool is not None and found.pool.name == "http_pool"
     on = wait(facts.waits_on)
     return [
-        (whole - facts.demand.wait_s, "waiting for an HTTP connection" if full else f"on the way to {on} and back"),
+        (
+            whole - facts.demand.wait_s,
+            "waiting for an HTTP connection" if full else f"on the way to {on} and back",
+        ),
         (facts.demand.wait_s, f"waiting for {on}"),
     ]
 
@@ -270,13 +281,22 @@ def crowds(facts: Facts) -> Iterator[str]:
     phases = facts.phases
     if phases is None:
         return
-    if phases.queue_s is not None and facts.goodput is not None and (held := facts.goodput.value * phases.queue_s) >= 1:
-        yield f"about {some(round(held), 'request')} stood in line for a thread"  # by Little's law
+    if (held := in_line(facts, phases)) is not None and held >= 1:
+        yield f"about {some(round(held), 'request')} stood in line for a thread"
     if phases.lag_s is not None and phases.lag_s >= LATE_LOOP_S:
         yield f"the event loop was {duration(phases.lag_s)} late"
     if phases.sessions_active is not None and phases.sessions_idle is not None and phases.sessions_active >= 1:
         all_of_them = some(round(phases.sessions_active + phases.sessions_idle), "database session")
         yield f"{count(round(phases.sessions_active, 1))} of its {all_of_them} were at work"
+
+
+def in_line(facts: Facts, phases: Phases) -> float | None:
+    """Requests that waited for a thread at any one time, by Little's law at the throughput of the explaining pass."""
+    if phases.queue_s is None or facts.demand is None:
+        return None
+    if facts.demand.users is None:
+        return (facts.demand.rate or 0.0) * phases.queue_s
+    return facts.demand.users * phases.queue_s / (phases.response_s + facts.demand.think_s)
 
 
 # What would change it.
