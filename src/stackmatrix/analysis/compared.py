@@ -8,7 +8,7 @@ both arms goodput says little; if it shows no difference there, CPU per request 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from stackmatrix.analysis.judge import GOODPUT, Metric, by_round, comparable, cpu_us, interval, last_attempts
 from stackmatrix.analysis.statistics import (
@@ -103,19 +103,26 @@ class Noise:
     cpu: NoiseFloor
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One run: what it says of its arms, its trials, and the arms that it was to time, twins among them."""
+
+    run: Run
+    trials: Sequence[Trial]
+    arms: Sequence[Arm]
+
+
 Quotient = Callable[[Rounds, Rounds], Estimate | None]
 """B, A → B ÷ A."""
 
 
-def interleaved(
-    run: Run, trials: Iterable[Trial], arms: Sequence[Arm], a: str, b: str, limit: float | None = None
-) -> list[Answer]:
+def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[Answer]:
     """Two variants, `a` and `b` by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
 
     `limit` is the share by which B may be worse.
     """
-    kept = list(trials)
-    results = {result.id: result for result in run.arms}
+    arms, kept = measured.arms, measured.trials
+    results = {result.id: result for result in measured.run.arms}
     found: list[Answer] = []
     for one in arms:
         if one.twin_of is not None or label(one) != a:
@@ -128,18 +135,13 @@ def interleaved(
     return found
 
 
-def apart(
-    runs: tuple[Run, Run],
-    trials: tuple[Sequence[Trial], Sequence[Trial]],
-    arms: tuple[Sequence[Arm], Sequence[Arm]],
-    limit: float | None = None,
-) -> list[Answer]:
+def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
     """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
-    floors = Noise(*(larger(*(floor_of(*run, metric) for run in zip(arms, trials, strict=True))) for metric in METRICS))
-    others = {result.id: result for result in runs[1].arms}
+    floors = Noise(*(larger(floor_of(a, metric), floor_of(b, metric)) for metric in METRICS))
+    others = {result.id: result for result in b.run.arms}
     return [
-        answer(side(one, one.id, trials[0]), side(others[one.id], one.id, trials[1]), floors, shift, limit)
-        for one in runs[0].arms
+        answer(side(one, one.id, a.trials), side(others[one.id], one.id, b.trials), floors, shift, limit)
+        for one in a.run.arms
         if one.id in others and one.params == others[one.id].params
     ]
 
@@ -165,11 +167,11 @@ def side(result: ArmResult, arm: str, trials: Sequence[Trial]) -> Side:
     return Side(result, *metrics(arm, trials))
 
 
-def floor_of(arms: Sequence[Arm], trials: Sequence[Trial], metric: Metric) -> NoiseFloor:
+def floor_of(measured: Measured, metric: Metric) -> NoiseFloor:
     """The largest noise floor of a run's twins."""
     place = METRICS.index(metric)
-    pairs = [(metrics(arm.twin_of, trials)[place], metrics(arm.id, trials)[place]) for arm in arms if arm.twin_of]
-    return larger(*(noise_floor(*pair) for pair in pairs))
+    twins = [(arm.twin_of, arm.id) for arm in measured.arms if arm.twin_of]
+    return larger(*(noise_floor(*(metrics(arm, measured.trials)[place] for arm in pair)) for pair in twins))
 
 
 def larger(*floors: NoiseFloor) -> NoiseFloor:
@@ -336,3 +338,31 @@ def settled(metric: Measure) -> str:
 def percent(share: float) -> str:
     """With one decimal: floors are small."""
     return f"{share * 100:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of a comparison, as `compare.py --json` writes it."""
+
+    schema: int
+    a: str
+    b: str
+    """As the command was given them."""
+    interleaved: bool
+    """Whether both were timed in the same rounds; else two runs were held against each other."""
+    runs: list[str]
+    started: str
+    environment: dict[str, Any]
+    """Of the measurement; of two runs, of the first, which the second agrees with."""
+    answers: list[Answer]
+    limit: float | None
+    """The share by which B may be worse."""
+    remarks: list[str]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of all answers; nothing that was told is undecided."""
+        found = {answer.outcome for answer in self.answers}
+        if "worse" in found:
+            return "worse"
+        return "no worse" if found == {"no worse"} else "undecided"

@@ -26,6 +26,16 @@ SETTINGS: Mapping[str, str] = {"warmup_s": "warm-up, s", "shards": "shards of th
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """How one run was measured."""
+
+    environment: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    """Digests by path."""
+
+
+@dataclass(frozen=True)
 class Difference:
     """Something that should be the same, and is not."""
 
@@ -34,28 +44,27 @@ class Difference:
     b: str
 
 
-def differences(
-    environments: tuple[Mapping[str, Any], Mapping[str, Any]],
-    plans: tuple[Mapping[str, Any], Mapping[str, Any]],
-    inputs: tuple[Mapping[str, str], Mapping[str, str]],
-) -> list[Difference]:
+def differences(a: Conditions, b: Conditions) -> list[Difference]:
     """What keeps two runs from being compared: machine, software, settings, and inputs other than the stacks.
 
-    `inputs` are digests by path; of the workloads only those count that both runs have.
+    Of the workloads only those count that both runs have.
     """
-    found = [
+    tables = (
+        (a.environment, b.environment, MUST_AGREE),
+        (a.settings, b.settings, SETTINGS),
+        (a.inputs, b.inputs, both(a, b)),
+    )
+    return [
         Difference(name, told(one.get(key)), told(other.get(key)))
-        for (one, other), keys in ((environments, MUST_AGREE), (plans, SETTINGS))
-        for key, name in keys.items()
+        for one, other, names in tables
+        for key, name in names.items()
         if one.get(key) != other.get(key)
     ]
-    both = [path for path in inputs[0] if path in inputs[1] and not path.startswith("stacks/")]
-    return [*found, *(Difference(path, *(each[path] for each in inputs)) for path in both if differs(path, inputs))]
 
 
-def differs(path: str, inputs: tuple[Mapping[str, str], Mapping[str, str]]) -> bool:
-    """Whether an input changed between two runs."""
-    return inputs[0][path] != inputs[1][path]
+def both(a: Conditions, b: Conditions) -> Mapping[str, str]:
+    """The inputs that both runs have, the stacks left out: they are what is compared."""
+    return {path: path for path in a.inputs if path in b.inputs and not path.startswith("stacks/")}
 
 
 def told(value: object) -> str:

@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Say of two stacks, revisions or runs whether the second is faster, slower, or neither; `--help` says how."""
+
+from _venv import enter
+
+enter()
+
+from stackmatrix.cli.compare import main
+
+if __name__ == "__main__":
+    main()
