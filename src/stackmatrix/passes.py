@@ -8,12 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypedDict
 
+from stackmatrix import gates
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.load.generator import Edge
 from stackmatrix.meter.meter import Meter, sampling
+from stackmatrix.meter.processes import steal_share
 from stackmatrix.meter.upstreams import SEEDED_ROWS, count
 from stackmatrix.offer import by_generator, plan_of, warm_up_of
-from stackmatrix.results import Arm, Timing, Trial
+from stackmatrix.results import Arm, Reason, Timing, Trial
 from stackmatrix.runtime.base import Service, share_cores
 from stackmatrix.trial import Bench, Edges, now
 
@@ -32,7 +34,7 @@ def load_once(
 ) -> Trial:
     """Put the running service under the arm's load once, by the own generator, with `beside` at work all the while.
 
-    The trial is never one of the run's: it has no ledger, its requests are not kept, and no gate was asked.
+    The trial is never one of the run's: it has no ledger, its requests are not kept, and few of the gates are asked.
     Raises UserError when a server or the generator is gone.
     """
     runtime, load = bench.runtime, replace(arm.load, tool=None, requests=None)
@@ -64,8 +66,15 @@ def load_once(
         )
     if offered.in_hand:
         runtime.restart(service)
-    cpu_s = replace(offered.trial.cpu_s, stack=edges.cpu_s(service.stack.name))
-    return replace(offered.trial, cpu_s=cpu_s, threads=peaks.threads, records=None)
+    trial = replace(
+        offered.trial,
+        cpu_s=replace(offered.trial.cpu_s, stack=edges.cpu_s(service.stack.name)),
+        threads=peaks.threads,
+        foreign_share=edges.foreign_share(cores.stack, offered.trial.window_s),
+        steal_share=steal_share(edges.cpus["start"], edges.cpus["end"]),
+        records=None,
+    )
+    return replace(trial, reasons=[*gates.failures(trial), *gates.machine(trial)])
 
 
 class Seen(TypedDict):
@@ -76,6 +85,7 @@ class Seen(TypedDict):
     window_s: float
     goodput: float | None
     cpu_us: float | None
+    reasons: list[Reason]
 
 
 def seen(trial: Trial) -> Seen:
@@ -86,4 +96,5 @@ def seen(trial: Trial) -> Seen:
         window_s=trial.window_s,
         goodput=trial.goodput,
         cpu_us=trial.cpu_us(trial.cpu_s.stack),
+        reasons=trial.reasons,
     )

@@ -371,6 +371,8 @@ class Extra:
     goodput: float | None = None
     cpu_us: float | None = None
     """CPU-µs of the stack per request."""
+    reasons: list[Reason] = field(default_factory=list)
+    """What the machine did to it, or failed: then what looking cost cannot be told."""
     missing: str | None = None
     """Why what was looked for was not found."""
 
@@ -408,6 +410,8 @@ class Cost:
 
     goodput: float | None = None
     cpu: float | None = None
+    unknown: list[str] = field(default_factory=list)
+    """Why it cannot be told: what else went on in that one trial."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,6 +288,8 @@ def judge_arm(
 
 def cost(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
     """What a look at an arm cost it."""
+    if extra.reasons:
+        return Cost(unknown=[reason.detail for reason in extra.reasons])
     return Cost(
         goodput=extra.goodput / goodput.value if extra.goodput is not None and goodput.value else None,
         cpu=extra.cpu_us / cpu.stack if extra.cpu_us is not None and cpu.stack else None,

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from stackmatrix.report import answer, method
+from stackmatrix.analysis.words import duration, percent
+from stackmatrix.report import answer, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.numbers import MISSING, plus_minus
 from stackmatrix.report.view import Cell, Group, View
+from stackmatrix.results import Phases
 
 COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 MATRIX = "figures/matrix.svg"
@@ -29,7 +31,7 @@ def document(view: View) -> str:
         "### What this run could not resolve",
         bullets(method.unresolved(view)) or "Nothing.",
         "### How it was measured",
-        bullets([*method.measured(view), method.noise(view), method.repeats(view)]),
+        bullets([*method.measured(view), *times.costs(view), method.noise(view), method.repeats(view)]),
         "<details><summary>What the numbers mean</summary>",
         bullets(f"**{m.name}**{f' ({m.unit})' if m.unit else ''}: {m.meaning}" for m in METRICS),
         bullets(f"bound **{found.sign}**: {found.meaning}" for found in BOUNDS.values()),
@@ -60,7 +62,31 @@ def workload(view: View, group: Group) -> list[str]:
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
     rows = [row(cell, len(head)) for cell in group.ordered]
     reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ranked if cell.arm.explanation)
-    return [f"## {title}", about, answer.sentence(group), table(head, rows), *([reasons] if reasons else [])]
+    parts = [f"## {title}", about, answer.sentence(group), table(head, rows), reasons, *spent(group)]
+    return [part for part in parts if part]
+
+
+def spent(group: Group) -> list[str]:
+    """Where requests spend their time, and the flame graphs, for the cells that were looked at."""
+    timed = [cell for cell in group.ranked if cell.arm.phases]
+    drawn = [f"[{cell.name}]({cell.arm.profile.file})" for cell in group.ranked if cell.arm.profile]
+    if timed:
+        head = ("", "stack", "response", *times.PARTS)
+        rows = [
+            ["", cell.name, duration(phases.response_s), *(share(phases, part) for part in times.PARTS)]
+            for cell in timed
+            if (phases := cell.arm.phases)
+        ]
+        found = ["Where the time of a request goes, with SERVER_TIMING on:", table(head, rows)]
+    else:
+        found = []
+    return [*found, *([f"Flame graphs: {', '.join(drawn)}"] if drawn else [])]
+
+
+def share(phases: Phases, part: str) -> str:
+    """Of the response time, by one part."""
+    seconds = dict(times.split(phases)).get(part)
+    return MISSING if seconds is None else percent(seconds / phases.response_s)
 
 
 def row(cell: Cell, width: int) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from stackmatrix.analysis import words
 from stackmatrix.analysis.judge import most
-from stackmatrix.report import answer, charts, method
+from stackmatrix.report import answer, charts, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.html.site import render
 from stackmatrix.report.metrics import METRICS, whole
@@ -64,9 +64,10 @@ def page(view: View) -> str:
         comparable=any(len(group.ranked) > 1 for group in view.groups),
         trial_columns=TRIAL_COLUMNS,
         part_colours=charts.PARTS,
+        time_colours=times.PARTS,
         limits=method.limits(view),
         unresolved=method.unresolved(view),
-        method=method.measured(view),
+        method=[*method.measured(view), *times.costs(view)],
         noise=method.noise(view),
         repeats=method.repeats(view),
         metrics=METRICS,
@@ -145,6 +146,8 @@ class Shown:
             "utilisation": utilisation(arm),
             "tiles": tiles(cell) if arm.goodput else [],
             "gauge": gauge(cell),
+            "times": split(arm),
+            "profile": flame_graph(arm),
             "requests": whole(shape.requests) if shape else "",
             "others": len(group.ranked) > 1,
             "beyond": whole(histogram.beyond) if histogram and histogram.beyond else "",
@@ -334,6 +337,29 @@ def gauge(cell: Cell) -> Context | None:
         "predicted_ms": f"{milliseconds(model.response_ms)} ms" if model and model.response_ms is not None else "",
         "band": span(model.band, top) if model else None,
     }
+
+
+def split(arm: ArmResult) -> Context | None:
+    """Where the time of a request goes: parts as name, seconds, share, and width in per cent."""
+    if arm.phases is None or arm.explaining is None:
+        return None
+    parts = times.split(arm.phases)
+    whole = sum(seconds for _, seconds in parts) or 1.0
+    return {
+        "parts": [
+            (part, words.duration(seconds), words.percent(seconds / whole), round(seconds / whole * 100, 2))
+            for part, seconds in parts
+        ],
+        "remarks": times.remarks(arm.phases),
+        "cost": times.cost(arm.explaining),
+    }
+
+
+def flame_graph(arm: ArmResult) -> Context | None:
+    """The profile beside the page, and what it cost."""
+    if arm.profile is None:
+        return None
+    return {"file": arm.profile.file, "samples": whole(arm.profile.samples), "cost": times.cost(arm.profile.cost)}
 
 
 def utilisation(arm: ArmResult) -> list[tuple[str, str, float]]:

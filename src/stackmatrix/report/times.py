@@ -1,0 +1,81 @@
+"""Where a request's time goes, by the explaining pass, and what looking cost."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stackmatrix.analysis.words import duration, percent
+from stackmatrix.report.palette import var
+from stackmatrix.report.view import View
+from stackmatrix.results import Cost, Phases
+
+PARTS: Final = {
+    "waiting for a thread": var("series-4"),
+    "database": var("series-2"),
+    "upstream, files or timer": var("series-5"),
+    "encoding": var("series-8"),
+    "elsewhere in the application": var("accent"),
+    "outside the application": var("muted"),
+}
+"""In the order of a request, and in which colour."""
+
+
+def split(phases: Phases) -> list[tuple[str, float]]:
+    """Seconds of each part; a phase that the stack does not have is left out, and what overlaps counts as nothing."""
+    named = (phases.queue_s, phases.db_s, phases.gather_s, phases.encode_s)
+    rest = phases.total_s - sum(seconds for seconds in named if seconds is not None)
+    seconds = (*named, max(0.0, rest), max(0.0, phases.outside_s))
+    return [(part, each) for part, each in zip(PARTS, seconds, strict=True) if each is not None]
+
+
+def words(phases: Phases) -> str:
+    """The parts in a line: `database 39.3 ms (85 %), …`."""
+    whole = phases.response_s or 1.0
+    return ", ".join(f"{part} {duration(each)} ({percent(each / whole)})" for part, each in split(phases) if each)
+
+
+def remarks(phases: Phases) -> list[str]:
+    """What else was seen meanwhile."""
+    found = [f"mean of {phases.requests} requests, {duration(phases.response_s)} each"]
+    if phases.lag_s is not None:
+        found.append(f"event loop {duration(phases.lag_s)} late")
+    if phases.sessions_active is not None and phases.sessions_idle is not None:
+        found.append(f"database sessions: {phases.sessions_active:.1f} at work, {phases.sessions_idle:.1f} not")
+    return found
+
+
+def cost(found: Cost) -> str:
+    """`97 % of the headline's goodput, with 103 % of its CPU per request`."""
+    if found.unknown:
+        return f"a goodput that tells nothing of its cost: {'; '.join(found.unknown)}"
+    parts = (("goodput", found.goodput), ("CPU per request", found.cpu))
+    return " and ".join(f"{percent(share)} of the headline's {what}" for what, share in parts if share is not None)
+
+
+def costs(view: View) -> list[str]:
+    """What each pass cost, over all arms; nothing of a pass that there was not."""
+    explained = [cell.arm.explaining for cell in view.cells if cell.arm.explaining]
+    profiled = [cell.arm.profile.cost for cell in view.cells if cell.arm.profile]
+    passes = (
+        ("The explaining pass timed", "with SERVER_TIMING on", explained),
+        ("Flame graphs were drawn of", "with py-spy at 100 Hz", profiled),
+    )
+    return [
+        f"{what} {len(seen)} of {len(view.cells)} arms {how}, in one more trial of each after the rounds; "
+        f"{spread(seen)}. Headline trials have none of it."
+        for what, how, seen in passes
+        if seen
+    ]
+
+
+def spread(seen: Sequence[Cost]) -> str:
+    """The middle and the ends of the costs of some arms."""
+    kinds = {"goodput": [one.goodput for one in seen], "CPU per request": [one.cpu for one in seen]}
+    told: list[str] = []
+    for what, values in kinds.items():
+        known = sorted(value for value in values if value is not None)
+        if known:
+            middle = known[len(known) // 2]
+            told.append(f"{what} was {middle:.2f} times the headline's ({known[0]:.2f} to {known[-1]:.2f})")
+    disturbed = sum(bool(one.unknown) for one in seen)
+    told += [f"of {disturbed} it cannot be told, for other programs took part"] if disturbed else []
+    return ", ".join(told)
