@@ -206,6 +206,17 @@ def test_a_body_is_posted(tool: Tool) -> None:
         assert sum(line.startswith(b"content-length:") for line in lines) == 1
 
 
+def test_method_host_and_headers_are_sent_as_given(tool: Tool) -> None:
+    wanted = render("DELETE", "/notes/1?x=%20y", host="example.test", headers={"X-Note": "a: b", "Accept": "text/html"})
+    with counting() as (port, seen):
+        told = run(tool, plan(port, wanted), cpus={LAST})
+    assert told.n > 0
+    assert seen.firsts.keys() == {"DELETE /notes/1?x=%20y"}
+    lines = [line.lower() for line in seen.heads[0].split(b"\r\n")[1:]]
+    ours = sorted(line for line in lines if line.startswith((b"host:", b"x-note:", b"accept:")))
+    assert ours == [b"accept: text/html", b"host: example.test", b"x-note: a: b"]
+
+
 @pytest.mark.parametrize(("name", "varied"), [("wrk", True), ("ab", False), ("h2load", False)])
 def test_a_fresh_body_per_request_or_a_note_that_it_was_not(name: str, varied: bool) -> None:
     fresh = render("POST", "/notes/", host="HOST", headers=JSON, body=b'{"title":"' + FRESH + b'"}')
