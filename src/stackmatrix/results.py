@@ -150,7 +150,7 @@ class Load:
     @property
     def label(self) -> str:
         """As the tables show it."""
-        offered = f"{self.users} users" if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals}"
+        offered = f"{self.users} users" if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals or 'poisson'}"
         return f"{offered} by {self.tool}" if self.tool else offered
 
 

@@ -4,18 +4,21 @@ import csv
 import io
 from typing import Any
 
+from stackmatrix.report import levels
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.view import Cell, View
-from stackmatrix.results import Errors
+from stackmatrix.results import Errors, ServiceLevel
 
+LEVELS = ("level", *(column.key for column in levels.COLUMNS), "level_low", "level_high", "level_words")
 INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
 
 
 def table(view: View) -> str:
     """The file's text; what is missing is empty."""
     text = io.StringIO(newline="")
-    rows = [row(cell) for cell in view.cells]
-    writer = csv.DictWriter(text, columns(), lineterminator="\n")
+    found = levels.by_arm(view.run.levels)
+    rows = [row(cell) | level(found[cell.arm.id] if cell.arm.id in found else None) for cell in view.cells]
+    writer = csv.DictWriter(text, [*columns(), *LEVELS], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -51,3 +54,12 @@ def row(cell: Cell) -> dict[str, Any]:
         **{f"failed_{name}": getattr(arm.errors, name) for name in Errors.__slots__},
         "reasons": "; ".join(f"{reason.kind}: {reason.detail}" for reason in dict.fromkeys(arm.reasons)),
     }
+
+
+def level(found: ServiceLevel | None) -> dict[str, Any]:
+    """What a search for the largest rate came to; empty in a run without one."""
+    if found is None:
+        return dict.fromkeys(LEVELS, "")
+    low, high = (found.rate and found.rate.ci95) or ("", "")
+    figures = {column.key: column.value(found) for column in levels.COLUMNS}
+    return {"level": found.level, **figures, "level_low": low, "level_high": high, "level_words": found.words}

@@ -1,6 +1,5 @@
 """The table that a run ends with, for a terminal."""
 
-from collections.abc import Iterable
 from itertools import groupby
 
 from rich.console import Group, RenderableType
@@ -8,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.report import levels
 from stackmatrix.report.numbers import mib, milliseconds, percent, plus_minus, quantity
 from stackmatrix.results import ArmResult, Run
 
@@ -19,18 +19,48 @@ LEGEND = (
 
 
 def table(run: Run) -> RenderableType:
-    """The matrix: a block per workload, a row per stack, and below it every reason why a number is missing."""
-    result = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
-    for name in ("workload", "stack"):
-        result.add_column(name, no_wrap=True)
+    """The matrix: a block per workload and load, a row per stack, and below it every reason why a number is missing."""
+    result = blocks("workload", "load", "stack") if several_loads(run) else blocks("workload", "stack")
     for name in ("goodput/s", "±", "p50 ms", "p99 ms", "failed", "CPU µs", "MiB", "threads", "ceiling"):
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("bound by", no_wrap=True)
-    for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
+    for (workload, load), arms in groupby(run.arms, key=lambda arm: (arm.workload, arm.load.label)):
+        names = (workload, load) if several_loads(run) else (workload,)
         for index, arm in enumerate(arms):
-            result.add_row(workload if index == 0 else "", *row(arm))
+            result.add_row(*(names if index == 0 else [""] * len(names)), *row(arm))
         result.add_section()
-    return Group(result, *voids(run.arms), *noise(run), *answers(run), Text(LEGEND, style="dim"))
+    found = [*voids(run), *noise(run), *answers(run), Text(LEGEND, style="dim")]
+    return Group(result, *found, *service_levels(run))
+
+
+def blocks(*names: str) -> Table:
+    """A table without lines, with what its rows are called."""
+    result = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
+    for name in names:
+        result.add_column(name, no_wrap=True)
+    return result
+
+
+def several_loads(run: Run) -> bool:
+    """Whether a workload was offered in more than one way."""
+    return len({arm.load for arm in run.arms}) > 1
+
+
+def service_levels(run: Run) -> list[RenderableType]:
+    """The largest rates that keep a service level, where one was asked for; and in words what each arm came to."""
+    if not run.levels:
+        return []
+    result = blocks("workload", "stack")
+    for column in levels.COLUMNS:
+        result.add_column(column.name, justify="right", no_wrap=True)
+    found = levels.by_arm(run.levels)
+    for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
+        names = {arm.id: variant_label(arm.stack, arm.variant) for arm in arms}
+        for index, level in enumerate(levels.ordered([found[arm] for arm in names if arm in found])):
+            result.add_row(workload if index == 0 else "", names[level.arm], *levels.cells(level))
+        result.add_section()
+    title = Text(f"\nThe largest rate that keeps {run.levels[0].level}", style="bold")
+    return [title, result, *(Text(f"{level.arm.split('/')[1]}: {level.words}") for level in run.levels)]
 
 
 def row(arm: ArmResult) -> list[str | Text]:
@@ -59,7 +89,10 @@ def row(arm: ArmResult) -> list[str | Text]:
 
 def answers(run: Run) -> list[Text]:
     """The sentence that each workload comes down to."""
-    return [Text(words) for words in run.answers.values()]
+    if not several_loads(run):
+        return [Text(words) for words in run.answers.values()]
+    loads = {name: name.partition("/")[2] for name in run.answers}
+    return [Text(words.replace(": ", f", {loads[name]}: ", 1)) for name, words in run.answers.items()]
 
 
 def noise(run: Run) -> list[Text]:
@@ -73,13 +106,14 @@ def noise(run: Run) -> list[Text]:
     return [Text(f"{against}: no difference; differences below {percent(run.aa.floor)} are not told apart")]
 
 
-def voids(arms: Iterable[ArmResult]) -> list[Text]:
+def voids(run: Run) -> list[Text]:
     """One line per reason of every arm without a number, and one per kind of reason with its remedy."""
     lines: list[Text] = []
     remedies: dict[str, str] = {}
-    for arm in arms:
+    for arm in run.arms:
         for reason in dict.fromkeys(arm.reasons if not arm.valid else []):
-            name = f"{variant_label(arm.stack, arm.variant)} {arm.workload}"
+            load = f" {arm.load.label}" if several_loads(run) else ""
+            name = f"{variant_label(arm.stack, arm.variant)} {arm.workload}{load}"
             lines.append(Text(f"{name}: {reason.kind}: {reason.detail}", style="red"))
             remedies[reason.kind] = reason.remedy
     return [*lines, *(Text(f"{kind}: {remedy}", style="yellow") for kind, remedy in remedies.items())]
