@@ -13,8 +13,8 @@ from stackmatrix.catalog.fields import pick
 from stackmatrix.plan import Plan, arms_of
 from stackmatrix.results import Arm, ArmResult, Carried, ExperimentResult, Load, RunDirectory, Timing
 
-LEAST_WINDOW_S = 1.0
-LEAST_WAITS = 2
+LEAST_WINDOW_S = 1.5
+LEAST_WAITS = 3
 """Waits in a window of the project's own generator: a whole number of them, since slots that were taken together come
 free together."""
 WARMUP_S = 2.0

@@ -1,8 +1,10 @@
 """One timed window of one arm: prepare, warm up, read, load, read, and everything that was counted meanwhile."""
 
 import re
+import threading
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
@@ -63,7 +65,11 @@ class Edges:
         self.cpus[edge] = cpus()
         self.after = set(self.runtime.pids(self.stack))
         if edge == "start":
-            self.connections_per_worker = per_worker(self.after, self.service)
+            self.look_at_deal()
+
+    def look_at_deal(self) -> None:
+        """See which worker holds how many of the connections that are open now."""
+        self.connections_per_worker = per_worker(self.runtime.pids(self.stack), self.service)
 
     def cpu_s(self, name: str) -> float | None:
         """CPU that one service used in the window."""
@@ -113,7 +119,8 @@ def measure(
     file = bench.directory.records_file(name)
     with sampling(Meter(runtime, service.stack.name)) as peaks:
         if arm.load.tool is not None:
-            offered = by_tool(blank, arm.load.tool, plan, arm.load.requests, file, cores.generator, edges.read)
+            with later(timing.window_s / 2, edges.look_at_deal):  # as it starts, no connection is open yet
+                offered = by_tool(blank, arm.load.tool, plan, arm.load.requests, file, cores.generator, edges.read)
         else:
             warm_up = warm_up_of(service, arm.load, workload)
             offered = by_generator(blank, plan, warm_up, file, cores.generator, bench.shards, edges.read)
@@ -145,6 +152,18 @@ def measure(
         ledger=ledger(workload.effects(), before, after, offered, service.variant.equal_work),
     )
     return replace(trial, reasons=gates.reasons(trial, arm.load, bench.generator_rps))
+
+
+@contextmanager
+def later(seconds: float, look: Callable[[], None]) -> Iterator[None]:
+    """Call `look` once inside the context, in a thread, should it last so long."""
+    timer = threading.Timer(seconds, look)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:

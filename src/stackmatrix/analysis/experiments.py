@@ -15,7 +15,7 @@ from typing import Final
 from stackmatrix.analysis.ceilings import BAND, Bound, Ceiling, Demand, Rounds, ceiling, ramp, rounds_in_window
 from stackmatrix.analysis.facts import Facts
 from stackmatrix.analysis.judge import Catalog, facts_of, last_attempts, middle, most
-from stackmatrix.analysis.words import capital, duration, listed, number, percent, rate, some
+from stackmatrix.analysis.words import duration, listed, number, percent, rate, some
 from stackmatrix.catalog.experiments import (
     PLACE,
     By,
@@ -154,7 +154,7 @@ def entry(what: str) -> Callable[[Trial], float | None]:
 
 def failed_share(trial: Trial) -> float | None:
     """Of all requests that ended."""
-    ended = trial.answered + trial.errors.total
+    ended = requests(trial) if trial.told else trial.answered + trial.errors.total
     return trial.errors.total / ended if ended else None
 
 
@@ -174,10 +174,17 @@ def clocked(value: Callable[[Trial], float | None]) -> Callable[[Seen], float | 
 
 
 def goodput(seen: Seen) -> float | None:
-    """The run's own estimate, or what an arm without one did."""
+    """The run's own estimate, or what an arm without one did; of a tool what it says, with all that it counts."""
+    if seen.by == "tool":
+        return middle(trial.told.rps for trial in seen.clocked if trial.told)
     if seen.result.goodput is not None:
         return seen.result.goodput.value
     return middle(trial.goodput for trial in seen.clocked)
+
+
+def requests(trial: Trial) -> float:
+    """Of one window: right answers, or all that a tool counts."""
+    return trial.told.requests if trial.told else trial.answered
 
 
 def reachable(seen: Seen) -> float | None:
@@ -221,7 +228,7 @@ def milliseconds(value: float) -> str:
 
 MEASURES: Final[Mapping[Metric, Measure]] = {
     "goodput": Measure("requests/s", goodput, rate),
-    "requests": Measure("requests", clocked(lambda trial: trial.answered), noun("request")),
+    "requests": Measure("requests", clocked(requests), noun("request")),
     "mean_ms": Measure("ms", clocked(lambda trial: trial.latency_ms.mean), milliseconds),
     "p50_ms": Measure("ms", clocked(lambda trial: trial.latency_ms.p50), milliseconds),
     "cpu_us": Measure("µs", counted(lambda trial: trial.cpu_us(trial.cpu_s.stack)), lambda us: duration(us / 1e6)),
@@ -457,8 +464,9 @@ def finite(value: float) -> float | None:
 
 
 def differences(experiment: Experiment, sight: Sight) -> list[str]:
-    """A sentence for the arms on which both agree, and one for each on which they do not, with its reason."""
-    agreeing: list[tuple[str, float]] = []
+    """Where tool and generator agree, where whole rounds part them, and where something else does, with the reason."""
+    agreeing: list[Pair] = []
+    rounded: list[Pair] = []
     told: list[str] = []
     for candidate in experiment.candidates:
         own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
@@ -466,19 +474,57 @@ def differences(experiment: Experiment, sight: Sight) -> list[str]:
             continue
         one, other = goodput(own), goodput(tool)
         if not one or other is None:
-            told.append(f"{capital(candidate.name)}: {missing(own, tool)}.")
+            told.append(f"{candidate.name}: {missing(own, tool)}.")
         elif abs(other / one - 1) <= BAND:
-            agreeing.append((candidate.name, abs(other / one - 1)))
+            agreeing.append((own, tool, other / one))
+        elif whole_rounds(own, tool) and abs((of_predicted(tool) or 0.0) - 1) <= BAND:
+            rounded.append((own, tool, other / one))
         else:
-            told.append(
-                f"{capital(candidate.name)}: {tool.offer.tool} counts {rate(other)} and the project's own generator "
-                f"{rate(one)}: {listed(list(why(own, tool)))}."
-            )
-    if agreeing:
-        names, widest = listed([name for name, _ in agreeing]), max(off for _, off in agreeing)
-        tools = listed(list(dict.fromkeys(candidate.offer.tool for candidate in experiment.candidates)))
-        told.insert(0, f"{capital(tools)} and the project's own generator agree within {percent(widest)} on {names}.")
-    return told
+            figures = f"{tool.offer.tool} counts {rate(other)} and the project's own generator {rate(one)}"
+            told.append(f"{candidate.name}: {figures}: {listed(list(why(own, tool)))}.")
+    return [*agreement(agreeing), *cut_rounds(rounded), *told]
+
+
+Pair = tuple[Seen, Seen, float]
+"""The same arm by the generator and by the tool, and the tool's rate as a multiple of the generator's."""
+
+
+def agreement(pairs: Sequence[Pair]) -> Iterable[str]:
+    """On which arms there is nothing to explain."""
+    for name, group in by_tool(pairs):
+        widest = max(abs(ratio - 1) for _, _, ratio in group)
+        yield (
+            f"{name} and the project's own generator agree within {percent(widest)} on "
+            f"{listed([own.candidate.name for own, _, _ in group])}."
+        )
+
+
+def cut_rounds(pairs: Sequence[Pair]) -> Iterable[str]:
+    """The arms on which a cold window of whole rounds explains all."""
+    for name, group in by_tool(pairs):
+        tools = [tool for _, tool, _ in group]
+        low, high = (end(ratio for _, _, ratio in group) for end in (min, max))
+        span_words = percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
+        off = max(abs((of_predicted(tool) or 0.0) - 1) for tool in tools)
+        counts = listed([f"{middle(map(requests, tool.counted)) or 0:.0f}" for tool in tools])
+        yield (
+            f"{name} counts {span_words} of the rate that the project's own generator sees in steady state on "
+            f"{listed([tool.candidate.name for tool in tools])}: its {duration(tools[0].offer.seconds)} begin "
+            f"cold{ramped(tools[0].offer)}, and only whole rounds end in them. The model makes that "
+            f"{listed([str(tool.rounds.requests) for tool in tools if tool.rounds])} requests, counted were {counts}, "
+            f"within {percent(off)} of the predicted rate."
+        )
+
+
+def by_tool(pairs: Sequence[Pair]) -> Iterable[tuple[str, list[Pair]]]:
+    """The pairs of each tool, with its name."""
+    for name in dict.fromkeys(tool.offer.tool for _, tool, _ in pairs):
+        yield name, [pair for pair in pairs if pair[1].offer.tool == name]
+
+
+def ramped(offer: Offer) -> str:
+    """That users are started one after another, if so."""
+    return f", {duration(offer.ramp_s)} of them to start the users" if offer.ramp_s else ""
 
 
 def missing(own: Seen, tool: Seen) -> str:
@@ -513,11 +559,10 @@ def whole_rounds(own: Seen, tool: Seen) -> str | None:
     seen = goodput(tool)
     if abs(lost) <= BAND / 2 or seen is None:
         return None
-    ramped = f", {duration(tool.offer.ramp_s)} of them to start its users," if tool.offer.ramp_s else ""
-    counts = median(trial.answered for trial in tool.counted)
+    counts = median(requests(trial) for trial in tool.counted)
     return (
-        f"in {duration(tool.offer.seconds)} from a cold start{ramped} only whole rounds of {duration(rounds.cycle_s)} "
-        f"count, {rounds.requests} requests by the model and {counts:.0f} as counted"
+        f"in {duration(tool.offer.seconds)} that begin cold{ramped(tool.offer)} only whole rounds of "
+        f"{duration(rounds.cycle_s)} end, {rounds.requests} requests by the model and {counts:.0f} as counted"
     )
 
 
@@ -584,7 +629,7 @@ def reason(seen: Seen) -> str:
     if facts:
         return listed(facts)
     if seen.rounds is not None:
-        counts = median(trial.answered for trial in seen.counted)
+        counts = median(requests(trial) for trial in seen.counted)
         off = (counts - seen.rounds.requests) / seen.rounds.lanes
         return f"{number(abs(off))} rounds {'more' if off > 0 else 'fewer'} than predicted ended in its window"
     if seen.result.doubt is not None:
