@@ -17,7 +17,7 @@ def table(view: View) -> str:
     """The file's text; what is missing is empty."""
     text = io.StringIO(newline="")
     found = levels.by_arm(view.run.levels)
-    rows = [row(cell) | level(found[cell.arm.id] if cell.arm.id in found else None) for cell in view.cells]
+    rows = [row(cell) | level(found.get(cell.arm.id)) for cell in view.cells]
     writer = csv.DictWriter(text, [*columns(), *LEVELS], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
