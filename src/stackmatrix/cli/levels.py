@@ -11,21 +11,14 @@ from stackmatrix.levels.level import Level, parse
 from stackmatrix.levels.run import ROUNDS, LevelRun
 from stackmatrix.levels.verdict import judge
 from stackmatrix.plan import Cell, Plan
+from stackmatrix.report.levels import OUTCOMES
 from stackmatrix.report.numbers import milliseconds, quantity
-from stackmatrix.results import Arm, Probe, ProbeOutcome, RunDirectory, ServiceLevel, Timing, Trial
+from stackmatrix.results import Arm, Probe, RunDirectory, ServiceLevel, Timing, Trial
 from stackmatrix.run import EndedBy, Measure, Policy
 from stackmatrix.trial import Bench, crashed, measure
 
 WINDOW_S = 1.0
 """The least window of a probe; it is longer where the level's metric needs more requests."""
-WORDS: dict[ProbeOutcome, str] = {
-    "kept": "kept",
-    "broken": "not kept",
-    "generator": "the generator could not keep up",
-    "spoiled": "the machine took part; asked again",
-    "unsupported": "too few requests; asked again",
-    "failed": "the stack failed",
-}
 
 
 def find(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], out: Console) -> EndedBy:
@@ -77,7 +70,7 @@ class LevelWatch:
 
     def probe(self, probe: Probe) -> None:
         """A rate was tried."""
-        value = f"{self._level.metric} {milliseconds(probe.value_ms)} ms, {WORDS[probe.outcome]}"
+        value = f"{self._level.metric} {milliseconds(probe.value_ms)} ms, {OUTCOMES[probe.outcome]}"
         if probe.overload is not None:
             back = probe.overload.recovery_s
             after = "not recovered" if back is None else f"recovered after {quantity(back)} s"

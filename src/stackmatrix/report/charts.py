@@ -6,7 +6,7 @@ what the rows hold.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import altair as alt
 import vl_convert
@@ -18,6 +18,7 @@ from stackmatrix.report.view import Cell, Group, View
 
 Spec = dict[str, Any]
 Row = dict[str, Any]
+Curve = Literal["goodput", "latency"]
 
 ROWS: Final = alt.NamedData("rows")
 HEIGHT: Final = 220
@@ -37,6 +38,7 @@ SHAPES: Final = (
     "triangle-right",
     "triangle-left",
 )
+EXPERIMENT_SHAPES: Final = ("diamond", "cross", "circle", "triangle-right")
 PARTS: Final = {
     "stack": var("accent"),
     "database": var("series-2"),
@@ -231,26 +233,129 @@ def pair() -> Spec:
 
 
 @cache
-def curves(metric: str, title: str, load: str) -> Spec:
-    """A metric against the load. Rows: stack, colour, shape, load, and the metric; `ceiling` is drawn dashed."""
-    x = alt.X("load:Q").scale(type="log", nice=False, padding=12).title(load).axis(labelExpr=FEWER, grid=False)
-    y = alt.Y(f"{metric}:Q").title(title)
-    if metric == "goodput":
-        y = y.axis(tickCount=5, labelExpr=PLAIN)
-    else:
-        y = y.scale(type="log", nice=True).axis(tickCount=6, labelExpr=FEWER)
-    base = alt.Chart(ROWS).encode(x=x, color=stack_colour(), detail="stack:N")
-    line = base.mark_line(strokeWidth=2).encode(y=y)
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        y=y,
-        shape=alt.Shape("shape:N", scale=None, legend=None),
-        tooltip=["stack:N", alt.Tooltip("load:Q", title=load), alt.Tooltip(f"{metric}:Q", title=title, **number())],
+def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
+    """Goodput with its interval and ceiling, or latency, against the loads of a sweep.
+
+    Rows: stack, colour, shape, load, goodput, low, high, ceiling, p50, p99.
+    """
+    base = alt.Chart(ROWS).encode(x=load_axis(load, loads), color=stack_colour(), detail="stack:N")
+    return finished(CURVES[what](base, load))
+
+
+def load_axis(load: str, loads: tuple[float, ...]) -> alt.X:
+    """The loads that were offered, on a logarithmic scale."""
+    axis = alt.Axis(values=list(loads), labelExpr=PLAIN, labelOverlap=True, grid=False)
+    return alt.X("load:Q").scale(type="log", nice=False, padding=14).title(load).axis(axis)
+
+
+def goodput_curve(base: alt.Chart, load: str) -> alt.LayerChart:
+    """A line per stack with its intervals; dashed, the ceiling."""
+    title = "goodput, requests/s"
+    y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=PLAIN)
+    interval = alt.Y("low:Q").title(title)
+    ceiling = base.mark_line(strokeDash=[3, 4], strokeWidth=1.4, opacity=0.8, clip=True)
+    return alt.layer(
+        ceiling.encode(y=alt.Y("ceiling:Q").title(title)),
+        base.mark_line(strokeWidth=2).encode(y=y),
+        base.mark_rule(strokeWidth=1.5).encode(y=interval, y2="high:Q"),
+        curve_points(base, y, load, "goodput", "low", "high", "ceiling"),
     )
-    if metric != "goodput":
-        return finished(line + points)
-    bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q").title(title), y2="high:Q")
-    limit = base.mark_line(strokeDash=[3, 4], strokeWidth=1.4, opacity=0.8).encode(y=alt.Y("ceiling:Q").title(title))
-    return finished(limit + line + bars + points)
+
+
+def latency_curve(base: alt.Chart, load: str) -> alt.LayerChart:
+    """p99 as far as the samples support it; dashed, p50."""
+    title = "latency, ms"
+    p50, p99 = (alt.Y(f"{name}:Q").scale(type="log", nice=False, padding=14).title(title) for name in ("p50", "p99"))
+    axis = alt.Axis(tickCount=6, labelExpr=FEWER)
+    return alt.layer(
+        base.mark_line(strokeDash=[3, 4], strokeWidth=1.4, opacity=0.8).encode(y=p50.axis(axis)),
+        base.mark_point(size=26, opacity=0.8).encode(y=p50.axis(axis), tooltip=curve_tooltip(load, "p50", "p99")),
+        base.mark_line(strokeWidth=2).encode(y=p99.axis(axis)),
+        curve_points(base, p99.axis(axis), load, "p50", "p99"),
+    )
+
+
+def curve_points(base: alt.Chart, y: alt.Y, load: str, *metrics: str) -> alt.Chart:
+    """The stacks' own shapes, which tell their figures."""
+    shape = alt.Shape("shape:N", scale=None, legend=None)
+    return base.mark_point(filled=True, size=70, opacity=1).encode(
+        y=y, shape=shape, tooltip=curve_tooltip(load, *metrics)
+    )
+
+
+def curve_tooltip(load: str, *metrics: str) -> list[alt.Tooltip]:
+    """Stack, load and these figures."""
+    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], **number()) for name in metrics)
+    return [alt.Tooltip("stack:N"), alt.Tooltip("load:Q", title=load), *figures]
+
+
+CURVES: Final = {"goodput": goodput_curve, "latency": latency_curve}
+METRIC_TITLES: Final = {
+    "goodput": "goodput/s",
+    "low": "from",
+    "high": "to",
+    "ceiling": "ceiling/s",
+    "p50": "p50, ms",
+    "p99": "p99, ms",
+}
+
+
+def curves_picture(rows: Sequence[Row], load: str, title: str) -> Spec:
+    """Both curves of a sweep side by side, with a legend, for places that run no scripts."""
+    looks = {row["stack"]: row["colour"] for row in rows}
+    colour = alt.Color(
+        "stack:N",
+        scale=alt.Scale(domain=list(looks), range=list(looks.values())),
+        legend=alt.Legend(orient="bottom", columns=2, symbolType="circle"),
+    )
+    loads = tuple(sorted({row["load"] for row in rows}))
+    base = alt.Chart(alt.InlineData(list(rows))).encode(x=load_axis(load, loads), color=colour, detail="stack:N")
+    both = [draw(base, load).properties(width=380, height=HEIGHT) for draw in CURVES.values()]
+    spec: Spec = alt.hconcat(*both, title=title).configure(**config().to_dict()).to_dict()
+    return spec
+
+
+@cache
+def level(metric: str) -> Spec:
+    """Every probe of a service level: a filled point where it was kept, a hollow one where it was not.
+
+    Rows: stack, colour, shape, rate, ms, kept, words; limit; and found, low, high of each stack.
+    """
+    title = f"{metric}, ms"
+    x = alt.X("rate:Q").scale(type="log", nice=False, padding=14).title("requests offered per second")
+    x = x.axis(labelExpr=FEWER, grid=False)
+    y = alt.Y("ms:Q").scale(type="log", nice=False, padding=14).title(title).axis(tickCount=6, labelExpr=FEWER)
+    rows = alt.Chart(ROWS)
+    base = rows.transform_filter("isValid(datum.ms)").encode(x=x, y=y, color=stack_colour())
+    limit = rows.transform_aggregate(limit="max(limit)").mark_rule(color=var("bad"), strokeDash=[6, 4])
+    found = rows.transform_filter("isValid(datum.found)").encode(color=stack_colour())
+    band = found.transform_filter("isValid(datum.low)").mark_rect(opacity=0.18, stroke=None)
+    tooltip = [
+        alt.Tooltip("stack:N"),
+        alt.Tooltip("rate:Q", title="offered/s", **number()),
+        alt.Tooltip("ms:Q", title=title, **number()),
+        alt.Tooltip("words:N", title="level"),
+    ]
+    shape = alt.Shape("shape:N", scale=None, legend=None)
+    points = base.mark_point(size=60, strokeWidth=1.6, opacity=0.9).encode(
+        shape=shape,
+        fill=alt.condition("datum.kept", alt.Fill("colour:N", scale=None, legend=None), alt.value("transparent")),
+        tooltip=tooltip,
+    )
+    return finished(
+        alt.layer(
+            band.encode(x=alt.X("low:Q").title("requests offered per second"), x2="high:Q", fill=band_fill()),
+            found.mark_rule(strokeWidth=1.5).encode(x=alt.X("found:Q").title("requests offered per second")),
+            limit.encode(y=alt.Y("limit:Q").title(title)),
+            points,
+        ),
+        height=280,
+    )
+
+
+def band_fill() -> alt.Fill:
+    """Of an interval: its stack's colour."""
+    return alt.Fill("colour:N", scale=None, legend=None)
 
 
 @cache
@@ -274,6 +379,31 @@ def trend() -> Spec:
         tooltip=["stack:N", "run:N", "machine:N", alt.Tooltip("goodput:Q", **number())],
     )
     return finished(base.mark_line(strokeWidth=2).encode(y=y) + bars + points)
+
+
+def experiment(rows: Sequence[Row], title: str, log: bool, labels: Sequence[str]) -> Spec:
+    """Published, predicted and measured figures of each arm of an experiment, side by side.
+
+    Rows: arm, series (one of `labels`, in their order), value.
+    """
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    x = alt.X("value:Q").title(title).axis(tickCount=6, labelExpr=FEWER if log else PLAIN)
+    x = x.scale(type="log", nice=False, padding=14) if log else x.scale(zero=True, nice=True)
+    y = alt.Y("arm:N", sort=arms).title(None)
+    y = y.axis(domain=False, ticks=False, labelLimit=320, labelPadding=10, labelColor=var("ink"), grid=True)
+    colours = [var("ink"), var("muted"), var("accent"), var("series-2")]
+    legend = alt.Legend(columns=len(labels), symbolSize=90)
+    points = alt.Chart(alt.InlineData(list(rows))).mark_point(filled=True, size=110, opacity=0.85)
+    return finished(
+        points.encode(
+            x=x,
+            y=y,
+            color=alt.Color("series:N", scale=alt.Scale(domain=list(labels), range=colours), legend=legend),
+            shape=alt.Shape("series:N", scale=alt.Scale(domain=list(labels), range=list(EXPERIMENT_SHAPES))),
+            tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", **number())],
+        ),
+        height=40 + 34 * len(arms),
+    )
 
 
 def matrix(view: View) -> Spec:

@@ -2,10 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from stackmatrix.report.numbers import MISSING, milliseconds, plus_minus, quantity
-from stackmatrix.results import Interval, ServiceLevel
+from stackmatrix.report.view import Group, View
+from stackmatrix.results import Interval, ProbeOutcome, ServiceLevel
+
+OUTCOMES: Final[Mapping[ProbeOutcome, str]] = {
+    "kept": "kept",
+    "broken": "not kept",
+    "generator": "the generator could not keep up",
+    "spoiled": "the machine took part; asked again",
+    "unsupported": "too few requests; asked again",
+    "failed": "the stack failed",
+}
 
 
 @dataclass(frozen=True)
@@ -129,3 +139,34 @@ def cells(level: ServiceLevel) -> list[str]:
 def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
     """Each by the arm whose load it began from."""
     return {level.arm: level for level in levels}
+
+
+def title(found: list[ServiceLevel]) -> str:
+    """The level that was asked about; empty where none was."""
+    return found[0].level.replace("<", " < ").replace("ms", " ms") if found else ""
+
+
+def rows(group: Group, view: View) -> list[dict[str, Any]]:
+    """What the chart of one workload draws: every probe of the searches, and what was found."""
+    results = by_arm(view.run.levels)
+    found: list[dict[str, Any]] = []
+    for cell in group.cells:
+        level = results.get(cell.arm.id)
+        if level is None:
+            continue
+        if level.rate is not None:
+            low, high = level.rate.ci95 or (None, None)
+            found.append({"stack": cell.name, "found": level.rate.value, "low": low, "high": high})
+        found += [
+            {
+                "stack": cell.name,
+                "rate": probe.rate,
+                "ms": probe.value_ms,
+                "kept": probe.outcome == "kept",
+                "words": OUTCOMES[probe.outcome],
+                "limit": level.limit_ms,
+            }
+            for probe in view.probes
+            if probe.arm == cell.arm.id and probe.purpose == "search" and probe.value_ms is not None
+        ]
+    return found

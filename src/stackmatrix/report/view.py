@@ -14,7 +14,7 @@ from stackmatrix.catalog.stacks import load_stacks, variant_label
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
 from stackmatrix.report.shapes import Shape, shapes
-from stackmatrix.results import SCHEMA, ArmResult, Identity, Load, Run, RunDirectory, Trial
+from stackmatrix.results import SCHEMA, ArmResult, Identity, Load, Probe, Run, RunDirectory, Trial
 
 LEAST_ROUNDS: Final = 6
 """Fewer give no interval at 95 %."""
@@ -165,6 +165,8 @@ class View:
     """What each stack of the run is, in a sentence."""
     stack_names: list[str] = field(default_factory=list)
     """Stacks and variants in the order of the run: the columns of the matrix."""
+    probes: list[Probe] = field(default_factory=list)
+    """Of a search for the rates that keep a service level."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -253,7 +255,7 @@ def view(directory: RunDirectory) -> View:
     ]
     names = list(dict.fromkeys(cell.name for cell in cells))
     used = {arm.stack: stacks[arm.stack] for arm in run.arms if arm.stack in stacks}
-    return View(run, directory, groups, rounds, used, names)
+    return View(run, directory, groups, rounds, used, names, probes=list(directory.probes()))
 
 
 def read(directory: RunDirectory) -> Run:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from stackmatrix.analysis import words
 from stackmatrix.analysis.judge import most
-from stackmatrix.report import answer, charts, method, times
+from stackmatrix.report import answer, charts, curves, levels, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.html.site import render
 from stackmatrix.report.metrics import METRICS, whole
@@ -60,6 +60,9 @@ def page(view: View) -> str:
         bounds=BOUNDS.items(),
         voids=shown.voids(),
         sweeps=sweeps,
+        levels=shown.levels(),
+        level=levels.title(view.run.levels),
+        level_columns=levels.COLUMNS,
         looks=list(looks.values()),
         comparable=any(len(group.ranked) > 1 for group in view.groups),
         trial_columns=TRIAL_COLUMNS,
@@ -165,9 +168,31 @@ class Shown:
     def sweep(self, index: int, groups: Sequence[Group]) -> Context:
         """One workload under several loads."""
         cells = [self.brief(cell) for group in groups for cell in group.cells]
-        params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
-        title = " · ".join(part for part in (groups[0].workload, params, f"{groups[0].load.kind} loop") if part)
-        return {"key": str(index), "title": title, "cells": cells}
+        names = list(dict.fromkeys(cell["name"] for cell in cells))
+        return {
+            "key": str(index),
+            "title": curves.title(groups),
+            "cells": cells,
+            "peaks": curves.peaks(groups),
+            "looks": [self._looks[name] for name in names],
+        }
+
+    def levels(self) -> list[Context]:
+        """The service levels of each workload."""
+        found = levels.by_arm(self._view.run.levels)
+        return [
+            {
+                "slug": group.slug,
+                "title": self.title(group),
+                "looks": [self._looks[cell.name] for cell in group.cells if cell.arm.id in found],
+                "rows": [
+                    {**self.brief(cells[level.arm]), "figures": levels.cells(level), "words": level.words}
+                    for level in levels.ordered([found[arm] for arm in cells if arm in found])
+                ],
+            }
+            for group in self._view.groups
+            if (cells := {cell.arm.id: cell for cell in group.cells}).keys() & found.keys()
+        ]
 
     def voids(self) -> list[Context]:
         """Every reason why a number is missing, with the cells that it holds for."""
@@ -210,7 +235,8 @@ def data(view: View, looks: Mapping[str, Any]) -> Context:
             for pair in group.pairs
             for one in (pair, group.versus(pair.second, pair.first))
         },
-        "sweeps": {str(index): sweep_data(groups) for index, (_, groups) in enumerate(view.sweeps())},
+        "sweeps": {str(index): curves.rows(groups) for index, (_, groups) in enumerate(view.sweeps())},
+        "levels": {group.slug: rows for group in view.groups if (rows := levels.rows(group, view))},
     }
 
 
@@ -225,10 +251,11 @@ def specs(view: View) -> Context:
         "cpu": charts.cpu(),
         "pair": charts.pair(),
     }
-    for kind in {groups[0].load.kind for _, groups in view.sweeps()}:
-        load = "users" if kind == "closed" else "requests offered per second"
-        found[f"curves-goodput-{kind}"] = charts.curves("goodput", "goodput, requests/s", load)
-        found[f"curves-p99-{kind}"] = charts.curves("p99", "p99 latency, ms", load)
+    for index, (_, groups) in enumerate(view.sweeps()):
+        for what in charts.CURVES:
+            found[f"curves-{what}-{index}"] = charts.curves(what, curves.axis(groups), curves.loads(groups))
+    if view.run.levels:
+        found["level"] = charts.level(view.run.levels[0].level.partition("<")[0])
     return found
 
 
@@ -274,25 +301,6 @@ def settings(first: Cell, second: Cell) -> list[tuple[str, str, str]]:
     keys = dict.fromkeys([*first.settings, *second.settings])
     lines = ((key, first.settings.get(key), second.settings.get(key)) for key in keys)
     return [(f"Setting {key}", word(one), word(other)) for key, one, other in lines if one != other]
-
-
-def sweep_data(groups: Sequence[Group]) -> Context:
-    """The rows of one load curve."""
-    rows = [
-        {
-            "stack": cell.name,
-            "load": group.load.users or group.load.rate,
-            "goodput": cell.arm.goodput.value,
-            "low": (cell.arm.goodput.ci95 or (None, None))[0],
-            "high": (cell.arm.goodput.ci95 or (None, None))[1],
-            "p99": cell.arm.latency_ms.p99,
-            "ceiling": cell.arm.ceiling.goodput if cell.arm.ceiling else None,
-        }
-        for group in groups
-        for cell in group.cells
-        if cell.arm.goodput is not None
-    ]
-    return {"kind": groups[0].load.kind, "rows": rows}
 
 
 def tiles(cell: Cell) -> list[tuple[str, str, str]]:

@@ -30,9 +30,10 @@ ROWS.latency = (slug) => {
   ];
 };
 ROWS.cpu = (slug) => DATA.cells[slug].cpu.map(([part, us], order) => ({ part, us, order }));
-ROWS["curves-goodput"] = ROWS["curves-p99"] = (key) => DATA.sweeps[key].rows.map((row) => ({ ...row, ...DATA.looks[row.stack] }));
-SPEC["curves-goodput"] = (key) => `curves-goodput-${DATA.sweeps[key].kind}`;
-SPEC["curves-p99"] = (key) => `curves-p99-${DATA.sweeps[key].kind}`;
+ROWS["curves-goodput"] = ROWS["curves-latency"] = (key) => DATA.sweeps[key].map((row) => ({ ...row, ...DATA.looks[row.stack] }));
+SPEC["curves-goodput"] = (key) => `curves-goodput-${key}`;
+SPEC["curves-latency"] = (key) => `curves-latency-${key}`;
+ROWS.level = (slug) => DATA.levels[slug].map((row) => ({ ...row, ...DATA.looks[row.stack] }));
 
 // Charts in closed cells have no size; they are watched once their cell opens.
 for (const plot of all(".plot")) if (!plot.closest("details") && plot.id !== "pair-plot") inView.observe(plot);
