@@ -75,7 +75,7 @@ def arm(candidate: Candidate, scale: Scale, load: Load) -> Arm:
     workload = candidate.scaled(scale)
     asked = {key: str(value) for key, value in workload.params.items()}
     (found,) = arms_of([candidate.variant(scale)], [candidate.base], asked, [load], twice=False)
-    return found
+    return replace(found, overlaps=candidate.overlaps)
 
 
 def steady(candidate: Candidate, scale: Scale) -> Timing:

@@ -180,6 +180,8 @@ class Arm:
     """In how many rounds it takes part, the first ones; None for all."""
     expects_failures: bool = False
     """It is shown failing: what fails is counted, and nothing of it is repeated."""
+    overlaps: bool = True
+    """Whether its variant is held to the capacity that it declares, before it is timed."""
 
     @property
     def repeats(self) -> bool:

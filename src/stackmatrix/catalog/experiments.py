@@ -102,6 +102,8 @@ class Candidate:
     published: Mapping[Metric, float]
     expects_failures: bool
     """It is shown failing: its failures are what is measured, and it has no number."""
+    overlaps: bool
+    """Whether its capacity can be tested; not where a request costs so much CPU that waits never come together."""
 
     def variant(self, scale: Scale = FULL) -> Variant:
         """What runs; a worker's time-out keeps its share of the window."""
@@ -244,6 +246,7 @@ def candidate(
         offer=offer(fields.table("load").over(load)),
         published=published(fields.table("published")),
         expects_failures=fields.get("expects_failures", bool, False),
+        overlaps=fields.get("overlaps", bool, True),
     )
     fields.done()
     return found

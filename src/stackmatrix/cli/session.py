@@ -260,6 +260,6 @@ def waiting_users(cells: Iterable[Cell]) -> dict[Wait, int]:
     """The most users that will wait at once for each kind of thing; of arrivals nobody knows, so as many as can be."""
     found: dict[Wait, int] = {}
     for cell in cells:
-        if waiting := cell.workload.waiting():
+        if cell.arm.overlaps and (waiting := cell.workload.waiting()):
             found[waiting.on] = max(found.get(waiting.on, 0), cell.arm.load.users or MANY)
     return found

@@ -63,6 +63,11 @@ def share_cores(available: Sequence[int], workers: int = 1, shards: int = 1) -> 
     return Cores(tuple(cpus[:stack]), tuple(generator), tuple(cpus[stack + shards :]) or tuple(generator))
 
 
+def stands_still(settings: Mapping[str, Setting]) -> bool:
+    """Whether a stack may be made to stand still for long: Gunicorn would kill its workers, which give no sign then."""
+    return settings.get("server") != "gunicorn"
+
+
 class Runtime(Protocol):
     """Brings the matrix up: containers (docker) or processes of this machine (native)."""
 
@@ -78,7 +83,7 @@ class Runtime(Protocol):
         ...
 
     def alone(self, service: Service) -> AbstractContextManager[None]:
-        """Every other stack stands still inside the context, and perhaps until it is needed again."""
+        """Every other stack stands still inside the context, if it may, and perhaps until it is needed again."""
         ...
 
     def heal(self) -> None:

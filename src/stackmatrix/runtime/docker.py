@@ -16,7 +16,7 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
-from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
+from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.psql import OPTIONS, Psql
 from stackmatrix.runtime.watchdog import Watchdog
 
@@ -157,6 +157,7 @@ class DockerRuntime:
     def alone(self, service: Service) -> Iterator[None]:
         """Pause the containers of all other stacks; they stay so until they are needed, which spares many switches."""
         others = {name for name in self._seen if name not in (*UPSTREAMS, service.stack.name)} - self._paused
+        others = {name for name in others if stands_still(self._running.get(name, {}))}
         running = sorted(name for name in others if self._seen[name].state == "running")
         if running:
             for name in running:

@@ -13,7 +13,7 @@ from pathlib import Path
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
 from stackmatrix.errors import LackingError, UserError
-from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream
+from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.native import delay, environments, postgres
 from stackmatrix.runtime.native.commands import answers
 from stackmatrix.runtime.native.delay import Delay
@@ -129,7 +129,11 @@ class NativeRuntime:
     @contextmanager
     def alone(self, service: Service) -> Iterator[None]:
         """Every other stack stands still by SIGSTOP meanwhile."""
-        others = [self._programs[name] for name in self._variants if name != service.stack.name and self._runs(name)]
+        others = [
+            self._programs[name]
+            for name, variant in self._variants.items()
+            if name != service.stack.name and self._runs(name) and stands_still(variant.settings)
+        ]
         for program in others:
             program.signal(signal.SIGSTOP)
         try:
