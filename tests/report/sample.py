@@ -18,12 +18,31 @@ from stackmatrix.analysis.facts import pools, slots
 from stackmatrix.analysis.judge import Catalog, judge, stated_wait
 from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.levels import verdict as levels
+from stackmatrix.levels.level import parse
+from stackmatrix.levels.overload import FACTOR
+from stackmatrix.levels.search import FIRST_FACTOR, LATER_FACTOR, Search
 from stackmatrix.load import summary
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records, save
 from stackmatrix.offer import latency, pooled_latency, right_answers
 from stackmatrix.plan import Plan, arms_of
-from stackmatrix.results import SCHEMA, Arm, Cpu, Entry, Errors, Identity, Load, Reason, Run, RunDirectory, Trial
+from stackmatrix.results import (
+    SCHEMA,
+    Arm,
+    Cpu,
+    Entry,
+    Errors,
+    Identity,
+    Load,
+    Overload,
+    Probe,
+    ProbeOutcome,
+    Reason,
+    Run,
+    RunDirectory,
+    Trial,
+)
 from stackmatrix.trial import name_of
 
 CONCURRENCY = {
@@ -114,6 +133,8 @@ class Sample:
     started: str = "2026-02-03T04:05:06+00:00"
     spoil: Spoil = field(default=lambda trial: trial)
     environment: Mapping[str, object] = field(default_factory=dict)
+    slo: str | None = None
+    """A service level whose largest rates were looked for."""
 
 
 def catalog(root: Path) -> Catalog:
@@ -147,11 +168,15 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
             budget_s=600,
             arms=arms,
             inputs={},
+            slo=sample.slo,
         ),
     )
     for number in range(sample.rounds):
         for arm in arms:
             directory.append(sample.spoil(one_trial(sample, directory, known, arm, number)))
+    if sample.slo is not None:
+        arms = [arm for arm in arms if arm.twin_of is None]
+        search(sample, directory, arms)
     judged = judge(arms, directory.trials(), known, (0, 1), partial(pooled_latency, directory))
     environment = {**ENVIRONMENT, "seed": sample.seed, "window_s": sample.window_s, **sample.environment}
     directory.write("environment.json", environment)
@@ -168,9 +193,37 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
             aa=judged.aa,
             answers=judged.answers,
             identities={name: identity(name) for name in sample.stacks},
+            levels=levels.judge(arms, directory.probes(), parse(sample.slo)) if sample.slo else [],
         ),
     )
     return directory
+
+
+def search(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:
+    """Probes of a search by stacks whose latency rises as they fill up; one keeps the level at no rate."""
+    level = parse(sample.slo or "")
+    most = {"fastapi-async": 900.0, "fastapi-sync": 380.0, "flask-uwsgi-gevent": 610.0, "fastapi-blocking": 10.0}
+    for number in range(sample.rounds):
+        for arm in arms:
+            random = np.random.default_rng([sample.seed, number, zlib.crc32(arm.id.encode())])
+            asked = Search(most[arm.stack] * 0.4, FIRST_FACTOR if number == 0 else LATER_FACTOR, level.least_rate)
+            for step in range(40):
+                rate = asked.rate
+                if rate is None:
+                    break
+                ms = 100 / max(0.02, 1 - rate / most[arm.stack] / random.normal(1, 0.02))
+                kept = ms < level.limit_ms
+                asked.tell(rate, "kept" if kept else "broken")
+                trial = Trial(name_of(arm, number, step), f"{arm.id} for {level}", number, step, sample.started)
+                found: ProbeOutcome = "kept" if kept else "broken"
+                directory.append_probe(Probe(arm.id, number, step, rate, found, 1126, 0, ms, trial))
+            if asked.bracket.value is not None:
+                over = Overload(asked.bracket.value * 1.1, 480.0, None if arm.workload == "query" else 0.8, 3.0)
+                rate = asked.bracket.value * FACTOR
+                trial = Trial(name_of(arm, number, 0), f"{arm.id} above {level}", number, 0, sample.started)
+                directory.append_probe(
+                    Probe(arm.id, number, 0, rate, "broken", 3000, 0, 480.0, trial, "overload", over)
+                )
 
 
 def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm, number: int) -> Trial:
@@ -315,12 +368,19 @@ SAMPLES = {
             "fastapi-async[http_client=httpx,db_pool=20]",
         ),
         workloads=("http",),
-        loads=(*(Load("closed", users=n) for n in (8, 64, 256)), *(Load("open", rate=r) for r in (100.0, 300.0))),
+        loads=(
+            *(Load("closed", users=n) for n in (8, 64, 256)),
+            *(Load("open", rate=rate, arrivals="poisson") for rate in (100.0, 300.0)),
+        ),
         window_s=1.0,
         started="2026-02-06T04:05:06",
         environment={"cpu": "Another CPU", "cpus": 8, "virtual": False, "runtime": "native"},
     ),
 }
+
+SAMPLES["levels"] = Sample(
+    name="levels", workloads=("http", "query"), rounds=6, slo="p99<200ms", started="2026-02-07T04:05:06"
+)
 
 Runs = dict[str, RunDirectory]
 """By the name of their sample."""

@@ -325,37 +325,39 @@ def level(metric: str) -> Spec:
     x = alt.X("rate:Q").scale(type="log", nice=False, padding=14).title("requests offered per second")
     x = x.axis(labelExpr=FEWER, grid=False)
     y = alt.Y("ms:Q").scale(type="log", nice=False, padding=14).title(title).axis(tickCount=6, labelExpr=FEWER)
-    rows = alt.Chart(ROWS)
-    base = rows.transform_filter("isValid(datum.ms)").encode(x=x, y=y, color=stack_colour())
+    rows, own, shape = alt.Chart(ROWS), own_colour, alt.Shape("shape:N", scale=None, legend=None)
     limit = rows.transform_aggregate(limit="max(limit)").mark_rule(color=var("bad"), strokeDash=[6, 4])
-    found = rows.transform_filter("isValid(datum.found)").encode(color=stack_colour())
-    band = found.transform_filter("isValid(datum.low)").mark_rect(opacity=0.18, stroke=None)
+    found = rows.transform_filter("isValid(datum.found)")
+    band = found.transform_filter("isValid(datum.low)").mark_rect(opacity=0.18)
+    offered = "requests offered per second"
+    points = rows.transform_filter("isValid(datum.ms)").mark_point(size=60, strokeWidth=1.6, opacity=0.9)
     tooltip = [
         alt.Tooltip("stack:N"),
         alt.Tooltip("rate:Q", title="offered/s", **number()),
         alt.Tooltip("ms:Q", title=title, **number()),
         alt.Tooltip("words:N", title="level"),
     ]
-    shape = alt.Shape("shape:N", scale=None, legend=None)
-    points = base.mark_point(size=60, strokeWidth=1.6, opacity=0.9).encode(
-        shape=shape,
-        fill=alt.condition("datum.kept", alt.Fill("colour:N", scale=None, legend=None), alt.value("transparent")),
-        tooltip=tooltip,
-    )
     return finished(
         alt.layer(
-            band.encode(x=alt.X("low:Q").title("requests offered per second"), x2="high:Q", fill=band_fill()),
-            found.mark_rule(strokeWidth=1.5).encode(x=alt.X("found:Q").title("requests offered per second")),
+            band.encode(x=alt.X("low:Q").title(offered), x2="high:Q", fill=own(alt.Fill)),
+            found.mark_rule(strokeWidth=1.5).encode(x=alt.X("found:Q").title(offered), stroke=own(alt.Stroke)),
             limit.encode(y=alt.Y("limit:Q").title(title)),
-            points,
+            points.encode(
+                x=x,
+                y=y,
+                shape=shape,
+                stroke=own(alt.Stroke),
+                fill=alt.condition("datum.kept", own(alt.Fill), alt.value("transparent")),
+                tooltip=tooltip,
+            ),
         ),
         height=280,
     )
 
 
-def band_fill() -> alt.Fill:
-    """Of an interval: its stack's colour."""
-    return alt.Fill("colour:N", scale=None, legend=None)
+def own_colour(channel: type[alt.Fill] | type[alt.Stroke]) -> Any:
+    """The colour of the row's stack, on this channel."""
+    return channel("colour:N", scale=None, legend=None)
 
 
 @cache
