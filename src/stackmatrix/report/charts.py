@@ -19,6 +19,7 @@ from stackmatrix.report.view import Cell, Group, View
 Spec = dict[str, Any]
 Row = dict[str, Any]
 Curve = Literal["goodput", "latency"]
+Layers = alt.LayerChart | alt.FacetChart
 
 ROWS: Final = alt.NamedData("rows")
 HEIGHT: Final = 220
@@ -248,7 +249,7 @@ def load_axis(load: str, loads: tuple[float, ...]) -> alt.X:
     return alt.X("load:Q").scale(type="log", nice=False, padding=14).title(load).axis(axis)
 
 
-def goodput_curve(base: alt.Chart, load: str) -> alt.LayerChart:
+def goodput_curve(base: alt.Chart, load: str) -> Layers:
     """A line per stack with its intervals; dashed, the ceiling."""
     title = "goodput, requests/s"
     y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=PLAIN)
@@ -262,7 +263,7 @@ def goodput_curve(base: alt.Chart, load: str) -> alt.LayerChart:
     )
 
 
-def latency_curve(base: alt.Chart, load: str) -> alt.LayerChart:
+def latency_curve(base: alt.Chart, load: str) -> Layers:
     """p99 as far as the samples support it; dashed, p50."""
     title = "latency, ms"
     p50, p99 = (alt.Y(f"{name}:Q").scale(type="log", nice=False, padding=14).title(title) for name in ("p50", "p99"))
@@ -278,9 +279,8 @@ def latency_curve(base: alt.Chart, load: str) -> alt.LayerChart:
 def curve_points(base: alt.Chart, y: alt.Y, load: str, *metrics: str) -> alt.Chart:
     """The stacks' own shapes, which tell their figures."""
     shape = alt.Shape("shape:N", scale=None, legend=None)
-    return base.mark_point(filled=True, size=70, opacity=1).encode(
-        y=y, shape=shape, tooltip=curve_tooltip(load, *metrics)
-    )
+    points: alt.Chart = base.mark_point(filled=True, size=70, opacity=1)
+    return points.encode(y=y, shape=shape, tooltip=curve_tooltip(load, *metrics))
 
 
 def curve_tooltip(load: str, *metrics: str) -> list[alt.Tooltip]:
