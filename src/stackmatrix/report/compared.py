@@ -128,11 +128,7 @@ def row(answer: Answer) -> list[str]:
 def cells(metric: Measure) -> Iterable[str]:
     """One metric of both sides."""
     ratio = metric.ratio
-    interval = f"{number(ratio.ci95[0])}–{number(ratio.ci95[1])}" if ratio and ratio.ci95 else MISSING
-    return (
-        quantity(metric.a),
-        quantity(metric.b),
-        number(ratio.value) if ratio else MISSING,
-        interval,
-        percent(metric.floor),
-    )
+    if ratio is None:
+        return [MISSING] * 5
+    interval = f"{number(ratio.ci95[0])}–{number(ratio.ci95[1])}" if ratio.ci95 else MISSING
+    return quantity(metric.a), quantity(metric.b), number(ratio.value), interval, percent(metric.floor)

@@ -1,0 +1,257 @@
+"""What a comparison says, against rounds whose truth is known."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackmatrix.analysis.compared import (
+    Answer,
+    Measured,
+    Noise,
+    Side,
+    answer,
+    apart,
+    interleaved,
+    larger,
+)
+from stackmatrix.analysis.likeness import Conditions, differences
+from stackmatrix.analysis.statistics import NoiseFloor, Rounds, noise_floor, ratio
+from stackmatrix.results import (
+    SCHEMA,
+    Arm,
+    ArmResult,
+    Cpu,
+    CpuPerRequest,
+    Errors,
+    Latency,
+    Load,
+    Reason,
+    Run,
+    Trial,
+)
+
+LOAD = Load("closed", users=64)
+ROUNDS = 8
+OPPOSITE = {"faster": "slower", "slower": "faster", "cheaper": "dearer", "dearer": "cheaper"}
+
+
+def result(arm: str = "a/json-small/64 users", valid: bool = True, verdict: str = "server-cpu") -> ArmResult:
+    reasons = [] if valid else [Reason("errors", "3 of 10 requests failed: 3 body")]
+    return ArmResult(
+        id=arm,
+        stack="a",
+        variant={},
+        workload="json-small",
+        params={},
+        load=LOAD,
+        rounds=ROUNDS,
+        repeated=0,
+        valid=valid,
+        reasons=reasons,
+        goodput=None,
+        latency_ms=Latency(),
+        errors=Errors(),
+        cpu_us_per_request=CpuPerRequest(None, None, None),
+        memory_mib=None,
+        threads=None,
+        db_sessions=None,
+        ceiling=None,
+        verdict=verdict,
+    )
+
+
+def noisy(rng: np.random.Generator, centre: float, spread: float, rounds: int = ROUNDS) -> list[float]:
+    return [float(value) for value in centre * np.exp(rng.normal(0, spread, rounds))]
+
+
+def told(
+    goodput: tuple[Rounds, Rounds, Rounds],
+    cpu: tuple[Rounds, Rounds, Rounds],
+    bound: str = "server-cpu",
+    limit: float = 0.05,
+) -> Answer:
+    """A, its twin, and B; of both metrics."""
+    noise = Noise(noise_floor(*goodput[:2]), noise_floor(*cpu[:2]))
+    a, b = (Side(result(verdict=bound), goodput[place], cpu[place]) for place in (0, 2))
+    return answer(a, b, noise, ratio, limit)
+
+
+def arms(rng: np.random.Generator, times: float, spread: float) -> tuple[Rounds, Rounds, Rounds]:
+    return noisy(rng, 1000, spread), noisy(rng, 1000, spread), noisy(rng, 1000 * times, spread)
+
+
+def test_a_stack_against_itself_is_neither_faster_nor_slower() -> None:
+    rng = np.random.default_rng(1)
+    found = [told(arms(rng, 1, 0.05), arms(rng, 1, 0.03)) for _ in range(1000)]
+    apart_from_itself = [one for one in found if one.verdict not in ("no difference", "can't tell")]
+    assert len(apart_from_itself) <= 10
+    assert sum(one.outcome == "worse" for one in found) <= 2
+
+
+@pytest.mark.parametrize("times", [0.85, 1.18])
+def test_a_difference_of_15_percent_is_found(times: float) -> None:
+    rng = np.random.default_rng(2)
+    found = [told(arms(rng, times, 0.03), arms(rng, 1 / times, 0.03)) for _ in range(200)]
+    wanted = ("slower", "worse") if times < 1 else ("faster", "no worse")
+    right = [one for one in found if one.verdict == wanted[0]]
+    assert len(right) >= 180
+    assert {one.outcome for one in right} <= {wanted[1], "undecided"}
+
+
+def test_a_quiet_machine_says_that_there_is_no_difference() -> None:
+    rng = np.random.default_rng(3)
+    found = told(arms(rng, 1, 0.004), arms(rng, 1, 0.004))
+    assert (found.verdict, found.outcome, found.goodput.further_rounds) == ("no difference", "no worse", None)
+    assert "noise floor 2.0 %" in found.words
+
+
+def test_a_noisy_machine_tells_nothing_and_says_how_much_more_it_would_take() -> None:
+    rng = np.random.default_rng(4)
+    wide = told(arms(rng, 1.02, 0.03), arms(rng, 1, 0.03))
+    assert wide.verdict == "can't tell"
+    assert wide.goodput.further_rounds
+    assert f"about {wide.goodput.further_rounds} more rounds would settle it" in wide.words
+    hidden = told(([1000.0] * 8, [1080.0, 930.0] * 4, [1010.0, 1000.0] * 4), arms(rng, 1, 0.01))
+    assert hidden.verdict == "can't tell"
+    assert "hides what is less" in hidden.words
+    assert hidden.goodput.further_rounds is None
+
+
+@pytest.mark.parametrize("bound", ["load", "slots"])
+def test_where_arms_only_wait_their_cpu_decides(bound: str) -> None:
+    rng = np.random.default_rng(5)
+    same = arms(rng, 1, 0.002)
+    dearer = told(same, arms(rng, 1.15, 0.01), bound)
+    assert (dearer.verdict, dearer.outcome) == ("dearer", "worse")
+    assert dearer.words.startswith("CPU per request B ÷ A 1.1")
+    assert told(same, arms(rng, 0.8, 0.01), bound).verdict == "cheaper"
+    assert told(same, arms(rng, 1, 0.002), bound).verdict == "no difference"
+    assert told(arms(rng, 0.5, 0.01), arms(rng, 0.5, 0.01), bound).verdict == "slower", "goodput comes first"
+    assert told(same, arms(rng, 1.15, 0.01)).verdict == "no difference", "where the CPU binds, goodput has it all"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"result": result(valid=False)}, "B has no number (errors: 3 of 10 requests failed: 3 body)"),
+        ({"goodput": [1000.0] * 5 + [None] * 3}, "5 rounds are too few; an interval needs 6; about 1 more"),
+        ({"goodput": [None] * 8}, "no round in which both were measured"),
+    ],
+)
+def test_what_cannot_be_told_says_why(change: dict[str, object], words: str) -> None:
+    steady = [1000.0 + place for place in range(8)]
+    a = Side(result(), steady, steady)
+    quiet = NoiseFloor(0.02, None, True)
+    found = answer(a, replace(a, **change), Noise(quiet, quiet), ratio, 0.05)  # type: ignore[arg-type]
+    assert (found.verdict, found.outcome) == ("can't tell", "undecided")
+    assert words in found.words
+
+
+@pytest.mark.parametrize(("valid", "words"), [(False, "two copies of A differ"), (None, "the noise is not known")])
+def test_without_a_trusted_noise_floor_nothing_is_told(valid: bool | None, words: str) -> None:
+    steady = [1000.0 + place for place in range(8)]
+    noise = NoiseFloor(0.02, None, valid)
+    found = answer(
+        Side(result(), steady, steady), Side(result(), [500.0] * 8, steady), Noise(noise, noise), ratio, 0.05
+    )
+    assert (found.verdict, found.outcome) == ("can't tell", "undecided")
+    assert words in found.words
+
+
+def test_a_floor_above_the_limit_does_not_say_no_worse() -> None:
+    noise = NoiseFloor(0.08, None, True)
+    steady = [1000.0 + place for place in range(8)]
+    sides = Side(result(), steady, steady), Side(result(), steady[::-1], steady)
+    assert answer(*sides, Noise(noise, noise), ratio, 0.05).outcome == "undecided"
+    assert answer(*sides, Noise(noise, noise), ratio, 0.10).outcome == "no worse"
+
+
+@given(
+    st.lists(st.tuples(st.floats(100, 10_000), st.floats(100, 10_000)), min_size=6, max_size=12),
+    st.floats(0.02, 0.3),
+    st.sampled_from(["server-cpu", "load"]),
+)
+def test_the_other_way_round_the_verdict_is_the_opposite(
+    rounds: list[tuple[float, float]], floor: float, bound: str
+) -> None:
+    one, other = ([pair[place] for pair in rounds] for place in (0, 1))
+    noise = Noise(*[NoiseFloor(floor, None, True)] * 2)
+    a, b = Side(result(verdict=bound), one, other), Side(result(verdict=bound), other, one)
+    there, back = answer(a, b, noise, ratio), answer(b, a, noise, ratio)
+    assert back.verdict == OPPOSITE.get(there.verdict, there.verdict)
+    assert back.goodput.further_rounds == there.goodput.further_rounds
+
+
+def trials(arm: str, goodputs: Sequence[float], cpu_us: float = 200.0) -> list[Trial]:
+    return [
+        Trial(f"{arm}{n}", arm, n, 0, "", goodput=value, answered=1000, cpu_s=Cpu(stack=cpu_us * 1000 / 1e6))
+        for n, value in enumerate(goodputs)
+    ]
+
+
+def arm(label: str, workload: str = "json-small", twin_of: str | None = None) -> Arm:
+    name = f"{label}/{workload}/64 users"
+    return Arm(f"{name} again" if twin_of else name, label, {}, workload, {}, LOAD, twin_of)
+
+
+def run(*results: ArmResult) -> Run:
+    return Run(SCHEMA, "x", "", "", "rounds", {}, list(results))
+
+
+def measured(times: float, rng: np.random.Generator) -> Measured:
+    """A run of arms a and b, and a twin of a."""
+    a, b = arm("a"), arm("b")
+    twin = arm("a", twin_of=a.id)
+    kept = [
+        trial
+        for each, factor in ((a, 1.0), (b, times), (twin, 1.0))
+        for trial in trials(each.id, noisy(rng, 1000 * factor, 0.005))
+    ]
+    return Measured(run(result(a.id), result(b.id)), kept, [a, b, twin])
+
+
+def test_interleaved_arms_are_found_by_their_labels() -> None:
+    (found,) = interleaved(measured(0.8, np.random.default_rng(6)), "a", "b", 0.05)
+    assert (found.verdict, found.outcome, found.goodput.rounds) == ("slower", "worse", ROUNDS)
+    assert found.cpu_us.ratio is not None
+    assert math.isclose(found.cpu_us.ratio.value, 1)
+
+
+def test_two_runs_are_compared_arm_by_arm_with_the_larger_floor() -> None:
+    rng = np.random.default_rng(7)
+    before, after = measured(1, rng), measured(0.8, rng)
+    same, slower = apart(before, after)
+    assert (same.verdict, slower.verdict) == ("no difference", "slower")
+    alone = Measured(run(result("a/query/64 users")), [], [])
+    assert apart(before, alone) == []
+
+
+def test_the_larger_floor_is_valid_only_when_all_are() -> None:
+    quiet, loud, unknown = (NoiseFloor(*each) for each in ((0.02, None, True), (0.09, None, False), (0.03, None, None)))
+    assert larger(quiet, loud) == NoiseFloor(0.09, None, False)
+    assert larger(quiet, unknown).valid is None
+    assert larger() == NoiseFloor(0.02, None, None)
+
+
+def test_likeness_names_what_differs_and_passes_over_the_stacks() -> None:
+    here = Conditions(
+        {"cpu": "A", "cpus": 2, "seed": 1, "revision": "x"},
+        {"warmup_s": 2.0, "shards": 1},
+        {"stacks/a": "1", "src": "1", "workloads/query.toml": "1"},
+    )
+    there = Conditions(
+        {"cpu": "B", "cpus": 2, "seed": 2, "revision": "y"},
+        {"warmup_s": 1.0, "shards": 1},
+        {"stacks/a": "2", "src": "2"},
+    )
+    assert differences(here, here) == []
+    assert [(one.what, one.a, one.b) for one in differences(here, there)] == [
+        ("processor", "A", "B"),
+        ("warm-up, s", "2.0", "1.0"),
+        ("src", "1", "2"),
+    ]
