@@ -117,6 +117,13 @@ def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
     assert not gates.reasons(fast, by_tool, generator_rps=40_000.0)
 
 
+def test_a_stack_that_was_not_ready_is_unsteady() -> None:
+    late = {"warmup_s": 2.0, "first_answer_s": 2.4, "latency_ms": Latency(p50=100.0)}
+    assert kinds(**late) == ["unsteady"]
+    assert kinds(**late | {"first_answer_s": 0.4}) == []
+    assert kinds(**late | {"latency_ms": Latency(p50=1200.0)}) == []  # it answers as slowly as it began
+
+
 def test_an_open_load_must_leave_when_it_is_due() -> None:
     assert kinds(OPEN, offered=500, drift_p99_ms=6.0) == ["drift"]
     assert kinds(OPEN, offered=500, drift_p99_ms=6.0, latency_ms=Latency(p50=200.0)) == []

@@ -13,6 +13,8 @@ DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
 STEADY = 2.0
 """How many times the goodput of one half of the window may be that of the other."""
+LATE = 10.0
+"""How many response times the first answer may take where the warm-up saw none."""
 SIGMAS = 3
 """Of a count: what lies within may be chance."""
 FOREIGN_SHARE = 0.25
@@ -68,6 +70,12 @@ def effects(trial: Trial) -> Iterator[Reason]:
 
 def steady(trial: Trial) -> Iterator[Reason]:
     """A stack that warms up while it is timed, or breaks down, has no one throughput."""
+    first, p50 = trial.first_answer_s, trial.latency_ms.p50
+    if first is not None and p50 is not None and first > max(trial.warmup_s, LATE * p50 / 1000):
+        yield Reason(
+            "unsteady",
+            f"the first answer came after {first:.1f} s, where one takes {p50 / 1000:.2f} s: it was not ready",
+        )
     if trial.halves is None:
         return
     less, more = sorted(rate * trial.window_s / 2 for rate in trial.halves)

@@ -112,6 +112,7 @@ def by_generator(
         halves=halves(outcome),
         errors=failures(seen.errors),
         errors_outside=failures(summary.errors(outside(outcome))),
+        first_answer_s=first_answer_s(outcome),
         stuck=stuck(records, outcome.given_up),
         latency_ms=latency(inside),
         bytes=int(inside["bytes"].sum()),
@@ -243,6 +244,12 @@ def outside(outcome: Outcome) -> Records:
 def failures(counts: Mapping[str, int]) -> Errors:
     """Verdicts as errors; a request that was cut off is none."""
     return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
+
+
+def first_answer_s(outcome: Outcome) -> float | None:
+    """From the beginning of the load to the first right answer; None when there is none."""
+    ends = outcome.records["end"][outcome.records["verdict"] == Verdict.OK]
+    return float(ends.min()) - outcome.began if len(ends) else None
 
 
 def stuck(records: Records, given_up: float) -> int:

@@ -291,6 +291,8 @@ class Trial:
     errors: Errors = field(default_factory=Errors)
     errors_outside: Errors = field(default_factory=Errors)
     """Requests that failed before or after the window."""
+    first_answer_s: float | None = None
+    """From the beginning of the load to the first right answer, warm-up included."""
     stuck: int = 0
     """Requests without an answer at the very end, after ten times as long as the slowest answer took."""
     latency_ms: Latency = field(default_factory=Latency)
