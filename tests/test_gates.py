@@ -118,7 +118,7 @@ def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
 
 
 def test_a_stack_that_was_not_ready_is_unsteady() -> None:
-    late = {"warmup_s": 2.0, "first_answer_s": 2.4, "latency_ms": Latency(p50=100.0)}
+    late: dict[str, Any] = {"warmup_s": 2.0, "first_answer_s": 2.4, "latency_ms": Latency(p50=100.0)}
     assert kinds(**late) == ["unsteady"]
     assert kinds(**late | {"first_answer_s": 0.4}) == []
     assert kinds(**late | {"latency_ms": Latency(p50=1200.0)}) == []  # it answers as slowly as it began
