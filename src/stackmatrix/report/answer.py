@@ -23,6 +23,8 @@ ENDED_BY: Final = {
 
 def headline(view: View) -> str:
     """Who leads how often."""
+    if view.run.experiment is not None:
+        return view.run.experiment.question
     decided = [group for group in view.groups if group.ranked]
     if not decided:
         return "No stack has a valid number in this run"

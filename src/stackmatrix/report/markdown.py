@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from stackmatrix.analysis.words import duration, percent
-from stackmatrix.report import answer, method, times
+from stackmatrix.report import answer, experiment, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.numbers import MISSING, plus_minus
 from stackmatrix.report.view import Cell, Group, View
-from stackmatrix.results import Phases
+from stackmatrix.results import ExperimentResult, Phases
 
 COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 MATRIX = "figures/matrix.svg"
@@ -22,6 +22,7 @@ def document(view: View) -> str:
         f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
         *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
         "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
+        *experiment_section(view.run.experiment),
         picture(),
         *(part for group in view.groups for part in workload(view, group)),
         *voids(view),
@@ -42,6 +43,32 @@ def document(view: View) -> str:
         f"The whole run again: `{view.run.command}`",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def experiment_section(result: ExperimentResult | None) -> list[str]:
+    """The question of an experiment, its answer, and the figures that it rests on; nothing for any other run."""
+    if result is None:
+        return []
+    return [
+        f"## {result.question}",
+        f"{experiment.sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
+        bullets(result.answer),
+        experiment_picture("figures/experiment"),
+        table(experiment.head(result), experiment.lines(result)),
+        "### Where the tool and the project's own generator differ",
+        bullets(result.differences),
+        "### What is not as predicted",
+        bullets(experiment.exceptions(result)),
+    ]
+
+
+def experiment_picture(stem: str) -> str:
+    """Published, predicted and measured in one figure, light or dark as the reader's page is."""
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{stem}-dark.svg">'
+        f'<img alt="Published, predicted and measured figures of every arm; the table has the numbers" '
+        f'src="{stem}.svg"></picture>'
+    )
 
 
 def picture() -> str:

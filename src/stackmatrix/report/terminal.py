@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.catalog.stacks import variant_label
-from stackmatrix.report import levels
+from stackmatrix.report import experiment, levels
 from stackmatrix.report.numbers import mib, milliseconds, percent, plus_minus, quantity
-from stackmatrix.results import ArmResult, Run
+from stackmatrix.results import ArmResult, ExperimentResult, Run
 
 LEGEND = (
     "goodput: expected answers per second, with the half-width of its 95 % interval · p50, p99: latency in ms, “–” "
@@ -30,7 +30,22 @@ def table(run: Run) -> RenderableType:
             result.add_row(*(names if index == 0 else [""] * len(names)), *row(arm))
         result.add_section()
     found = [*voids(run), *noise(run), *answers(run), Text(LEGEND, style="dim")]
-    return Group(result, *found, *service_levels(run))
+    return Group(result, *found, *service_levels(run), *experiment_answer(run.experiment))
+
+
+def experiment_answer(result: ExperimentResult | None) -> list[RenderableType]:
+    """The question of an experiment, the figures of its arms, and its answer; nothing for any other run."""
+    if result is None:
+        return []
+    figures = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
+    for place, name in enumerate(experiment.head(result)):
+        figures.add_column(name, justify="left" if place < 2 else "right")
+    for line in experiment.lines(result):
+        figures.add_row(*line)
+    styles = {"holds": "", "fails": "red", "unknown": "yellow"}
+    told = [Text(claim.words, style=styles[claim.outcome]) for claim in result.claims]
+    notes = [Text(words, style="dim") for words in (*result.differences, *experiment.exceptions(result))]
+    return [Text(f"\n{result.question}", style="bold"), figures, *told, *notes]
 
 
 def blocks(*names: str) -> Table:

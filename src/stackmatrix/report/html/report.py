@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from stackmatrix.analysis import words
 from stackmatrix.analysis.judge import most
-from stackmatrix.report import answer, charts, curves, levels, method, times
+from stackmatrix.report import answer, charts, curves, experiment, levels, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.html.site import render
 from stackmatrix.report.metrics import METRICS, whole
 from stackmatrix.report.numbers import MISSING, milliseconds, percent, plus_minus, quantity
 from stackmatrix.report.palette import STEPS, step
 from stackmatrix.report.view import Cell, Group, Pair, View
-from stackmatrix.results import ArmResult, Entry, Identity, Reason, Trial
+from stackmatrix.results import ArmResult, Entry, ExperimentResult, Identity, Reason, Trial
 
 Context = dict[str, Any]
 
@@ -52,6 +52,7 @@ def page(view: View) -> str:
         headline=answer.headline(view),
         notes=method.notes(view),
         facts=method.facts(view),
+        experiment=experiment_section(view.run.experiment),
         groups=[shown.group(group) for group in view.groups],
         columns=view.stack_names,
         rows=[shown.row(group) for group in view.groups],
@@ -211,6 +212,23 @@ class Shown:
         ]
 
 
+def experiment_section(result: ExperimentResult | None) -> Context | None:
+    """The question of an experiment, its answer, and the figures that it rests on; None for any other run."""
+    if result is None:
+        return None
+    return {
+        "source": experiment.sentence(result.source),
+        "command": result.command,
+        "scale": experiment.scale(result),
+        "claims": experiment.claims(result),
+        "drawn": bool(experiment.points(result)),
+        "head": experiment.head(result),
+        "lines": experiment.lines(result),
+        "differences": result.differences,
+        "exceptions": experiment.exceptions(result),
+    }
+
+
 def data(view: View, looks: Mapping[str, Any]) -> Context:
     """What the page's scripts draw and place; everything that is read as text is written here already."""
     return {
@@ -220,6 +238,7 @@ def data(view: View, looks: Mapping[str, Any]) -> Context:
             (metric.key, f"{metric.name}, {metric.unit}" if metric.unit else metric.name) for metric in COMPARED
         ],
         "specs": specs(view),
+        "experiment": experiment.points(view.run.experiment) if view.run.experiment else [],
         "groups": {
             group.slug: {
                 "title": Shown(view, looks).title(group),

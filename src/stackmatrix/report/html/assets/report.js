@@ -30,6 +30,7 @@ ROWS.latency = (slug) => {
   ];
 };
 ROWS.cpu = (slug) => DATA.cells[slug].cpu.map(([part, us], order) => ({ part, us, order }));
+ROWS.experiment = () => DATA.experiment;
 ROWS["curves-goodput"] = ROWS["curves-latency"] = (key) => DATA.sweeps[key].map((row) => ({ ...row, ...DATA.looks[row.stack] }));
 SPEC["curves-goodput"] = (key) => `curves-goodput-${key}`;
 SPEC["curves-latency"] = (key) => `curves-latency-${key}`;

@@ -1,0 +1,143 @@
+"""A published comparison, reproduced: the tables, the figure and the words that every report has of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from stackmatrix.analysis.words import capital, count, listed
+from stackmatrix.report.numbers import percent, quantity
+from stackmatrix.results import ExperimentResult, ExperimentRow
+
+METRICS: Final[Mapping[str, str]] = {
+    "goodput": "Rate",
+    "requests": "Requests counted",
+    "mean_ms": "Mean time",
+    "p50_ms": "Median time",
+    "failed_share": "Share that failed",
+    "threads": "Threads",
+}
+"""Those that are published; what else a claim is about stands in its words."""
+SHARES: Final = ("failed_share",)
+SERIES: Final = ("published", "published, by the model", "project's own generator", "original tool")
+OUTCOMES: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
+TIME_METRICS: Final = ("mean_ms", "p50_ms")
+
+Row = dict[str, Any]
+
+
+def head(result: ExperimentResult) -> list[str]:
+    """The columns of the table."""
+    tool = tool_name(result)
+    by = ["measured", "predicted", "÷", "as published"]
+    return [
+        "arm",
+        "figure",
+        "published",
+        "by the model",
+        *(f"generator, {word}" for word in by),
+        *(f"{tool}, {word}" for word in by),
+    ]
+
+
+def lines(result: ExperimentResult) -> list[list[str]]:
+    """A line for each figure of each arm; the arm is named once."""
+    found: list[list[str]] = []
+    before = ""
+    for row in result.rows:
+        found.append([name(row) if row.arm != before else "", *figures(row)])
+        before = row.arm
+    return found
+
+
+def figures(row: ExperimentRow) -> list[str]:
+    """One line without its arm."""
+    unit = f", {row.unit}" if row.unit and row.metric in ("goodput", *TIME_METRICS) else ""
+    shown = [f"{METRICS.get(row.metric, row.metric)}{unit}", write(row, row.published), write(row, row.explained)]
+    for side in (row.own, row.tool):
+        scaled = write(row, side.at_scale) if side.at_scale != side.measured else ""
+        shown += [write(row, side.measured), write(row, side.predicted), percent(side.share), scaled]
+    return shown
+
+
+def name(row: ExperimentRow) -> str:
+    """The arm, and that it is void for comparison, if so."""
+    return f"{row.arm} (void: {row.void})" if row.void else row.arm
+
+
+def write(row: ExperimentRow, value: float | None) -> str:
+    """A figure."""
+    return percent(value) if row.metric in SHARES else quantity(value)
+
+
+def scale(result: ExperimentResult) -> str:
+    """How much shorter than published, in words."""
+    if result.waits == result.windows == 1:
+        return "For as long as it was published."
+    parts = [f"waits and time-outs {count(round(1 / result.waits, 1))} times shorter"] if result.waits != 1 else []
+    if result.windows != 1:
+        parts.append(f"windows and ramps {count(round(1 / result.windows, 1))} times shorter")
+    then = (
+        " “As published” is what was measured at the published waits: rates that much lower, times that much longer."
+        if result.waits != 1
+        else ""
+    )
+    return f"Shortened: {listed(parts)} than published; the users are the same.{then} --full takes the published times."
+
+
+def tool_name(result: ExperimentResult) -> str:
+    """Which tool it was published with."""
+    names = dict.fromkeys(row.ids[1].rpartition(" by ")[2] for row in result.rows)
+    return listed(list(names)) or "tool"
+
+
+def exceptions(result: ExperimentResult) -> list[str]:
+    """What is not as predicted; a sentence when there is nothing."""
+    return result.exceptions or ["None: every arm that load or slots bind was measured within ±10 % of its prediction."]
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{capital(text)}." if text else ""
+
+
+def charted(result: ExperimentResult) -> str:
+    """The metric of the figure: the one that most arms were published with."""
+    published = [row.metric for row in result.rows if row.published is not None]
+    return max(dict.fromkeys(published), key=published.count, default="goodput")
+
+
+def axis(result: ExperimentResult) -> str:
+    """What the figure's axis says."""
+    metric = charted(result)
+    unit = next(row.unit for row in result.rows if row.metric == metric)
+    return f"{METRICS.get(metric, metric).lower()}, {unit}, at the published scale"
+
+
+def points(result: ExperimentResult) -> list[Row]:
+    """What the figure draws: a point for each arm and whoever has a figure of it."""
+    found: list[Row] = []
+    metric = charted(result)
+    for order, arm in enumerate(dict.fromkeys(row.arm for row in result.rows)):
+        for row in rows_for(result.rows, arm, metric):
+            values = (row.published, row.explained, row.own.at_scale, row.tool.at_scale)
+            found += [
+                {"arm": arm, "order": order, "series": series, "value": value}
+                for series, value in zip(SERIES, values, strict=True)
+                if value
+            ]
+    return found
+
+
+def rows_for(rows: Sequence[ExperimentRow], arm: str, metric: str) -> Iterable[ExperimentRow]:
+    """The arm's figure of this metric."""
+    return (row for row in rows if (row.arm, row.metric) == (arm, metric))
+
+
+def wide(drawn: Sequence[Row]) -> bool:
+    """Whether the figures spread so far that they need a logarithmic scale."""
+    values = [row["value"] for row in drawn]
+    return bool(values) and max(values) > 12 * min(values)
+
+
+def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
+    """Each claim: its outcome as a word and as a key, and its words."""
+    return [(OUTCOMES[claim.outcome], claim.outcome, claim.words) for claim in result.claims]
