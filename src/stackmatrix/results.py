@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -88,17 +88,25 @@ WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "l
 """What moves rates and latencies, and leaves CPU per request as it is."""
 
 
+OTHER_REMEDY = "another version of the harness gave this reason: see docs/method.md as of the run's revision"
+
+if TYPE_CHECKING:
+    AnyKind = ReasonKind
+else:
+    AnyKind = str  # a run on disk may know kinds that this harness does not, or no longer; they are shown as they are
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a number is not to be trusted; its kind carries the remedy."""
 
-    kind: ReasonKind
+    kind: AnyKind
     detail: str
 
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        return REMEDIES[self.kind]
+        return REMEDIES.get(self.kind, OTHER_REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
