@@ -112,8 +112,10 @@ class Seen:
 
     @cached_property
     def rounds(self) -> Rounds | None:
-        """What the tool should count; None where it counts requests instead of watching the clock, or is no tool."""
-        if self.by == "generator" or self.offer.requests is not None or self.demand is None:
+        """What the tool should count; None where it counts requests itself, is none, or CPU binds: rounds need waits."""
+        if self.by == "generator" or self.offer.requests is not None or self.demand is None or self.bounds is None:
+            return None
+        if self.bounds.bound not in HELD:
             return None
         return in_window(self.demand, self.offer)
 
@@ -503,7 +505,8 @@ def cut_rounds(pairs: Sequence[Pair]) -> Iterable[str]:
     """The arms on which a cold window of whole rounds explains all."""
     for name, group in by_tool(pairs):
         tools = [tool for _, tool, _ in group]
-        low, high = (end(ratio for _, _, ratio in group) for end in (min, max))
+        ratios = [ratio for _, _, ratio in group]
+        low, high = min(ratios), max(ratios)
         span_words = percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
         off = max(abs((of_predicted(tool) or 0.0) - 1) for tool in tools)
         counts = listed([f"{middle(map(requests, tool.counted)) or 0:.0f}" for tool in tools])
