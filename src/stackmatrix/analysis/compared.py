@@ -357,12 +357,14 @@ class Report:
     answers: list[Answer]
     limit: float | None
     """The share by which B may be worse."""
+    outcome: Outcome | None
+    """Of all answers together, where there is a limit."""
     remarks: list[str]
 
-    @property
-    def outcome(self) -> Outcome:
-        """The worst of all answers; nothing that was told is undecided."""
-        found = {answer.outcome for answer in self.answers}
-        if "worse" in found:
-            return "worse"
-        return "no worse" if found == {"no worse"} else "undecided"
+
+def overall(answers: Iterable[Answer]) -> Outcome:
+    """The worst of all answers; where nothing was answered nothing is decided."""
+    found = {answer.outcome for answer in answers}
+    if "worse" in found:
+        return "worse"
+    return "no worse" if found == {"no worse"} else "undecided"

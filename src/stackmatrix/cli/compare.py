@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from stackmatrix.analysis import compared
-from stackmatrix.analysis.compared import Measured, Outcome, Report
+from stackmatrix.analysis.compared import Measured, Outcome, Report, overall
 from stackmatrix.analysis.judge import Catalog
 from stackmatrix.analysis.likeness import SETTINGS, Conditions, differences
 from stackmatrix.catalog.fields import pick
@@ -120,6 +120,7 @@ def timed(options: argparse.Namespace, sides: Sequence[Timed], variants: Sequenc
         environment=run.environment,
         answers=answers,
         limit=options.fail_if_worse,
+        outcome=None if options.fail_if_worse is None else overall(answers),
         remarks=operands.remarks(sides),
     )
     directory.write(FILE, report)
@@ -170,6 +171,7 @@ def of_runs(options: argparse.Namespace, a: RunDirectory, b: RunDirectory) -> Re
         environment=runs[0].environment,
         answers=answers,
         limit=options.fail_if_worse,
+        outcome=None if options.fail_if_worse is None else overall(answers),
         remarks=[f"{name} was interrupted: what it had measured until then is compared" for name in stopped],
     )
 
@@ -211,4 +213,4 @@ def show(report: Report, options: argparse.Namespace) -> int:
         elif path is not None:
             with writing(path):
                 path.write_text(content, encoding="utf-8")
-    return 0 if report.limit is None else STATUS[report.outcome]
+    return 0 if report.outcome is None else STATUS[report.outcome]

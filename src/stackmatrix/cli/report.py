@@ -12,7 +12,7 @@ from stackmatrix.cli.shell import command, console
 from stackmatrix.experiment import examined
 from stackmatrix.offer import pooled_latency
 from stackmatrix.plan import FILE as PLAN_FILE
-from stackmatrix.plan import Plan
+from stackmatrix.plan import Plan, cells_of
 from stackmatrix.report.files import write_reports
 from stackmatrix.results import SCHEMA, Run, RunDirectory
 
@@ -41,6 +41,7 @@ def judge_now(directory: RunDirectory) -> None:
     environment = directory.read("environment.json", dict[str, Any])
     cpus = range(int(environment.get("cpus", 1)))
     catalog = Catalog(load_stacks(), load_workloads())
+    cells_of(plan, catalog)  # a copy of a stack that was compared is gone with the comparison
     pooled = partial(pooled_latency, directory)
     judged = judge(plan.arms, directory.trials(), catalog, cpus, pooled, passes=directory.passes())
     run = Run(

@@ -60,7 +60,7 @@ def sides(report: Report) -> list[Text]:
 
 def held(report: Report) -> list[Text]:
     """What the limit says, if one was given."""
-    return [] if report.limit is None else [Text(limit(report), style="bold")]
+    return [] if report.outcome is None else [Text(limit(report), style="bold")]
 
 
 def document(report: Report) -> str:
@@ -69,7 +69,7 @@ def document(report: Report) -> str:
         f"## {headline(report)}",
         f"A is `{report.a}`, B is `{report.b}`.",
         markdown.bullets(f"**{title(answer)}**: {line(answer)}" for answer in report.answers),
-        *([] if report.limit is None else [f"**{limit(report)}**"]),
+        *([] if report.outcome is None else [f"**{limit(report)}**"]),
         markdown.table(HEAD, map(row, report.answers)),
         "<details><summary>How to read it</summary>",
         markdown.bullets([about(report), *report.remarks, *LEGEND]),
