@@ -39,8 +39,9 @@ SAMPLE_EVERY_S = 0.05
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 QUOTED = r'"(?:[^"\\]|\\.)*"'
-METRIC = re.compile(rf"\s*({TOKEN})((?:\s*;\s*{TOKEN}(?:\s*=\s*(?:{TOKEN}|{QUOTED}))?)*)\s*(?:,|$)")
-DURATION = re.compile(r"(?:^|;)\s*dur\s*=\s*\"?([0-9]+(?:\.[0-9]+)?)\"?\s*(?=;|$)", re.IGNORECASE)
+PARAMETER = rf";\s*({TOKEN})(?:\s*=\s*({TOKEN}|{QUOTED}))?\s*"
+METRIC = re.compile(rf"\s*({TOKEN})\s*((?:{PARAMETER})*)(?:,|$)")
+MILLISECONDS = re.compile(r'("?)([0-9]+(?:\.[0-9]+)?)\1')
 
 
 def parse(header: str) -> dict[str, float]:
@@ -52,8 +53,9 @@ def parse(header: str) -> dict[str, float]:
     at = 0
     while at < len(header) and (metric := METRIC.match(header, at)):
         at = metric.end()
-        if duration := DURATION.search(metric[2].strip()):
-            found[metric[1].lower()] = found.get(metric[1].lower(), 0.0) + float(duration[1]) / 1000
+        parameters = {name.lower(): value for name, value in reversed(re.findall(PARAMETER, metric[2]))}
+        if duration := MILLISECONDS.fullmatch(parameters.get("dur", "")):
+            found[metric[1].lower()] = found.get(metric[1].lower(), 0.0) + float(duration[2]) / 1000
     return found
 
 
