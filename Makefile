@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help venv up down bench test unit lint report base-image clean
+.PHONY: help venv up down bench test unit lint report findings base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ lint: venv ## ruff, mypy in strict mode, gofmt, go vet, shellcheck, hadolint, th
 report: venv ## the README's figure, from the reference run: make report RUN=results/…
 	@./scripts/report.py $(RUN)
 	@cp $(RUN)/figures/matrix.svg $(RUN)/figures/matrix-dark.svg docs/
+
+findings: ## docs/findings.md: every experiment, or from runs that are there: make findings RUN='results/…'
+	@./scripts/findings.py $(RUN)
 
 base-image: ## debian:trixie-slim, made here when no registry answers
 	@./scripts/base-image

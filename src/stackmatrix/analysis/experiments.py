@@ -303,7 +303,7 @@ def examine(
         windows=carried.windows,
         rows=[row for candidate in experiment.candidates for row in rows(candidate, seen)],
         claims=claims,
-        answer=[claim.words for claim in claims],
+        answer=[f"Not shown: {claim.words}" if claim.outcome == "fails" else claim.words for claim in claims],
         differences=differences(experiment, seen),
         exceptions=[words for candidate in experiment.candidates for words in exceptions(candidate, seen)],
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from stackmatrix.analysis.words import capital, count, listed
-from stackmatrix.report.numbers import percent, quantity
+from stackmatrix.report import charts
+from stackmatrix.report.numbers import MISSING, percent, quantity
 from stackmatrix.results import ExperimentResult, ExperimentRow
 
 METRICS: Final[Mapping[str, str]] = {
@@ -24,31 +25,22 @@ TIME_METRICS: Final = ("mean_ms", "p50_ms")
 Row = dict[str, Any]
 
 
-def head(result: ExperimentResult) -> list[str]:
-    """The columns of the table."""
+def table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
+    """Head and lines: one for each figure of each arm, which is named once; without columns that would be empty."""
     tool = tool_name(result)
-    by = ["measured", "predicted", "÷", "as published"]
-    return [
-        "arm",
-        "figure",
-        "published",
-        "by the model",
-        *(f"generator, {word}" for word in by),
-        *(f"{tool}, {word}" for word in by),
-    ]
-
-
-def lines(result: ExperimentResult) -> list[list[str]]:
-    """A line for each figure of each arm; the arm is named once."""
-    found: list[list[str]] = []
+    by = ("measured", "predicted", "÷", "as published")
+    head = ["arm", "figure", "published", "by the model"]
+    head += [f"{who}, {word}" for who in ("generator", tool) for word in by]
+    lines: list[list[str]] = []
     before = ""
     for row in result.rows:
-        found.append([name(row) if row.arm != before else "", *figures(row)])
+        lines.append([name(row) if row.arm != before else "", *cells(row)])
         before = row.arm
-    return found
+    kept = [place for place in range(len(head)) if any(line[place] not in ("", MISSING) for line in lines)]
+    return [head[place] for place in kept], [[line[place] for place in kept] for line in lines]
 
 
-def figures(row: ExperimentRow) -> list[str]:
+def cells(row: ExperimentRow) -> list[str]:
     """One line without its arm."""
     unit = f", {row.unit}" if row.unit and row.metric in ("goodput", *TIME_METRICS) else ""
     shown = [f"{METRICS.get(row.metric, row.metric)}{unit}", write(row, row.published), write(row, row.explained)]
@@ -141,3 +133,11 @@ def wide(drawn: Sequence[Row]) -> bool:
 def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
     """Each claim: its outcome as a word and as a key, and its words."""
     return [(OUTCOMES[claim.outcome], claim.outcome, claim.words) for claim in result.claims]
+
+
+def figures(result: ExperimentResult | None, stem: str) -> dict[str, str]:
+    """The picture files of an experiment, light and dark, by their names; none for any other run."""
+    if result is None or not (drawn := points(result)):
+        return {}
+    spec = charts.experiment(drawn, axis(result), wide(drawn), SERIES)
+    return {f"{stem}.svg": charts.svg(spec), f"{stem}-dark.svg": charts.svg(spec, dark=True)}

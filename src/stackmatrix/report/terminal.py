@@ -38,9 +38,10 @@ def experiment_answer(result: ExperimentResult | None) -> list[RenderableType]:
     if result is None:
         return []
     figures = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
-    for place, name in enumerate(experiment.head(result)):
+    head, lines = experiment.table(result)
+    for place, name in enumerate(head):
         figures.add_column(name, justify="left" if place < 2 else "right")
-    for line in experiment.lines(result):
+    for line in lines:
         figures.add_row(*line)
     styles = {"holds": "", "fails": "red", "unknown": "yellow"}
     told = [Text(claim.words, style=styles[claim.outcome]) for claim in result.claims]

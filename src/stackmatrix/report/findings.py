@@ -1,0 +1,76 @@
+"""`docs/findings.md`: what the experiments say, from runs that are kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stackmatrix.analysis.words import some
+from stackmatrix.errors import UserError
+from stackmatrix.report import experiment, method
+from stackmatrix.report.files import write
+from stackmatrix.report.markdown import bullets, table, themed
+from stackmatrix.report.view import read
+from stackmatrix.results import ExperimentResult, Run, RunDirectory
+
+FIGURES = "findings"
+"""The directory of the figures, beside the document."""
+INTRODUCTION = """# Findings
+
+Public comparisons that contradict each other, each carried out again, at its published load, by the project's own
+generator and by the tool that it was published with. Every sentence of an answer is a claim that was held against the
+run's own measurements; one that did not hold says so. “By the model” is what the ceilings of `docs/method.md` make of
+the published command, and “÷” is measured by predicted.
+
+This file is generated: `make findings`. One of them again: `./scripts/check-performance.py --experiment NAME`."""
+
+
+Finding = tuple[RunDirectory, Run, ExperimentResult]
+
+
+def document(runs: Sequence[Finding], back: str) -> str:
+    """The file's text; `back` leads from its directory to the checkout's."""
+    machines = list(dict.fromkeys(f"{method.machine(run.environment)}" for _, run, _ in runs))
+    contents = bullets(f"[{result.question}](#{anchor(result)})" for _, _, result in runs)
+    parts = [INTRODUCTION, f"Measured on {'; '.join(machines)}.", contents]
+    for directory, run, result in runs:
+        parts += section(directory, run, result, back)
+    return "\n\n".join(parts) + "\n"
+
+
+def anchor(result: ExperimentResult) -> str:
+    """Where its section begins."""
+    return result.name
+
+
+def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: str) -> list[str]:
+    """One experiment: question, answer, figure, table, differences, exceptions."""
+    kept = f"{back}results/{directory.path.name}"
+    rounds = max((arm.rounds for arm in run.arms), default=0)
+    return [
+        f'## <a id="{anchor(result)}"></a>{result.question}',
+        f"{experiment.sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
+        " ".join(result.answer),
+        themed(
+            f"{FIGURES}/{result.name}", "Published, predicted and measured figures of every arm; the table has them too"
+        ),
+        table(*experiment.table(result)),
+        "**Where the tool and the project's own generator differ**",
+        bullets(result.differences),
+        "**What is not as predicted**",
+        bullets(experiment.exceptions(result)),
+        f"[The run]({kept}/report.md) of {run.started[:16].replace('T', ' ')} UTC, {some(rounds, 'round')} by the "
+        f"project's own generator and one by the tool: `{run.command}`",
+    ]
+
+
+def write_findings(runs: Sequence[RunDirectory], file: Path) -> None:
+    """Write the findings of some runs, and their figures beside it; UserError for a run of no experiment."""
+    found: list[Finding] = []
+    for directory in runs:
+        run = read(directory)
+        if run.experiment is None:
+            raise UserError(f"{directory.path}: it carries out no experiment; give runs of --experiment NAME")
+        found.append((directory, run, run.experiment))
+    for _, _, result in found:
+        for name, content in experiment.figures(result, f"{FIGURES}/{result.name}").items():
+            write(file.parent / name, content)
+    write(file, document(found, "../"))
