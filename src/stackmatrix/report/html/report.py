@@ -216,14 +216,15 @@ def experiment_section(result: ExperimentResult | None) -> Context | None:
     """The question of an experiment, its answer, and the figures that it rests on; None for any other run."""
     if result is None:
         return None
+    head, lines = experiment.table(result)
     return {
         "source": experiment.sentence(result.source),
         "command": result.command,
         "scale": experiment.scale(result),
         "claims": experiment.claims(result),
         "drawn": bool(experiment.points(result)),
-        "head": experiment.head(result),
-        "lines": experiment.lines(result),
+        "head": head,
+        "lines": lines,
         "differences": result.differences,
         "exceptions": experiment.exceptions(result),
     }
