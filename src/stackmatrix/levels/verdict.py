@@ -7,7 +7,7 @@ from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import comparable, interval
-from stackmatrix.analysis.words import duration, number, rate, some
+from stackmatrix.analysis.words import duration, number, percent, rate, some
 from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.levels.level import LONGEST_WINDOW_S, Level, Seen
 from stackmatrix.levels.overload import FACTOR
@@ -177,7 +177,9 @@ def overloaded(result: ServiceLevel, level: Level) -> str:
     if found is None:
         return ""
     slow = f"{level.metric} {duration(found.value_ms / 1000)}" if found.value_ms is not None else "many never"
-    answered = f"at {rate(found.rate)}, {found.factor:.0%} of that, it answers {rate(found.goodput.value)} ({slow})"
+    answered = (
+        f"at {rate(found.rate)}, {percent(found.factor)} of that, it answers {rate(found.goodput.value)} ({slow})"
+    )
     if found.recovery_s is None:
         return f"; {answered} and is not back within the limit in {duration(found.watched_s)} at half the rate"
     back = f"in {duration(found.recovery_s)}" if found.recovery_s > 0 else "at once"

@@ -1,13 +1,15 @@
 """The answer first: a sentence for the run and one for each workload; `**…**` marks what is to stand out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.words import listed, some
+from stackmatrix.report import levels
 from stackmatrix.report.numbers import MISSING, quantity
 from stackmatrix.report.view import LEAST_ROUNDS, Cell, Group, Pair, View
+from stackmatrix.results import ServiceLevel
 
 AT_THE_LOAD: Final = 0.9
 """An arm bound by its load that reaches this share of it has more to give."""
@@ -25,6 +27,8 @@ def headline(view: View) -> str:
     """Who leads how often."""
     if view.run.experiment is not None:
         return view.run.experiment.question
+    if view.run.levels:
+        return highest(view)
     decided = [group for group in view.groups if group.ranked]
     if not decided:
         return "No stack has a valid number in this run"
@@ -37,6 +41,32 @@ def headline(view: View) -> str:
     what = "workloads" if not view.several_loads else "workloads and loads"
     text = f"**{most}** leads or shares the lead in {wins} of {len(view.groups)} {what}"
     return f"{text}; {listed([f'{name} in {count}' for name, count in others[:3]])}" if others else text
+
+
+def highest(view: View) -> str:
+    """Who keeps the service level up to the highest rate, or how often."""
+    found, level = levels.by_arm(view.run.levels), levels.title(view.run.levels)
+    firsts = [first for group in view.groups if (first := at_the_top(group, found))]
+    if not firsts:
+        return f"No rate was found at which a stack keeps {level}"
+    if len(view.groups) == 1:
+        rates = [value for value in firsts[0].values() if value]
+        low, high = quantity(min(rates)), quantity(max(rates))
+        up_to = f"{low}/s" if low == high else f"{low} to {high}/s"
+        keeps = "keeps" if len(rates) == 1 else "keep"
+        return f"**{listed(list(firsts[0]))}** {keeps} {level} up to {up_to}, the highest rate that was found"
+    (most, wins), *_ = Counter(name for first in firsts for name in first).most_common()
+    return (
+        f"**{most}** keeps {level} up to the highest rate, or shares it, in {wins} of {some(len(firsts), 'workload')}"
+    )
+
+
+def at_the_top(group: Group, found: Mapping[str, ServiceLevel]) -> dict[str, float]:
+    """The rates of those in the first place; without places, which need intervals, of the highest estimate."""
+    known = {cell.name: found[cell.arm.id] for cell in group.cells if cell.arm.id in found}
+    rates = {name: rate for name, level in known.items() if (rate := levels.rate(level)) is not None}
+    placed = {name: rate for name, rate in rates.items() if known[name].rank == 1}
+    return placed or dict(sorted(rates.items(), key=lambda item: -item[1])[:1])
 
 
 def sentence(group: Group) -> str:

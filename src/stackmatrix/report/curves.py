@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from stackmatrix.report import charts
 from stackmatrix.report.view import Group, View
 
 AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open": "requests offered per second"}
@@ -58,6 +59,18 @@ def peaks(groups: Sequence[Group]) -> str:
     return "; ".join(f"{stack} most, {row['goodput']:.3g}/s, at {row['load']:g} {unit}" for stack, row in best.items())
 
 
-def sweeps(view: View) -> list[Sequence[Group]]:
-    """The groups of each sweep of a run."""
-    return [groups for _, groups in view.sweeps()]
+def figure(groups: Sequence[Group]) -> str:
+    """Where the picture of a sweep lies in its run, without what its name ends in."""
+    return f"figures/curves-{groups[0].slug.removeprefix('workload-')}"
+
+
+def figures(view: View) -> dict[str, str | bytes]:
+    """The pictures of all sweeps, by their file; none where none was swept."""
+    looks = charts.stack_looks(view.stack_names)
+    found: dict[str, str | bytes] = {}
+    for _, groups in view.sweeps():
+        if drawn := [{**row, **looks[row["stack"]]} for row in rows(groups)]:
+            spec = charts.curves_picture(drawn, axis(groups), title(groups))
+            found[f"{figure(groups)}.svg"] = charts.svg(spec)
+            found[f"{figure(groups)}-dark.svg"] = charts.svg(spec, dark=True)
+    return found

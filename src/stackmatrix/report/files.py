@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stackmatrix.report import charts, csv, experiment, html, index, markdown
+from stackmatrix.report import charts, csv, curves, experiment, html, index, markdown
 from stackmatrix.report.view import view
-from stackmatrix.results import RESULTS, ExperimentResult, RunDirectory, writing
+from stackmatrix.results import RESULTS, RunDirectory, writing
 
 
 def write_reports(directory: RunDirectory) -> None:
@@ -21,23 +21,13 @@ def write_reports(directory: RunDirectory) -> None:
         "figures/matrix.svg": charts.svg(matrix),
         "figures/matrix-dark.svg": charts.svg(matrix, dark=True),
         "figures/matrix.png": charts.png(matrix),
-        **experiment_figures(found.run.experiment),
+        **experiment.figures(found.run.experiment, "figures/experiment"),
+        **curves.figures(found),
     }
     for name, content in files.items():
         write(directory.path / name, content)
     if directory.path.parent.resolve() == RESULTS:
         write_index(RESULTS)
-
-
-def experiment_figures(result: ExperimentResult | None) -> dict[str, str | bytes]:
-    """The figure of an experiment; none for any other run."""
-    if result is None or not (rows := experiment.points(result)):
-        return {}
-    spec = charts.experiment(rows, experiment.axis(result), experiment.wide(rows), experiment.SERIES)
-    return {
-        "figures/experiment.svg": charts.svg(spec),
-        "figures/experiment-dark.svg": charts.svg(spec, dark=True),
-    }
 
 
 def write_index(base: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from stackmatrix.analysis.words import duration, percent
-from stackmatrix.report import answer, experiment, method, times
+from stackmatrix.report import answer, curves, experiment, levels, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.numbers import MISSING, plus_minus
@@ -11,8 +11,6 @@ from stackmatrix.report.view import Cell, Group, View
 from stackmatrix.results import ExperimentResult, Phases
 
 COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
-MATRIX = "figures/matrix.svg"
-MATRIX_DARK = "figures/matrix-dark.svg"
 
 
 def document(view: View) -> str:
@@ -23,7 +21,9 @@ def document(view: View) -> str:
         *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
         "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
         *experiment_section(view.run.experiment),
-        picture(),
+        *service_levels(view),
+        themed("figures/matrix", "Goodput of every stack under every workload; the tables below have the numbers"),
+        *load_curves(view),
         *(part for group in view.groups for part in workload(view, group)),
         *voids(view),
         "## Method",
@@ -53,8 +53,8 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
         f"## {result.question}",
         f"{experiment.sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
         bullets(result.answer),
-        experiment_picture("figures/experiment"),
-        table(experiment.head(result), experiment.lines(result)),
+        themed("figures/experiment", "Published, predicted and measured figures of every arm; the table has them too"),
+        table(*experiment.table(result)),
         "### Where the tool and the project's own generator differ",
         bullets(result.differences),
         "### What is not as predicted",
@@ -62,21 +62,35 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
     ]
 
 
-def experiment_picture(stem: str) -> str:
-    """Published, predicted and measured in one figure, light or dark as the reader's page is."""
+def service_levels(view: View) -> list[str]:
+    """The largest rates that keep a service level; nothing where none was asked for."""
+    found = levels.by_arm(view.run.levels)
+    if not found:
+        return []
+    parts = [f"## Service level: {levels.title(view.run.levels)}"]
+    for group in view.groups:
+        names = {cell.arm.id: cell.name for cell in group.cells if cell.arm.id in found}
+        if names:
+            told = levels.ordered([found[arm] for arm in names])
+            head = (group.workload, *(column.name for column in levels.COLUMNS))
+            rows = [(names[level.arm], *levels.cells(level)) for level in told]
+            parts += [bullets(level.words for level in told), table(head, rows, texts=1)]
+    return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in levels.COLUMNS)]
+
+
+def load_curves(view: View) -> list[str]:
+    """A picture for each sweep that has a number; the tables below have all of them."""
+    swept = [groups for _, groups in view.sweeps() if curves.rows(groups)]
+    about = "Goodput with its ceiling (dotted), and p99 latency with p50 (dotted), against the load"
+    drawn = [themed(curves.figure(groups), f"{about}: {curves.peaks(groups)}") for groups in swept]
+    return ["## Load curves", *drawn] if drawn else []
+
+
+def themed(stem: str, about: str) -> str:
+    """A picture, light or dark as the reader's page is."""
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{stem}-dark.svg">'
-        f'<img alt="Published, predicted and measured figures of every arm; the table has the numbers" '
-        f'src="{stem}.svg"></picture>'
-    )
-
-
-def picture() -> str:
-    """The matrix, light or dark as the reader's page is."""
-    return (
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{MATRIX_DARK}">'
-        f'<img alt="Goodput of every stack under every workload; the tables below have the numbers" src="{MATRIX}">'
-        "</picture>"
+        f'<img alt="{about}" src="{stem}.svg"></picture>'
     )
 
 
@@ -139,9 +153,9 @@ def voids(view: View) -> list[str]:
     return ["## Cells without a number", bullets(lines)] if lines else []
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; figures are to the right, as all but the first two columns are."""
-    rule = ["---" if place < 2 else "--:" for place in range(len(head))]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 2) -> str:
+    """A table; figures are to the right, as all but the first columns are, which hold texts."""
+    rule = ["---" if place < texts else "--:" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(escape(word) for word in line)} |" for line in (head, rule, *rows))
 
 

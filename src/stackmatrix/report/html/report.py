@@ -145,6 +145,8 @@ class Shown:
         return {
             **self.brief(cell),
             "reasons": distinct(arm.reasons),
+            "level": level.words if (level := levels.by_arm(self._view.run.levels).get(arm.id)) else "",
+            "both_loops": len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
             "explanation": " ".join(arm.explanation) if arm.goodput else "",
             "doubt": arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
             "utilisation": utilisation(arm),
