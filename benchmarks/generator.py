@@ -5,7 +5,8 @@
 
 The tools take turns in rounds against one Nginx that answers 1 kB, Nginx on the first core and the tool on the last;
 a bar on CPU or rate is judged by the median of the rounds' ratios to wrk, which noise in common leaves alone. CPU is
-what wait4 gives for the other tools, start-up included, and for ours what the process used within the window. Then
+what wait4 gives for the other tools, start-up and h2load's log included, and for ours what the process used within the
+window. Then
 come the servers whose truth is known: one that answers in 10 ms, and one that stalls in the last second of each ten.
 """
 
@@ -21,10 +22,8 @@ enter()
 import argparse
 import math
 import os
-import re
 import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from stackmatrix.load import tools
 from stackmatrix.load.generator import Outcome, generate
 from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
 from stackmatrix.load.summary import percentile, summarise, within
@@ -42,16 +42,7 @@ USERS = 16
 BODY = "x" * 1024
 ALONE = 0.1
 """The most of the generator's core that others may use in a round that counts for its drift."""
-COMMANDS = {
-    "wrk": "wrk -t 1 -c {users} -d {seconds}s {url}",
-    "h2load": "h2load --h1 -t 1 -c {users} -D {seconds} {url}",
-    "ab": "ab -q -k -c {users} -t {seconds} -n 100000000 {url}",
-}
-COUNTS = {
-    "wrk": r"(\d+) requests in",
-    "h2load": r"requests: (\d+) total",
-    "ab": r"Complete requests:\s+(\d+)",
-}
+BESIDE = ("wrk", "h2load", "ab")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +62,17 @@ class Bar:
     passed: bool
 
 
+def plan_of(port: int, load: Closed | Open, seconds: float, warmup_s: float, body: bytes = BODY.encode()) -> Plan:
+    """A load on a server of this machine that answers everything with one body."""
+    exchange = Exchange(render("GET", "/", host=f"127.0.0.1:{port}"), 200, body)
+    kinds = (Kind("1 kB", (exchange,)),)
+    return Plan(host="127.0.0.1", port=port, kinds=kinds, load=load, warmup_s=warmup_s, duration_s=seconds)
+
+
 def other(tool: str, port: int, cpu: int, seconds: int) -> Shot:
-    """Run another tool, and read from its output how many requests it made."""
-    command = COMMANDS[tool].format(users=USERS, seconds=seconds, url=f"http://127.0.0.1:{port}/")
-    process = subprocess.Popen(
-        ["taskset", "--cpu-list", str(cpu), *command.split()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    count = re.search(COUNTS[tool], output)
-    if count is None:
-        sys.exit(f"error: {command}:\n{output}")
-    return Shot(int(count[1]) / seconds, (usage.ru_utime + usage.ru_stime) / int(count[1]) * 1e6)
+    """The turn of another tool."""
+    told = tools.run(tools.TOOLS[tool], plan_of(port, Closed(USERS), seconds, 0.0), cpus={cpu})
+    return Shot(told.requests / told.seconds, told.cpu_s / told.requests * 1e6)
 
 
 class Ours:
@@ -99,16 +84,7 @@ class Ours:
 
     def run(self, port: int, load: Closed | Open, *, seconds: float, body: bytes = BODY.encode()) -> Outcome:
         """Offer the load for that long, after half a second of warm-up."""
-        exchange = Exchange(render("GET", "/", host=f"127.0.0.1:{port}"), 200, body)
-        plan = Plan(
-            host="127.0.0.1",
-            port=port,
-            kinds=(Kind("1 kB", (exchange,)),),
-            load=load,
-            warmup_s=0.5,
-            duration_s=seconds,
-        )
-        return generate(plan, records=self._records, cpus={self._cpu})
+        return generate(plan_of(port, load, seconds, 0.5, body), records=self._records, cpus={self._cpu})
 
     def shot(self, port: int, seconds: float) -> Shot:
         """The turn of the generator among the tools."""
@@ -122,7 +98,7 @@ def beside(ours: Ours, cpus: tuple[int, int], rounds: int, seconds: int, out: Co
     """CPU and rate against the same Nginx, in turn with the other tools."""
     turns: dict[str, Callable[[int], Shot]] = {
         tool: lambda port, tool=tool: other(tool, port, cpus[1], seconds)  # type: ignore[misc]
-        for tool in COMMANDS
+        for tool in BESIDE
         if shutil.which(tool)
     }
     turns["stackmatrix"] = lambda port: ours.shot(port, seconds)
@@ -230,7 +206,7 @@ def main() -> int:
     rounds, seconds, periods = (3, 2, 1) if arguments.quick else (arguments.rounds, arguments.seconds, 4)
     if NGINX is None:
         sys.exit("error: nginx is not installed: apt-get install nginx-light wrk apache2-utils nghttp2-client")
-    missing = [tool for tool in COMMANDS if not shutil.which(tool)]
+    missing = [tool for tool in BESIDE if not shutil.which(tool)]
     out = Console()
     if missing:
         out.print(f"not installed, and left out: {', '.join(missing)}", style="yellow")
