@@ -33,11 +33,14 @@ from stackmatrix.results import (
     Cpu,
     Entry,
     Errors,
+    Explained,
     Identity,
     Load,
     Overload,
+    Phases,
     Probe,
     ProbeOutcome,
+    Profiled,
     Reason,
     Run,
     RunDirectory,
@@ -135,6 +138,8 @@ class Sample:
     environment: Mapping[str, object] = field(default_factory=dict)
     slo: str | None = None
     """A service level whose largest rates were looked for."""
+    looked_at: bool = False
+    """Whether there was an explaining pass, and flame graphs were drawn."""
 
 
 def catalog(root: Path) -> Catalog:
@@ -177,7 +182,10 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
     if sample.slo is not None:
         arms = [arm for arm in arms if arm.twin_of is None]
         search(sample, directory, arms)
-    judged = judge(arms, directory.trials(), known, (0, 1), partial(pooled_latency, directory))
+    if sample.looked_at:
+        look(sample, directory, arms)
+    pooled = partial(pooled_latency, directory)
+    judged = judge(arms, directory.trials(), known, (0, 1), pooled, passes=directory.passes())
     environment = {**ENVIRONMENT, "seed": sample.seed, "window_s": sample.window_s, **sample.environment}
     directory.write("environment.json", environment)
     directory.write(
@@ -289,6 +297,40 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
     return replace(trial, reasons=gates.reasons(trial, arm.load))
 
 
+def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:
+    """What was seen after the rounds: phases of every arm, and a flame graph of the first."""
+    first = {trial.arm: trial for trial in directory.trials() if not trial.reasons}
+    for trial in (first[arm.id] for arm in arms if arm.twin_of is None and arm.id in first):
+        response_s = (trial.latency_ms.mean or 1.0) / 1000
+        stolen = trial.arm.startswith("fastapi-sync/sleep/")
+        directory.append_explained(
+            Explained(
+                arm=trial.arm,
+                started=sample.started,
+                window_s=sample.window_s,
+                goodput=0.97 * trial.goodput,
+                cpu_us=1.03 * (trial.cpu_us(trial.cpu_s.stack) or 0.0),
+                reasons=[Reason("steal", "the host took 3.0% of the CPU time")] if stolen else [],
+                observers=4,
+                phases=Phases(
+                    requests=120,
+                    response_s=response_s,
+                    total_s=0.9 * response_s,
+                    queue_s=0.5 * response_s if trial.arm.startswith("fastapi-sync/") else None,
+                    db_s=0.1 * response_s,
+                    encode_s=0.01 * response_s,
+                    lag_s=0.0004,
+                    sessions_active=7.25,
+                    sessions_idle=2.75,
+                ),
+            )
+        )
+    drawn = "profiles/first.svg"
+    (directory.path / "profiles").mkdir()
+    (directory.path / drawn).write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    directory.append_profiled(Profiled(arm=arms[0].id, started=sample.started, goodput=1.0, file=drawn, samples=300))
+
+
 def identity(name: str) -> Identity:
     """What was seen of a made-up stack."""
     return Identity(1, 5, "made up", "made-up/1.0", {"python": "3.13.5", name.partition("[")[0]: "1.0"}, True, 0)
@@ -352,7 +394,7 @@ def one_bound_by_its_generator(trial: Trial) -> Trial:
 
 
 SAMPLES = {
-    "matrix": Sample(name="matrix", spoil=one_bound_by_its_generator),
+    "matrix": Sample(name="matrix", spoil=one_bound_by_its_generator, looked_at=True),
     "interrupted": Sample(
         name="interrupted", rounds=2, ended_by="interrupted", workloads=("http", "data"), started="2026-02-04T04:05:06"
     ),
@@ -379,7 +421,7 @@ SAMPLES = {
 }
 
 SAMPLES["levels"] = Sample(
-    name="levels", workloads=("http", "query"), rounds=6, slo="p99<200ms", started="2026-02-07T04:05:06"
+    name="levels", workloads=("http", "query"), rounds=6, slo="p99<200ms", started="2026-02-05T05:05:06"
 )
 
 Runs = dict[str, RunDirectory]

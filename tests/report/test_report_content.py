@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from stackmatrix.analysis import statistics
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
-from stackmatrix.report import answer, charts, index, method, shapes
+from stackmatrix.report import answer, charts, index, method, shapes, times
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.html import page
 from stackmatrix.report.html.site import breakable, emphasis, inert
@@ -28,7 +29,7 @@ from stackmatrix.report.numbers import quantity
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
 from stackmatrix.report.shapes import histogram, spectrum
 from stackmatrix.report.view import Group, Slugs, view
-from stackmatrix.results import Disagreement, Reason, Run, RunDirectory, Trial
+from stackmatrix.results import Disagreement, Phases, Reason, Run, RunDirectory, Trial
 
 Floats = NDArray[np.float64]
 
@@ -238,6 +239,42 @@ def test_verdict_prediction_identity_and_explanation_are_shown(runs: Runs) -> No
     assert "made-up/1.0" in text
 
 
+def test_where_the_time_goes_is_shown_with_what_looking_cost(runs: Runs) -> None:
+    found = view(runs["matrix"])
+    text = (runs["matrix"].path / "report.html").read_text()
+    document = (runs["matrix"].path / "report.md").read_text()
+    timed = [cell for cell in found.cells if cell.arm.phases]
+    assert timed and all(cell.arm.goodput for cell in timed)
+    assert text.count("Where the time of a request goes") == len(timed)
+    assert "97 % of the headline's goodput and 103 % of the headline's CPU per request" in unescape(text)
+    assert "a goodput that tells nothing of its cost: the host took 3.0% of the CPU time" in text
+    assert "| fastapi-sync | " in document and "| waiting for a thread | database |" in document
+    assert any("With Server-Timing on" in " ".join(cell.arm.explanation) for cell in timed)
+    (drawn,) = [cell for cell in found.cells if cell.arm.profile]
+    assert '<a href="profiles/first.svg">Flame graph</a>' in text
+    assert f"[{drawn.name}](profiles/first.svg)" in document
+    costs = times.costs(found)
+    assert f"timed {len(timed)} of {len(found.cells)} arms" in costs[0]
+    assert re.search(r"goodput was 0\.9\d times the headline's \(0\.9\d to (0\.9|1\.0)\d\)", costs[0])
+    assert "of 1 arm it cannot be told" in costs[0]
+    assert times.costs(view(runs["interrupted"])) == []
+
+
+def test_parts_of_a_request_never_add_up_to_more_than_it_took() -> None:
+    phases = Phases(requests=9, response_s=1.0, total_s=0.8, queue_s=0.5, db_s=0.2, lag_s=0.01)
+    assert dict(times.split(phases)) == pytest.approx(
+        {
+            "waiting for a thread": 0.5,
+            "database": 0.2,
+            "elsewhere in the application": 0.1,
+            "outside the application": 0.2,
+        }
+    )
+    overlapping = dict(times.split(replace(phases, queue_s=0.9)))
+    assert overlapping["elsewhere in the application"] == 0
+    assert times.remarks(phases) == ["mean of 9 requests, 1.00 s each", "event loop 10.0 ms late"]
+
+
 def test_the_verdict_of_the_meters_counts_before_the_ceiling(runs: Runs) -> None:
     found = view(runs["matrix"])
     first, *others = found.groups[0].ranked
@@ -261,7 +298,7 @@ def test_the_list_has_every_run_and_says_what_it_leaves_out(runs: Runs, base: Pa
     text = index.page(base)
     for directory in runs.values():
         assert f'href="{directory.path.name}/report.html"' in text
-    assert "4 runs on 2 machines" in text
+    assert "5 runs on 2 machines" in text
     killed = tmp_path / "20260301T000000Z-killed"
     killed.mkdir()
     shutil.copy(runs["void"].path / "plan.json", killed)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from stackmatrix.analysis.words import duration, percent
+from stackmatrix.analysis.words import duration, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
 from stackmatrix.results import Cost, Phases
@@ -25,12 +25,6 @@ def split(phases: Phases) -> list[tuple[str, float]]:
     rest = phases.total_s - sum(seconds for seconds in named if seconds is not None)
     seconds = (*named, max(0.0, rest), max(0.0, phases.outside_s))
     return [(part, each) for part, each in zip(PARTS, seconds, strict=True) if each is not None]
-
-
-def words(phases: Phases) -> str:
-    """The parts in a line: `database 39.3 ms (85 %), …`."""
-    whole = phases.response_s or 1.0
-    return ", ".join(f"{part} {duration(each)} ({percent(each / whole)})" for part, each in split(phases) if each)
 
 
 def remarks(phases: Phases) -> list[str]:
@@ -77,5 +71,5 @@ def spread(seen: Sequence[Cost]) -> str:
             middle = known[len(known) // 2]
             told.append(f"{what} was {middle:.2f} times the headline's ({known[0]:.2f} to {known[-1]:.2f})")
     disturbed = sum(bool(one.unknown) for one in seen)
-    told += [f"of {disturbed} it cannot be told, for other programs took part"] if disturbed else []
+    told += [f"of {some(disturbed, 'arm')} it cannot be told, for other programs took part"] if disturbed else []
     return ", ".join(told)
