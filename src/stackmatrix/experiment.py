@@ -13,18 +13,22 @@ from stackmatrix.catalog.fields import pick
 from stackmatrix.plan import Plan, arms_of
 from stackmatrix.results import Arm, ArmResult, Carried, ExperimentResult, Load, RunDirectory, Timing
 
-LEAST_WINDOW_S = 1.5
+LEAST_WINDOW_S = 1.0
 LEAST_WAITS = 3
 """Waits in a window of the project's own generator: a whole number of them, since slots that were taken together come
 free together."""
 WARMUP_S = 2.0
 WARM_WAITS = 3
-SWITCH_S = 3.0
-"""Between two trials: a variant starts, requests under way end. Measured on two cores."""
-ADMISSION_S = 4.5
-"""Of one variant, likewise."""
-UPSTREAMS_S = 12.0
+SOON_WARM_S = 0.7
+"""What a warm-up takes of its time where no request waits."""
+SWITCH_S = 2.5
+"""Between two trials: a variant starts, requests under way end. Measured on two cores, as what follows."""
+ADMISSION_S = 4.0
+"""Of one variant."""
+UPSTREAMS_S = 10.0
 """Until servers are up, what they need having been made before."""
+EXPLAINED_S = 4.0
+"""Of one arm in the explaining pass."""
 
 
 def load(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
@@ -93,14 +97,18 @@ def until_trials_s(experiment: Experiment, scale: Scale) -> float:
 
 def expected_s(experiment: Experiment, scale: Scale, rounds: int) -> float:
     """How long a run takes, about."""
-    return until_trials_s(experiment, scale) + sum(trials_s(experiment, scale, rounds))
+    explained = EXPLAINED_S * len(experiment.candidates) * experiment.explain
+    return until_trials_s(experiment, scale) + sum(trials_s(experiment, scale, rounds)) + explained
 
 
 def trials_s(experiment: Experiment, scale: Scale, rounds: int) -> Iterator[float]:
     """Of each arm, its rounds together."""
-    for one in arms(experiment, scale, rounds)[0]:
-        if one.timing is not None:
-            yield (one.rounds or rounds) * (one.timing.warmup_s + one.timing.window_s + SWITCH_S)
+    for candidate in experiment.candidates:
+        offer, own = candidate.offer.scaled(scale), own_arm(candidate, scale, rounds)
+        timing = own.timing or steady(candidate, scale)
+        warm = timing.warmup_s if candidate.waits else min(timing.warmup_s, SOON_WARM_S)
+        yield (own.rounds or rounds) * (warm + timing.window_s + SWITCH_S)
+        yield offer.seconds + SWITCH_S
 
 
 def examined(

@@ -112,10 +112,10 @@ class Seen:
 
     @cached_property
     def rounds(self) -> Rounds | None:
-        """What the tool should count; None where it counts requests itself, is none, or CPU binds: rounds need waits."""
+        """What the tool should count; None where it counts requests itself, is none, or CPU binds instead of waits."""
         if self.by == "generator" or self.offer.requests is not None or self.demand is None or self.bounds is None:
             return None
-        if self.bounds.bound not in HELD:
+        if not held(self):
             return None
         return in_window(self.demand, self.offer)
 
@@ -154,6 +154,11 @@ def entry(what: str) -> Callable[[Trial], float | None]:
     return counted
 
 
+def new_sessions(trial: Trial) -> float | None:
+    """Database sessions opened, per right answer."""
+    return per_right(trial, trial.new_db_sessions)
+
+
 def failed_share(trial: Trial) -> float | None:
     """Of all requests that ended."""
     ended = requests(trial) if trial.told else trial.answered + trial.errors.total
@@ -184,6 +189,14 @@ def goodput(seen: Seen) -> float | None:
     return middle(trial.goodput for trial in seen.clocked)
 
 
+def mean_ms(seen: Seen) -> float | None:
+    """As measured; of a tool that ends by count, as it reckons it itself: users ÷ rate."""
+    if seen.by == "tool" and seen.offer.requests is not None:
+        per_second = goodput(seen)
+        return seen.offer.users / per_second * 1e3 if per_second else None
+    return middle(trial.latency_ms.mean for trial in seen.clocked)
+
+
 def requests(trial: Trial) -> float:
     """Of one window: right answers, or all that a tool counts."""
     return trial.told.requests if trial.told else trial.answered
@@ -211,8 +224,9 @@ def of_predicted(seen: Seen) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A metric: its unit, how it is measured, and how it is written inside a sentence."""
+    """A metric: what it is called, its unit, how it is measured, and how it is written inside a sentence."""
 
+    what: str
     unit: str
     value: Callable[[Seen], float | None]
     write: Callable[[float], str]
@@ -228,26 +242,59 @@ def milliseconds(value: float) -> str:
     return duration(value / 1e3)
 
 
+def microseconds(value: float) -> str:
+    """A time given in µs."""
+    return duration(value / 1e6)
+
+
+def peak(name: str) -> Callable[[Seen], float | None]:
+    """The largest of a trial's own figure in any round."""
+    return lambda seen: most(getattr(trial, name) for trial in seen.counted)
+
+
+def phase(name: str) -> Callable[[Seen], float | None]:
+    """A part of a request's time in the explaining pass."""
+
+    def spent(seen: Seen) -> float | None:
+        seconds = getattr(seen.result.phases, name, None)
+        return None if seconds is None else seconds * 1e3
+
+    return spent
+
+
+def cpu_us(trial: Trial) -> float | None:
+    """CPU-µs of the stack per right answer."""
+    return trial.cpu_us(trial.cpu_s.stack)
+
+
+def kilobytes(trial: Trial) -> float | None:
+    """Of one answer."""
+    return trial.bytes / trial.answered / 1e3 if trial.bytes and trial.answered else None
+
+
 MEASURES: Final[Mapping[Metric, Measure]] = {
-    "goodput": Measure("requests/s", goodput, rate),
-    "requests": Measure("requests", clocked(requests), noun("request")),
-    "mean_ms": Measure("ms", clocked(lambda trial: trial.latency_ms.mean), milliseconds),
-    "p50_ms": Measure("ms", clocked(lambda trial: trial.latency_ms.p50), milliseconds),
-    "cpu_us": Measure("µs", counted(lambda trial: trial.cpu_us(trial.cpu_s.stack)), lambda us: duration(us / 1e6)),
-    "cpu_share": Measure("of a core", counted(cpu_share), percent),
-    "threads": Measure("threads", lambda seen: most(trial.threads for trial in seen.counted), noun("thread")),
-    "processes": Measure("processes", lambda seen: most(trial.processes for trial in seen.counted), noun("process")),
-    "restarts": Measure("processes", counted(lambda trial: trial.ended_processes), noun("time")),
-    "failed": Measure("requests", counted(lambda trial: trial.errors.total), noun("request")),
-    "failed_share": Measure("", counted(failed_share), percent),
-    "statements": Measure("a request", counted(entry(STATEMENTS)), noun("statement")),
-    "sessions": Measure("sessions", lambda seen: most(trial.db_sessions for trial in seen.counted), noun("session")),
-    "new_sessions": Measure("a request", counted(lambda trial: per_right(trial, trial.new_db_sessions)), number),
-    "calls": Measure("a request", counted(entry(CALLS)), noun("call")),
-    "kilobytes": Measure("kB", counted(lambda t: t.bytes / t.answered / 1e3 if t.answered else None), noun("kB")),
-    "reachable": Measure("slots", reachable, noun("slot")),
-    "most_connections": Measure("connections", most_connections, noun("connection")),
-    "of_predicted": Measure("", of_predicted, percent),
+    "goodput": Measure("rate", "requests/s", goodput, rate),
+    "requests": Measure("number of requests", "requests", clocked(requests), noun("request")),
+    "mean_ms": Measure("mean time", "ms", mean_ms, milliseconds),
+    "p50_ms": Measure("median time", "ms", clocked(lambda trial: trial.latency_ms.p50), milliseconds),
+    "cpu_us": Measure("CPU per request", "µs", counted(cpu_us), microseconds),
+    "cpu_share": Measure("use of CPU", "of a core", counted(cpu_share), percent),
+    "threads": Measure("number of threads", "threads", peak("threads"), noun("thread")),
+    "processes": Measure("number of processes", "processes", peak("processes"), noun("process")),
+    "restarts": Measure("number of workers that ended", "", counted(lambda trial: trial.ended_processes), noun("time")),
+    "failed": Measure("number of failures", "requests", counted(lambda trial: trial.errors.total), noun("request")),
+    "failed_share": Measure("share of failures", "", counted(failed_share), percent),
+    "statements": Measure("count of statements", "a request", counted(entry(STATEMENTS)), noun("statement")),
+    "sessions": Measure("number of sessions", "sessions", peak("db_sessions"), noun("session")),
+    "new_sessions": Measure("count of new sessions", "a request", counted(new_sessions), number),
+    "calls": Measure("count of calls", "a request", counted(entry(CALLS)), noun("call")),
+    "kilobytes": Measure("size of answers", "kB", counted(kilobytes), lambda kb: f"{number(kb)} kB"),
+    "reachable": Measure("number of slots in reach", "slots", reachable, noun("slot")),
+    "most_connections": Measure("deal of connections", "connections", most_connections, noun("connection")),
+    "of_predicted": Measure("share of the prediction", "", of_predicted, percent),
+    "gather_ms": Measure("time to gather", "ms", phase("gather_s"), milliseconds),
+    "encode_ms": Measure("time to encode", "ms", phase("encode_s"), milliseconds),
+    "outside_ms": Measure("time outside the application", "ms", phase("outside_s"), milliseconds),
 }
 
 
@@ -449,12 +496,13 @@ def whole(claim: Claim, value: float | None) -> str:
 
 def unknown(claim: Claim, arms: Sequence[str], sight: Sight) -> str:
     """That a claim could not be judged, and for want of what."""
+    measure = MEASURES[claim.metric]
     without = []
     for name in dict.fromkeys(arms):
         seen = sight(name, claim.by)
-        if seen is None or MEASURES[claim.metric].value(seen) is None:
-            without.append(f"{name} ({(seen.void if seen else '') or 'not seen'})")
-    return f"Not told: there is no {claim.metric} of {listed(without)}."
+        if seen is None or measure.value(seen) is None:
+            without.append(f"{name} ({(seen.void if seen else '') or 'not counted here'})")
+    return f"Not told, for want of the {measure.what} of {listed(without)}."
 
 
 def finite(value: float) -> float | None:
@@ -549,7 +597,7 @@ def reasons_of(seen: Seen) -> list[str]:
 def why(own: Seen, tool: Seen) -> Iterable[str]:
     """The measured facts that part the two, the most telling first; that there is none, if so."""
     facts = [fact for fact in (whole_rounds(own, tool), too_late(tool), killed(tool), busy(tool)) if fact]
-    facts += [fact for fact in (dearer(own, tool), connects(tool)) if fact]
+    facts += [fact for fact in (dearer(own, tool), noted(tool)) if fact]
     return facts or ["nothing that was measured explains it"]
 
 
@@ -602,10 +650,10 @@ def dearer(own: Seen, tool: Seen) -> str | None:
     return f"a request cost the stack {write(other)} of CPU with {tool.offer.tool}, {write(one)} with the generator"
 
 
-def connects(tool: Seen) -> str | None:
-    """Connections opened anew."""
-    anew = middle(trial.reconnects for trial in tool.counted)
-    return f"it opened {anew:.0f} connections anew" if anew else None
+def noted(tool: Seen) -> str | None:
+    """What the tool did in this very run otherwise than the load says: its notes that begin with a figure."""
+    notes = (note for trial in tool.counted if trial.told for note in trial.told.notes)
+    return next((note for note in notes if note[:1].isdigit()), None)
 
 
 def exceptions(candidate: Candidate, sight: Sight) -> Iterable[str]:
@@ -620,10 +668,15 @@ def exceptions(candidate: Candidate, sight: Sight) -> Iterable[str]:
         expected, found = predicted("goodput", seen), goodput(seen)
         if found is None:
             yield f"{who}: no number ({'; '.join(reasons_of(seen)) or seen.void or 'not timed'})."
-        elif expected and seen.bounds and seen.bounds.bound in HELD and abs(found / expected - 1) > BAND:
+        elif expected and held(seen) and abs(found / expected - 1) > BAND:
             yield (
                 f"{who}: {rate(found)}, {percent(found / expected)} of the predicted {rate(expected)}: {reason(seen)}."
             )
+
+
+def held(seen: Seen) -> bool:
+    """Whether load or slots bind it and the model knows how long a request waits."""
+    return seen.bounds is not None and seen.bounds.bound in HELD and seen.facts.wait_known
 
 
 def reason(seen: Seen) -> str:

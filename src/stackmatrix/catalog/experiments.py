@@ -33,6 +33,9 @@ Metric = Literal[
     "reachable",
     "most_connections",
     "of_predicted",
+    "gather_ms",
+    "encode_ms",
+    "outside_ms",
 ]
 """What a published figure or a claim is about; `analysis.experiments` has how each is measured."""
 METRICS: Final[tuple[str, ...]] = get_args(Metric)
@@ -184,6 +187,8 @@ class Experiment:
     """Of a run that is not asked to be full."""
     rounds: int
     """Of the project's own generator, in such a run."""
+    explain: bool
+    """Whether there is an explaining pass, which the claims then rest on too."""
     candidates: tuple[Candidate, ...]
     claims: tuple[Claim, ...]
     file: Path
@@ -211,6 +216,7 @@ def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[
         command=fields.get("command", str),
         scale=Scale(scale.positive("waits", 1.0), scale.positive("windows", 1.0)),
         rounds=whole(fields, "rounds", 1),
+        explain=fields.get("explain", bool, False),
         candidates=tuple(candidates),
         claims=tuple(claim(table, names) for table in fields.tables("claims")),
         file=file,

@@ -50,6 +50,7 @@ def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
         name=experiment.name if options.name == "performance" else options.name,
         rounds=rounds,
         budget_s=budget_s(options, experiment, scale),
+        explain=experiment.explain if options.explain is None else options.explain,
         experiment=carried,
         inputs=digests(wanted, carried),
     )

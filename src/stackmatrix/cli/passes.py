@@ -85,7 +85,7 @@ class AfterRounds:
             if trial.arm in by_arm:
                 by_arm[trial.arm].append(trial)
         self._good = {arm: good for arm, trials in by_arm.items() if (good := sound(trials))}
-        self._cells = [cell for cell in cells if cell.arm.id in self._good]
+        self._cells = [cell for cell in cells if cell.arm.id in self._good and cell.arm.load.tool is None]
 
     def run(self) -> None:
         """Explain, then profile."""
