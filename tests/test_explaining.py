@@ -2,15 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from stackmatrix.analysis.judge import Catalog
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli.passes import AfterRounds
 from stackmatrix.contract.client import Request, ask
 from stackmatrix.explaining import (
     MOST_OBSERVERS,
@@ -23,9 +28,22 @@ from stackmatrix.explaining import (
     shared_out,
     timed,
 )
+from stackmatrix.plan import Plan, arms_of, cells_of
 from stackmatrix.profiling import Denied, busiest, profile
 from stackmatrix.profiling import missing as no_graph
-from stackmatrix.results import Arm, Explained, Load, Phases, Profiled, Reason, RunDirectory, Timing
+from stackmatrix.results import (
+    SCHEMA,
+    Arm,
+    Explained,
+    Latency,
+    Load,
+    Phases,
+    Profiled,
+    Reason,
+    RunDirectory,
+    Timing,
+    Trial,
+)
 from stackmatrix.runtime.native import NativeRuntime
 from stackmatrix.trial import Bench
 
@@ -202,3 +220,29 @@ def test_a_flame_graph_of_a_stack_under_load(bench: Bench) -> None:
     assert "app.py" in drawn
     assert str(ROOT) not in drawn, "a graph names no directory of the machine"
     assert "<script xlink:href" not in drawn and "<image" not in drawn
+
+
+@pytest.mark.native
+def test_each_arm_is_looked_at_once_and_what_does_not_fit_is_said(bench: Bench) -> None:
+    variants = [Variant(STACKS["fastapi-async"], {})]
+    arms = arms_of(variants, [WORKLOADS["sleep"]], {}, [Load("closed", users=16)], twice=False)
+    directory = RunDirectory(bench.directory.path / "after")
+    directory.path.mkdir()
+    latency, answered = Latency(mean=101.0), 150
+    directory.append(Trial("0", arms[0].id, 0, 0, "", window_s=1, answered=answered, goodput=150, latency_ms=latency))
+    plan = Plan(SCHEMA, "test", "", "native", 1, 1.0, 0.5, None, 10.0, arms, {})
+    cells = cells_of(plan, Catalog(STACKS, WORKLOADS))
+    said = StringIO()
+
+    def after(explain: bool | None) -> None:
+        AfterRounds(replace(plan, explain=explain), directory, bench, cells, Console(file=said, width=200)).run()
+
+    after(None)
+    assert said.getvalue().count("\n") == 1 and "explaining 0 of 1 arms" in said.getvalue()
+    after(False)
+    assert not directory.passes().explained
+    after(True)
+    (found,) = directory.passes().explained.values()
+    assert found.phases is not None and found.phases.gather_s is not None and found.phases.gather_s > 0.09
+    after(True)
+    assert len((directory.path / "explaining.jsonl").read_text().splitlines()) == 1, "it goes on where it was"

@@ -38,11 +38,11 @@ def remarks(phases: Phases) -> list[str]:
 
 
 def cost(found: Cost) -> str:
-    """`97 % of the headline's goodput, with 103 % of its CPU per request`."""
+    """`97 % of the headline's goodput, at 103 % of its CPU per request`."""
     if found.unknown:
         return f"a goodput that tells nothing of its cost: {'; '.join(found.unknown)}"
-    parts = (("goodput", found.goodput), ("CPU per request", found.cpu))
-    return " and ".join(f"{percent(share)} of the headline's {what}" for what, share in parts if share is not None)
+    rate = "a goodput" if found.goodput is None else f"{percent(found.goodput)} of the headline's goodput"
+    return rate if found.cpu is None else f"{rate}, at {percent(found.cpu)} of its CPU per request"
 
 
 def costs(view: View) -> list[str]:
