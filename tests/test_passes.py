@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from stackmatrix.results import (
     Cost,
     Cpu,
     Explained,
-    FlameGraph,
     Latency,
     Load,
     Passes,
@@ -97,8 +97,11 @@ def test_what_looking_cost_stands_beside_what_was_seen() -> None:
     profiled = Profiled(arm=ARM.id, started="", goodput=900.0, cpu_us=500.0, file="profiles/a.svg", samples=300)
     found = judged(explained={ARM.id: explained}, profiled={ARM.id: profiled})
     assert found.phases == PHASES
-    assert found.explaining == Cost(0.97, 1.05)
-    assert found.profile == FlameGraph("profiles/a.svg", 300, Cost(0.9, 1.0))
+    assert found.explaining is not None
+    assert (found.explaining.goodput, found.explaining.cpu) == pytest.approx((0.97, 1.05))
+    assert found.profile is not None
+    assert (found.profile.file, found.profile.samples) == ("profiles/a.svg", 300)
+    assert (found.profile.cost.goodput, found.profile.cost.cpu) == pytest.approx((0.9, 1.0))
     assert any(sentence.startswith("With Server-Timing on, a request took 66.0 ms") for sentence in found.explanation)
 
 
