@@ -209,6 +209,9 @@ def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[
     scale, load = fields.table("scale"), fields.table("load").items()
     candidates = [candidate(table, load, stacks, workloads) for table in fields.tables("arms")]
     names = [one.name for one in candidates]
+    for name in names:
+        if names.count(name) > 1:
+            raise fields.error("arms", name, "is the name of two arms; give each its own")
     experiment = Experiment(
         name=file.stem,
         question=fields.get("question", str),
@@ -223,9 +226,6 @@ def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[
     )
     for table in (fields, scale):
         table.done()
-    for name in names:
-        if names.count(name) > 1:
-            raise fields.error("arms", name, "is the name of two arms; give each its own")
     return experiment
 
 
