@@ -125,10 +125,12 @@ def timed(options: argparse.Namespace, sides: Sequence[Timed], variants: Sequenc
     )
     directory.write(FILE, report)
     status = show(report, options)
-    from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
+    out.print(f"ended by {run.ended_by}; kept in {directory.shown}")
+    if measured.trials:
+        from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
 
-    write_reports(directory)
-    out.print(f"ended by {run.ended_by}; kept in {directory.shown}; open {directory.shown}/report.html")
+        write_reports(directory)
+        out.print(f"open {directory.shown}/report.html")
     return INTERRUPTED if run.ended_by == "interrupted" else status
 
 
