@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sample import SAMPLES, Runs
 
+from stackmatrix.report import levels
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.numbers import plus_minus, quantity
 from stackmatrix.report.view import View, view
@@ -131,3 +132,40 @@ def test_figures_hold_every_number_and_concrete_colours(runs: Runs) -> None:
         for arm in judged(runs, "matrix").arms:
             assert (quantity(arm.goodput.value) if arm.goodput else "void") in picture
     assert (folder / "matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_service_levels_say_the_same_everywhere(runs: Runs) -> None:
+    run, seen = judged(runs, "levels"), view(runs["levels"])
+    page, document = words(read(runs, "levels", "report.html")), read(runs, "levels", "report.md")
+    rows = {row["arm"]: row for row in csv.DictReader(io.StringIO(read(runs, "levels", "report.csv")))}
+    names = {cell.arm.id: cell.name for cell in seen.cells}
+    assert {level.arm for level in run.levels} == set(names)
+    for level in run.levels:
+        row, figures = rows[level.arm], levels.cells(level)
+        assert single(level.words) in page and level.words in document
+        assert f"| {' | '.join([names[level.arm], *figures])} |" in document
+        assert single(" ".join([names[level.arm], *figures])) in page
+        assert row["level"] == level.level
+        assert row["level_words"] == level.words
+        if level.rate is None:
+            assert row["level_rate"] == row["level_low"] == ""
+        else:
+            assert level.rate.ci95 is not None
+            assert float(row["level_rate"]) == level.rate.value
+            assert (float(row["level_low"]), float(row["level_high"])) == level.rate.ci95
+        if level.overload is not None:
+            assert float(row["overload_goodput"]) == level.overload.goodput.value
+
+
+def test_a_run_without_a_service_level_says_nothing_of_one(runs: Runs) -> None:
+    assert "Service level" not in read(runs, "matrix", "report.html") + read(runs, "matrix", "report.md")
+
+
+def test_every_sweep_has_its_picture(runs: Runs) -> None:
+    document = read(runs, "sweep", "report.md")
+    pictures = re.findall(r'(?:src|srcset)="(figures/curves-[^"]+)"', document)
+    assert len(pictures) == 4
+    for name in pictures:
+        picture = read(runs, "sweep", name)
+        assert "var(" not in picture
+        assert "fastapi-sync[threads=100]" in picture
