@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does compare.py tell the truth here? A stack against itself, again and again, and against a copy made 15 % slower.
 
-    ./benchmarks/compare.py [--times 20] [--budget 60s] [--planted-budget 3m] [--runtime native]
+    ./benchmarks/honesty.py [--times 20] [--budget 60s] [--planted-budget 3m] [--runtime native]
 
 Against itself every answer must be “no difference” or “can't tell”; the slowdown, a busy loop in the handler that is
 sized to the CPU per request that was seen, must be found. Prints each answer; exits 1 when one is wrong.
