@@ -438,7 +438,7 @@ def run(command: list[str], failure: str, environment: Mapping[str, str] | None 
     """The standard output of a command; UserError with its own last words when it fails."""
     done = subprocess.run(
         command,
-        stdout=subprocess.PIPE if quiet else None,
+        stdout=subprocess.PIPE if quiet else 2,  # standard output holds nothing but the result
         stderr=subprocess.PIPE if quiet else None,
         text=True,
         env=environment,
