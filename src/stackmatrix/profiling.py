@@ -1,4 +1,8 @@
-"""A flame graph of an arm under its load, by py-spy, from outside of the stack and in a window of its own."""
+"""A flame graph of an arm under its load, by py-spy, from outside of the stack and in a window of its own.
+
+It shows what the interpreter was at: whichever thread held its lock at each of 100 instants a second. Waiting is not
+in it, nor is the time in system calls and extensions that let go of the lock.
+"""
 
 import math
 import os
@@ -38,7 +42,8 @@ class Spy:
     def __init__(self, pid: int, file: Path, seconds: float, cpus: Sequence[int]) -> None:
         """The graph's title is the command, so that it names no directory of this machine."""
         command = ["py-spy", "record", "--pid", str(pid), "--output", file.name, "--rate", str(RATE_HZ)]
-        command.append("--nonblocking")  # a pause costs more, and wakes idle threads, which then count as busy
+        command += ["--nonblocking"]  # what pauses the process costs more than what now and then reads a torn stack
+        command += ["--gil"]  # only what runs: in a container py-spy cannot tell which threads wait
         self._process = subprocess.Popen(
             [*command, "--duration", str(math.ceil(seconds) + GRACE_S)],  # should nobody be left to stop it
             executable=Path(sys.executable).with_name("py-spy"),
