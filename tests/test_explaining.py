@@ -1,11 +1,15 @@
 """The explaining pass: what is read from headers, what is made of it, and a real stack whose phases add up."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +41,7 @@ from stackmatrix.results import (
     Explained,
     Latency,
     Load,
+    Passes,
     Phases,
     Profiled,
     Reason,
@@ -222,27 +227,53 @@ def test_a_flame_graph_of_a_stack_under_load(bench: Bench) -> None:
     assert "<script xlink:href" not in drawn and "<image" not in drawn
 
 
-@pytest.mark.native
-def test_each_arm_is_looked_at_once_and_what_does_not_fit_is_said(bench: Bench) -> None:
+def after_rounds(
+    bench: Bench, name: str, window_s: float, **changed: Any
+) -> tuple[AfterRounds, RunDirectory, StringIO]:
+    """The passes over one arm that has a number already, in a run of its own; and where they speak."""
     variants = [Variant(STACKS["fastapi-async"], {})]
     arms = arms_of(variants, [WORKLOADS["sleep"]], {}, [Load("closed", users=16)], twice=False)
-    directory = RunDirectory(bench.directory.path / "after")
-    directory.path.mkdir()
-    latency, answered = Latency(mean=101.0), 150
-    directory.append(Trial("0", arms[0].id, 0, 0, "", window_s=1, answered=answered, goodput=150, latency_ms=latency))
-    plan = Plan(SCHEMA, "test", "", "native", 1, 1.0, 0.5, None, 10.0, arms, {})
-    cells = cells_of(plan, Catalog(STACKS, WORKLOADS))
+    directory = RunDirectory(bench.directory.path / name)
+    if not directory.path.exists():
+        directory.path.mkdir()
+        latency = Latency(mean=101.0)
+        directory.append(Trial("0", arms[0].id, 0, 0, "", window_s=1, answered=150, goodput=150, latency_ms=latency))
+    plan = replace(Plan(SCHEMA, "test", "", "native", 1, 1.0, window_s, None, 10.0, arms, {}), **changed)
     said = StringIO()
+    cells = cells_of(plan, Catalog(STACKS, WORKLOADS))
+    own = replace(bench, directory=directory)
+    return AfterRounds(plan, directory, own, cells, Console(file=said, width=200)), directory, said
 
-    def after(explain: bool | None) -> None:
-        AfterRounds(replace(plan, explain=explain), directory, bench, cells, Console(file=said, width=200)).run()
 
-    after(None)
+@pytest.mark.native
+def test_each_arm_is_looked_at_once_and_what_does_not_fit_is_said(bench: Bench) -> None:
+    after, directory, said = after_rounds(bench, "fits", 0.5)
+    after.run()
     assert said.getvalue().count("\n") == 1 and "explaining 0 of 1 arms" in said.getvalue()
-    after(False)
+    after_rounds(bench, "fits", 0.5, explain=False)[0].run()
     assert not directory.passes().explained
-    after(True)
+    for _ in range(2):
+        after_rounds(bench, "fits", 0.5, explain=True)[0].run()
     (found,) = directory.passes().explained.values()
     assert found.phases is not None and found.phases.gather_s is not None and found.phases.gather_s > 0.09
-    after(True)
     assert len((directory.path / "explaining.jsonl").read_text().splitlines()) == 1, "it goes on where it was"
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(
+    "changed", [{"explain": True}, {"explain": False, "profile": True}], ids=["explain", "profile"]
+)
+def test_ctrl_c_stops_everything_and_what_is_there_stays(bench: Bench, changed: dict[str, bool]) -> None:
+    after, directory, _ = after_rounds(bench, f"interrupted {changed}", 30.0, **changed)
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    alarm = threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT))
+    alarm.start()
+    with pytest.raises(KeyboardInterrupt):
+        after.run()
+    alarm.join()
+    assert not [thread.name for thread in threading.enumerate() if thread.name in ("observer", "sessions", "meter")]
+    own = [child.name() for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    assert "py-spy" not in own
+    assert directory.passes() == Passes()
+    with bench.runtime.service(Variant(STACKS["fastapi-async"], {})) as service:
+        assert ask(service, Request("GET", "/healthz")).status == 200

@@ -65,6 +65,8 @@ def arguments() -> argparse.Namespace:
     experiment.add_options(parser)
     options = parser.parse_args()
     experiment.check(parser, options)
+    if options.slo is not None and (options.explain or options.profile):
+        parser.error("--slo has no rounds after which anything is looked at: leave out --explain and --profile")
     return options
 
 
