@@ -115,7 +115,7 @@ class Seen:
         """What the tool should count; None where it counts requests itself, is none, or CPU binds instead of waits."""
         if self.by == "generator" or self.offer.requests is not None or self.demand is None or self.bounds is None:
             return None
-        if not held(self):
+        if not held(self) or self.candidate.expects_failures:
             return None
         return in_window(self.demand, self.offer)
 
@@ -651,9 +651,9 @@ def dearer(own: Seen, tool: Seen) -> str | None:
 
 
 def noted(tool: Seen) -> str | None:
-    """What the tool did in this very run otherwise than the load says: its notes that begin with a figure."""
+    """What the tool says of its connections in this very run; of answers that were too late there is a figure."""
     notes = (note for trial in tool.counted if trial.told for note in trial.told.notes)
-    return next((note for note in notes if note[:1].isdigit()), None)
+    return next((note for note in notes if note[:1].isdigit() and "connection" in note), None)
 
 
 def exceptions(candidate: Candidate, sight: Sight) -> Iterable[str]:

@@ -21,6 +21,7 @@ Row = dict[str, Any]
 Curve = Literal["goodput", "latency"]
 Layers = alt.LayerChart | alt.FacetChart
 
+Data = alt.NamedData | alt.InlineData
 ROWS: Final = alt.NamedData("rows")
 HEIGHT: Final = 220
 PLAIN: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"
@@ -383,19 +384,18 @@ def trend() -> Spec:
     return finished(base.mark_line(strokeWidth=2).encode(y=y) + bars + points)
 
 
-def experiment(rows: Sequence[Row], title: str, log: bool, labels: Sequence[str]) -> Spec:
+def experiment(arms: Sequence[str], title: str, log: bool, labels: Sequence[str], rows: Data = ROWS) -> Spec:
     """Published, predicted and measured figures of each arm of an experiment, side by side.
 
     Rows: arm, series (one of `labels`, in their order), value.
     """
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
     x = alt.X("value:Q").title(title).axis(tickCount=6, labelExpr=FEWER if log else PLAIN)
     x = x.scale(type="log", nice=False, padding=14) if log else x.scale(zero=True, nice=True)
     y = alt.Y("arm:N", sort=arms).title(None)
     y = y.axis(domain=False, ticks=False, labelLimit=320, labelPadding=10, labelColor=var("ink"), grid=True)
     colours = [var("ink"), var("muted"), var("accent"), var("series-2")]
     legend = alt.Legend(columns=len(labels), symbolSize=90)
-    points = alt.Chart(alt.InlineData(list(rows))).mark_point(filled=True, size=110, opacity=0.85)
+    points = alt.Chart(rows).mark_point(filled=True, size=110, opacity=0.85)
     return finished(
         points.encode(
             x=x,

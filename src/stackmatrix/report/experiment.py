@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import altair as alt
+
 from stackmatrix.analysis.words import capital, count, listed
 from stackmatrix.report import charts
 from stackmatrix.report.numbers import MISSING, percent, quantity
@@ -135,9 +137,16 @@ def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
     return [(OUTCOMES[claim.outcome], claim.outcome, claim.words) for claim in result.claims]
 
 
+def chart(result: ExperimentResult, data: charts.Data = charts.ROWS) -> charts.Spec:
+    """The figure: of the page, which has the rows itself, or of a file with its data."""
+    drawn = points(result)
+    arms = list(dict.fromkeys(str(row["arm"]) for row in drawn))
+    return charts.experiment(arms, axis(result), wide(drawn), SERIES, data)
+
+
 def figures(result: ExperimentResult | None, stem: str) -> dict[str, str]:
     """The picture files of an experiment, light and dark, by their names; none for any other run."""
     if result is None or not (drawn := points(result)):
         return {}
-    spec = charts.experiment(drawn, axis(result), wide(drawn), SERIES)
+    spec = chart(result, alt.InlineData(drawn))
     return {f"{stem}.svg": charts.svg(spec), f"{stem}-dark.svg": charts.svg(spec, dark=True)}
