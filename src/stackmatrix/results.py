@@ -158,7 +158,8 @@ class Load:
     @property
     def label(self) -> str:
         """As the tables show it."""
-        offered = f"{self.users} users" if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals or 'poisson'}"
+        users = f"{self.users} user{'' if self.users == 1 else 's'}"
+        offered = users if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals or 'poisson'}"
         return f"{offered} by {self.tool}" if self.tool else offered
 
 

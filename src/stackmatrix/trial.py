@@ -115,7 +115,9 @@ def measure(
     if before.rows != SEEDED_ROWS:
         runtime.reset_notes()
         before = count(runtime)
-    plan = plan_of(service, arm.load, workload, timing, zlib.crc32(f"{bench.seed} {name}".encode()))
+    # The same arrivals for every arm that is compared, so that their chance cancels in the ratios of a round.
+    seed = zlib.crc32(f"{bench.seed} {number} {attempt} {arm.load.label}".encode())
+    plan = plan_of(service, arm.load, workload, timing, seed)
     file = bench.directory.records_file(name)
     with sampling(Meter(runtime, service.stack.name)) as peaks:
         if arm.load.tool is not None:
