@@ -38,8 +38,8 @@ def read(job: Job, left: Left) -> Reading:
         kinds: list[dict[str, Any]] = json.loads(left.stdout)
         requests = sum(int(kind["num_requests"]) for kind in kinds)
         failures = sum(int(kind["num_failures"]) for kind in kinds)
-        first = min((kind["start_time"] for kind in kinds), default=0.0)
-        last = max((kind["last_request_timestamp"] or first for kind in kinds), default=0.0)
+        first = left.start - left.wall_offset  # a kind's own start is when its first request has ended
+        last = max((kind["last_request_timestamp"] or first for kind in kinds), default=first)
         table = records.load(job.records)
     except (ValueError, KeyError, TypeError, OSError):
         raise unread("locust", left) from None
