@@ -404,7 +404,7 @@ def experiment(arms: Sequence[str], title: str, log: bool, labels: Sequence[str]
             shape=alt.Shape("series:N", scale=alt.Scale(domain=list(labels), range=list(EXPERIMENT_SHAPES))),
             tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", **number())],
         ),
-        height=40 + 34 * len(arms),
+        height=40 + 30 * len(arms),
     )
 
 

@@ -278,6 +278,8 @@ def specs(view: View) -> Context:
             found[f"curves-{what}-{index}"] = charts.curves(what, curves.axis(groups), curves.loads(groups))
     if view.run.levels:
         found["level"] = charts.level(view.run.levels[0].level.partition("<")[0])
+    if view.run.experiment:
+        found["experiment"] = experiment.chart(view.run.experiment)
     return found
 
 
