@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help venv up down bench test unit lint report findings base-image clean
+.PHONY: help venv up down bench test unit lint report findings docs base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ report: venv ## the README's figure, from the reference run: make report RUN=res
 
 findings: ## docs/findings.md: every experiment, or from runs that are there: make findings RUN='results/…'
 	@./scripts/findings.py $(RUN)
+
+docs: venv ## the tables of docs/results.md, from the code
+	@$(VENV)/python -m stackmatrix.report.fields
 
 base-image: ## debian:trixie-slim, made here when no registry answers
 	@./scripts/base-image

@@ -10,6 +10,7 @@ import yaml
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, load_stacks
+from stackmatrix.report import fields
 from stackmatrix.runtime import compose_file
 
 STACKS = load_stacks()
@@ -106,3 +107,7 @@ def test_each_floor_imports_only_the_floors_below_it() -> None:
             continue
         above = imports(file) - set(FLOORS[: FLOORS.index(floor) + 1])
         assert not above, f"{file.relative_to(ROOT)} imports {', '.join(sorted(above))}, which comes after {floor}"
+
+
+def test_the_page_of_the_format_says_what_the_format_is() -> None:
+    assert fields.PAGE.read_text(encoding="utf-8") == fields.head() + fields.tables(), "run: make docs"

@@ -102,6 +102,7 @@ class Reason:
 
     kind: AnyKind
     detail: str
+    """What was seen, with its figures."""
 
     @property
     def remedy(self) -> str:
@@ -114,8 +115,11 @@ class Entry:
     """One line of the ledger: what the answers imply, and what was counted on the other side."""
 
     what: str
+    """SQL statements, new rows, upstream calls, or files from Nginx."""
     implied: int
+    """By the answers."""
     counted: int | None
+    """By the other side; None where it cannot be asked."""
     slack: int = 0
     """How far the two may differ honestly, for requests that were cut off in flight."""
     binding: bool = True
@@ -141,8 +145,10 @@ class Load:
 
     kind: Literal["closed", "open"]
     users: int | None = None
+    """Closed loop: each sends its next request when the last is answered and thought about."""
     think_s: float = 0.0
     rate: float | None = None
+    """Open loop: arrivals per second."""
     arrivals: Literal["poisson", "constant"] | None = None
     ramp_s: float | None = None
     """Over which the users are started; None for as long as one request waits."""
@@ -176,10 +182,13 @@ class Arm:
     """A stack variant under one workload and load: what gets a number."""
 
     id: str
+    """Stack variant, workload with the parameters that differ from its file, and load."""
     stack: str
     variant: dict[str, int | str | bool]
+    """The settings that differ from the stack's defaults."""
     workload: str
     params: dict[str, int | str]
+    """All parameters of the workload."""
     load: Load
     twin_of: str | None = None
     """The arm that this one repeats, for an A/A arm."""
@@ -207,6 +216,7 @@ class Errors:
     body: int = 0
     """The right status with another body."""
     timeout: int = 0
+    """No answer within the request's limit."""
     connect: int = 0
     """No connection could be opened."""
     closed: int = 0
@@ -279,12 +289,17 @@ class Trial:
     id: str
     arm: str
     round: int
+    """From 0."""
     attempt: int
+    """From 0; each repeat of a round is one more."""
     started: str
+    """UTC, ISO 8601."""
     warmup_s: float = 0.0
+    """As it was ended: when throughput held."""
     window_start: float = 0.0
     """CLOCK_MONOTONIC seconds, as the instants in the records are."""
     window_s: float = 0.0
+    """The window begins at `window_start` and is so long."""
     offered: int = 0
     """Requests due in the window."""
     answered: int = 0
@@ -298,6 +313,7 @@ class Trial:
     halves: tuple[float, float] | None = None
     """Goodput of the first and of the second half; None where too much was under way at the end to tell."""
     errors: Errors = field(default_factory=Errors)
+    """Of the window's requests."""
     errors_outside: Errors = field(default_factory=Errors)
     """Requests that failed before or after the window."""
     first_answer_s: float | None = None
@@ -305,11 +321,16 @@ class Trial:
     stuck: int = 0
     """Requests without an answer at the very end, after ten times as long as the slowest answer took."""
     latency_ms: Latency = field(default_factory=Latency)
+    """Of the expected answers; a percentile needs ten records beyond it."""
     bytes: int = 0
+    """Of the expected answers' bodies."""
     cpu_s: Cpu = field(default_factory=Cpu)
     memory_mib: float | None = None
+    """The most anonymous memory of the stack that was sampled; page cache is not counted."""
     threads: int | None = None
+    """The most that were seen of the stack, from outside."""
     processes: int | None = None
+    """Likewise."""
     started_processes: int = 0
     ended_processes: int = 0
     """Processes of the stack that came and went between the trial's beginning and the window's end."""
@@ -318,6 +339,7 @@ class Trial:
     oom_kills: dict[str, int] = field(default_factory=dict)
     """Processes that the kernel killed for want of memory, where there were any."""
     db_sessions: int | None = None
+    """Of the stack, after the trial."""
     new_db_sessions: int = 0
     """Database sessions that were opened in the whole trial."""
     database_s: float | None = None
@@ -325,19 +347,26 @@ class Trial:
     upstream_in_flight: int | None = None
     """The most calls that the delay server held at the same time, in the whole trial."""
     connections: int = 0
+    """That the generator opened."""
     reconnects: int = 0
+    """Connections that replaced another one."""
     connections_per_worker: list[int] | None = None
     """When the window opened, the most first; None where that cannot be seen, or a router stands before the workers."""
     generator_share: float | None = None
+    """Of its core, by the generator's busiest process."""
     drift_p99_ms: float | None = None
+    """How late the latest 1 % of requests left."""
     foreign_share: float | None = None
     """Share of the stack's cores that went to anything but the stack."""
     steal_share: float = 0.0
+    """Of the CPU time, by the machine's host."""
     right: int = 0
     """Right answers of the whole trial, which is what the ledger is about."""
     ledger: list[Entry] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
+    """Why the trial must not count; none when it passed every gate."""
     records: str | None = None
+    """The file with a row per request, in the run's directory; None where a tool keeps none."""
     told: ToolSays | None = None
     """None when the project's own generator offered the load."""
 
@@ -458,6 +487,7 @@ class Ratio:
     """An arm's goodput as a multiple of the baseline's, paired by round."""
 
     baseline: str
+    """The other arm's id: the first valid one of the same workload and load."""
     value: float
     ci95: tuple[float, float] | None
 
@@ -467,8 +497,11 @@ class CeilingShare:
     """The most that physics allows the arm, the term that binds it, and the share reached."""
 
     goodput: float
+    """The most that physics allows."""
     bound: str
+    """The term that allows the least."""
     share: float
+    """Reached of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,11 +511,13 @@ class Identity:
     processes: int | None
     threads: int | None
     loop: str | None
+    """Whose event loop runs."""
     server: str | None
     versions: dict[str, str]
     """As the stack says."""
     keep_alive: bool
     db_sessions: int
+    """At rest."""
     installed: dict[str, list[str]] = field(default_factory=dict)
     """Versions that stand where its processes have loaded their libraries from."""
 
@@ -494,7 +529,9 @@ class Predicted:
     goodput: float
     response_ms: float | None
     band: tuple[float, float]
+    """Where a goodput agrees with the model."""
     share: float
+    """Measured ÷ predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,6 +539,7 @@ class Disagreement:
     """Which assumption of the model is in doubt where goodput lies outside its band."""
 
     kind: str
+    """Which assumption."""
     words: str
 
 
@@ -516,18 +554,28 @@ class ArmResult:
     params: dict[str, int | str]
     load: Load
     rounds: int
+    """That count."""
     repeated: int
+    """Trials that were repeated."""
     valid: bool
     reasons: list[Reason]
+    """Why it is not valid, or which rounds the machine spoiled."""
     goodput: Interval | None
+    """Hodges–Lehmann centre over the rounds, with the exact Wilcoxon interval."""
     latency_ms: Latency
+    """Of the pooled records of all rounds that count."""
     errors: Errors
+    """In all rounds."""
     cpu_us_per_request: CpuPerRequest
+    """The median over the rounds."""
     memory_mib: float | None
+    """The most over the rounds, as threads and sessions."""
     threads: int | None
     db_sessions: int | None
     ceiling: CeilingShare | None
+    """The most that physics allows it."""
     predicted: Predicted | None = None
+    """What the queueing model expects."""
     verdict: str = "void"
     """What bound it: load, slots, server-cpu, database, upstream, generator; or void."""
     pool: str | None = None
@@ -535,12 +583,16 @@ class ArmResult:
     utilisation: dict[str, float] = field(default_factory=dict)
     """Of each resource that was metered, by this arm's requests."""
     doubt: Disagreement | None = None
+    """Where goodput lies outside the model's band."""
     explanation: list[str] = field(default_factory=list)
+    """Why, in sentences."""
     settings: dict[str, int | str | bool] = field(default_factory=dict)
     """All settings in force."""
     ratio: Ratio | None = None
     rank: int | None = None
+    """Among the arms of the same workload and load; arms that cannot be told apart share one."""
     ledger: list[Entry] = field(default_factory=list)
+    """The ledgers of all rounds added up."""
     phases: Phases | None = None
     """Where a request's time went in the explaining pass."""
     explaining: Cost | None = None
@@ -555,6 +607,7 @@ class Comparison:
     first: str
     second: str
     explanation: list[str]
+    """Why, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -562,8 +615,10 @@ class Floor:
     """The noise floor of a run: its A/A ratio and the difference below which nothing can be told apart."""
 
     value: float
+    """The arm that was timed twice against itself: the ratio of the copies."""
     ci95: tuple[float, float] | None
     floor: float
+    """The relative difference below which nothing is told apart."""
     valid: bool | None = None
     """False when the copies differ: then the run tells nothing apart; None below six rounds."""
 
@@ -738,20 +793,28 @@ class Run:
     """`run.json`."""
 
     schema: int
+    """Of this format."""
     name: str
     command: str
+    """As it was typed."""
     started: str
     ended_by: str
+    """precision, cap, rounds, budget, contract or interrupted."""
     environment: dict[str, Any]
+    """As in `environment.json`."""
     arms: list[ArmResult]
     aa: Floor | None = None
+    """What the arm that was timed twice says; None when none was."""
     answers: dict[str, str] = field(default_factory=dict)
     """One sentence per workload: who is first, who cannot be told apart, and what bound each."""
     comparisons: list[Comparison] = field(default_factory=list)
+    """Every two valid arms of a workload and load."""
     identities: dict[str, Identity] = field(default_factory=dict)
     """By the stack variant's label."""
     experiment: ExperimentResult | None = None
+    """What became of the experiment, when the run is one."""
     levels: list[ServiceLevel] = field(default_factory=list)
+    """The service levels that were looked for."""
 
 
 class RunDirectory:
