@@ -53,3 +53,7 @@ def fields(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
                 ast.unparse(line.annotation).replace("|", "\\|"),
                 " ".join(str(said).split()),
             )
+
+
+if __name__ == "__main__":
+    write()
