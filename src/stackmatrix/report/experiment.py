@@ -1,12 +1,13 @@
 """A published comparison, reproduced: the tables, the figure and the words that every report has of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import altair as alt
 
 from stackmatrix.analysis.words import capital, count, listed
 from stackmatrix.report import charts
+from stackmatrix.report.metrics import whole
 from stackmatrix.report.numbers import MISSING, percent, quantity
 from stackmatrix.results import ExperimentResult, ExperimentRow
 
@@ -19,7 +20,11 @@ METRICS: Final[Mapping[str, str]] = {
     "threads": "Threads",
 }
 """Those that are published; what else a claim is about stands in its words."""
-SHARES: Final = ("failed_share",)
+WRITTEN: Final[Mapping[str, Callable[[float | None], str]]] = {
+    "failed_share": percent,
+    "requests": whole,
+    "threads": whole,
+}
 SERIES: Final = ("published", "published, by the model", "project's own generator", "original tool")
 OUTCOMES: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
 TIME_METRICS: Final = ("mean_ms", "p50_ms")
@@ -59,7 +64,7 @@ def name(row: ExperimentRow) -> str:
 
 def write(row: ExperimentRow, value: float | None) -> str:
     """A figure."""
-    return percent(value) if row.metric in SHARES else quantity(value)
+    return WRITTEN.get(row.metric, quantity)(value)
 
 
 def scale(result: ExperimentResult) -> str:

@@ -19,7 +19,12 @@ LEGEND = (
 
 
 def table(run: Run) -> RenderableType:
-    """The matrix: a block per workload and load, a row per stack, and below it every reason why a number is missing."""
+    """The matrix: a block per workload and load, a row per stack, and below it every reason why a number is missing.
+
+    An experiment's answer stands in its place, for its arms are not one matrix.
+    """
+    if run.experiment is not None:
+        return Group(*experiment_answer(run.experiment), *voids(run))
     result = blocks("workload", "load", "stack") if several_loads(run) else blocks("workload", "stack")
     for name in ("goodput/s", "±", "p50 ms", "p99 ms", "failed", "CPU µs", "MiB", "threads", "ceiling"):
         result.add_column(name, justify="right", no_wrap=True)
@@ -30,17 +35,15 @@ def table(run: Run) -> RenderableType:
             result.add_row(*(names if index == 0 else [""] * len(names)), *row(arm))
         result.add_section()
     found = [*voids(run), *noise(run), *answers(run), Text(LEGEND, style="dim")]
-    return Group(result, *found, *service_levels(run), *experiment_answer(run.experiment))
+    return Group(result, *found, *service_levels(run))
 
 
-def experiment_answer(result: ExperimentResult | None) -> list[RenderableType]:
-    """The question of an experiment, the figures of its arms, and its answer; nothing for any other run."""
-    if result is None:
-        return []
+def experiment_answer(result: ExperimentResult) -> list[RenderableType]:
+    """The question of an experiment, the figures of its arms, and its answer."""
     figures = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
     head, lines = experiment.table(result)
     for place, name in enumerate(head):
-        figures.add_column(name, justify="left" if place < 2 else "right")
+        figures.add_column(name, justify="left" if place < 2 else "right", no_wrap=place == 0)
     for line in lines:
         figures.add_row(*line)
     styles = {"holds": "", "fails": "red", "unknown": "yellow"}
