@@ -161,6 +161,8 @@ OPEN = replace(
 GENERATOR = replace(JSON, reasons=(Reason("generator", "the generator used 83% of its core"),))
 VOID = replace(JSON, reasons=(Reason("errors", "3 of 900 requests failed: 3 status"), Reason("steal", "2.4%")))
 EXPLAINED = replace(THREADS, phases=Phases(response_s=12.7, total_s=12.69, queue_s=11.6, gather_s=1.003, lag_s=0.009))
+LOOP_EXPLAINED = replace(LOOP, phases=Phases(response_s=1.02, total_s=1.015, gather_s=1.01))
+HIDDEN_EXPLAINED = replace(HIDDEN, phases=Phases(response_s=5.2, total_s=5.19, gather_s=5.18))
 QUERY_EXPLAINED = replace(
     QUERY,
     phases=Phases(response_s=0.66, total_s=0.652, db_s=0.65, encode_s=0.0005, sessions_active=9.94, sessions_idle=0.06),

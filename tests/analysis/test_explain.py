@@ -13,9 +13,11 @@ from arms import (
     EXPLAINED,
     GENERATOR,
     HIDDEN,
+    HIDDEN_EXPLAINED,
     JSON,
     JSON_OTHER,
     LOOP,
+    LOOP_EXPLAINED,
     OPEN,
     PER_REQUEST,
     QUERY,
@@ -32,11 +34,11 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.ceilings import Demand, ceiling
 from stackmatrix.analysis.comparisons import answer_workload, explain_pair
-from stackmatrix.analysis.explain import MOST_SENTENCES, explain_arm
+from stackmatrix.analysis.explain import explain_arm
 from stackmatrix.analysis.facts import Facts, Pool
 from stackmatrix.analysis.levers import idle, lever
 from stackmatrix.analysis.verdicts import verdict
-from stackmatrix.analysis.words import duration, listed, number, percent, some
+from stackmatrix.analysis.words import MOST_SENTENCES, duration, listed, number, percent, some
 from stackmatrix.results import Interval, Phases
 
 
@@ -148,6 +150,7 @@ class TestPairs:
             ("cpu", JSON, JSON_OTHER, Interval(1.283, (1.26, 1.31))),
             ("tie", LOOP, replace(LOOP, arm="twin", goodput=goodput(494)), Interval(0.996, (0.98, 1.02))),
             ("hidden limit", LOOP, HIDDEN, None),
+            ("hidden limit explained", LOOP_EXPLAINED, HIDDEN_EXPLAINED, None),
             ("void", JSON, VOID, None),
         ],
     )

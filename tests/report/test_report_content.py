@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from sample import Runs, Sample, make
 
 from stackmatrix.analysis import statistics
+from stackmatrix.analysis.phases import split
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
-from stackmatrix.report import answer, charts, index, method, shapes, times
+from stackmatrix.report import answer, charts, curves, index, levels, method, shapes, times
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.html import page
 from stackmatrix.report.html.site import breakable, emphasis, inert
@@ -29,7 +30,7 @@ from stackmatrix.report.numbers import quantity
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
 from stackmatrix.report.shapes import histogram, spectrum
 from stackmatrix.report.view import Group, Slugs, view
-from stackmatrix.results import Disagreement, Phases, Reason, Run, RunDirectory, Trial
+from stackmatrix.results import Disagreement, Phases, Probe, Reason, Run, RunDirectory, Trial
 
 Floats = NDArray[np.float64]
 
@@ -248,7 +249,7 @@ def test_where_the_time_goes_is_shown_with_what_looking_cost(runs: Runs) -> None
     assert text.count("Where the time of a request goes") == len(timed)
     assert "% of the headline's goodput, at 103 % of its CPU per request" in unescape(text)
     assert "a goodput that tells nothing of its cost: the host took 3.0% of the CPU time" in text
-    assert "| fastapi-sync | " in document and "| waiting for a thread | database |" in document
+    assert "| fastapi-sync | " in document and "| waiting for a thread | with the database |" in document
     assert any("With Server-Timing on" in " ".join(cell.arm.explanation) for cell in timed)
     (drawn,) = [cell for cell in found.cells if cell.arm.profile]
     assert '<a href="profiles/first.svg">Flame graph</a>' in text
@@ -262,15 +263,15 @@ def test_where_the_time_goes_is_shown_with_what_looking_cost(runs: Runs) -> None
 
 def test_parts_of_a_request_never_add_up_to_more_than_it_took() -> None:
     phases = Phases(requests=9, response_s=1.0, total_s=0.8, queue_s=0.5, db_s=0.2, lag_s=0.01)
-    assert dict(times.split(phases)) == pytest.approx(
+    assert split(phases) == pytest.approx(
         {
             "waiting for a thread": 0.5,
-            "database": 0.2,
+            "with the database": 0.2,
             "elsewhere in the application": 0.1,
             "outside the application": 0.2,
         }
     )
-    overlapping = dict(times.split(replace(phases, queue_s=0.9)))
+    overlapping = split(replace(phases, queue_s=0.9))
     assert overlapping["elsewhere in the application"] == 0
     assert times.remarks(phases) == ["mean of 9 requests, 1.00 s each", "event loop 10.0 ms late"]
 
@@ -410,6 +411,65 @@ def test_a_share_falls_in_its_step(share: float, expected: int) -> None:
 
 
 def test_charts_name_only_colours_that_there_are(runs: Runs) -> None:
-    made = [charts.spectrum(), charts.cpu(), charts.pair(), charts.trend(), charts.matrix(view(runs["sweep"]))]
+    made = [
+        charts.spectrum(),
+        charts.cpu(),
+        charts.pair(),
+        charts.trend(),
+        charts.matrix(view(runs["sweep"])),
+        charts.level("p99"),
+    ]
     named = set(re.findall(r"var\(--([a-z0-9-]+)\)", msgspec.json.encode(made).decode()))
     assert named and named <= LIGHT.keys() == DARK.keys()
+
+
+# service levels
+
+
+def test_the_headline_names_who_keeps_the_level_up_to_the_highest_rate(runs: Runs) -> None:
+    said = answer.headline(view(runs["levels"]))
+    assert said == "**fastapi-async** keeps p99 < 200 ms up to the highest rate, or shares it, in 2 of 2 workloads"
+
+
+def test_a_search_that_was_killed_is_judged_from_its_probes(runs: Runs, tmp_path: Path) -> None:
+    killed = RunDirectory(Path(shutil.copytree(runs["levels"].path, tmp_path / runs["levels"].path.name)))
+    whole = killed.read("run.json", Run).levels
+    (killed.path / "run.json").unlink()
+    judge_now(killed)
+    assert killed.read("run.json", Run).levels == whole
+
+
+def test_every_probe_with_a_latency_is_drawn(runs: Runs) -> None:
+    seen = view(runs["levels"])
+    group = seen.groups[0]
+    rows = levels.rows(group, seen)
+    arms = {cell.arm.id for cell in group.cells}
+    probes = [probe for probe in seen.probes if probe.arm in arms and probe.purpose == "search"]
+    assert [row["rate"] for row in rows if "rate" in row] == [probe.rate for probe in sorted(probes, key=order(group))]
+    assert {row["stack"] for row in rows if "found" in row} == {"fastapi-async", "fastapi-sync", "flask-uwsgi-gevent"}
+
+
+def order(group: Group) -> Callable[[Probe], int]:
+    """Of the cells."""
+    places = {cell.arm.id: place for place, cell in enumerate(group.cells)}
+    return lambda probe: places[probe.arm]
+
+
+# load curves
+
+
+def test_curves_have_a_row_for_each_number_and_say_where_each_stack_answers_most(runs: Runs) -> None:
+    seen = view(runs["sweep"])
+    for _, groups in seen.sweeps():
+        rows = curves.rows(groups)
+        numbers = [cell.arm.goodput.value for group in groups for cell in group.cells if cell.arm.goodput]
+        assert [row["goodput"] for row in rows] == numbers
+        assert curves.loads(groups) == tuple(sorted(curves.loads(groups)))
+        assert all(row["ceiling"] is not None and row["low"] is not None for row in rows)
+    (_, closed), _ = seen.sweeps()
+    assert "fastapi-async most, 1.7" in curves.peaks(closed) and "at 256 users" in curves.peaks(closed)
+
+
+def test_a_cell_under_both_kinds_of_load_shows_them_side_by_side(runs: Runs) -> None:
+    assert "Closed loop and open loop side by side" in page(view(runs["sweep"]))
+    assert "side by side</b>" not in page(view(runs["matrix"]))

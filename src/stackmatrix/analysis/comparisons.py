@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from stackmatrix.analysis.ceilings import BAND
 from stackmatrix.analysis.facts import Facts
 from stackmatrix.analysis.levers import lever
+from stackmatrix.analysis.phases import split
 from stackmatrix.analysis.statistics import LEAST_FLOOR
 from stackmatrix.analysis.verdicts import Verdict, verdict
-from stackmatrix.analysis.words import BOUNDS, duration, listed, number, rate, sentences, things
+from stackmatrix.analysis.words import BOUNDS, MOST_SENTENCES, duration, listed, number, rate, sentences, things
 from stackmatrix.results import Interval
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -28,9 +29,8 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
     ratio = ratio or Interval(one.goodput.value / other.goodput.value)
     if ratio.value < 1:
         return explain_pair(other, one, inverse(ratio), floor)
-    return sentences(
-        (difference(one, other, ratio, floor), bounds(one, other), reason(one, other, ratio), remedy(one, other))
-    )
+    told = (difference(one, other, ratio, floor), bounds(one, other), reason(one, other, ratio), remedy(one, other))
+    return sentences((*told, apart(one, other)))[:MOST_SENTENCES]
 
 
 def inverse(ratio: Interval) -> Interval:
@@ -93,6 +93,20 @@ def reason(one: Facts, other: Facts, ratio: Interval) -> str | None:
     if agree(above, below) or not agree(above / below, ratio.value):
         return ceilings
     return f"{ceilings}, {number(above / below)} times apart, and that is the difference"
+
+
+def apart(one: Facts, other: Facts) -> str | None:
+    """On which part of its time a request spends most of what it takes longer; none when no part stands out."""
+    if one.phases is None or other.phases is None:
+        return None
+    longer = other.phases.response_s - one.phases.response_s
+    less, more = split(one.phases), split(other.phases)
+    gaps = {part: seconds - less.get(part, 0.0) for part, seconds in more.items()}
+    part = max(gaps, key=lambda part: gaps[part])
+    if longer <= BAND * one.phases.response_s or gaps[part] < longer / 2:
+        return None
+    most = f"{duration(gaps[part])} more {part}"
+    return f"With Server-Timing on, a request took {duration(longer)} longer on {other.arm}: {most}"
 
 
 def agree(one: float, other: float) -> bool:

@@ -13,6 +13,7 @@ from stackmatrix.analysis.levers import idle, lever
 from stackmatrix.analysis.verdicts import Verdict, verdict
 from stackmatrix.analysis.words import (
     BOUNDS,
+    MOST_SENTENCES,
     allows,
     capital,
     count,
@@ -33,7 +34,6 @@ from stackmatrix.results import Phases
 Parts = list[tuple[float, str]]
 """Seconds, and what they went to."""
 
-MOST_SENTENCES = 4
 LEAST_SHARE = 0.005
 """Of a request's time: what takes less is not worth a word."""
 LATE_LOOP_S = 0.005

@@ -7,6 +7,8 @@ from stackmatrix.analysis.defaults import Default
 from stackmatrix.analysis.facts import CpuTimes, Pool, Shared
 from stackmatrix.catalog.workloads import WaitOn
 
+MOST_SENTENCES = 4
+"""Of an explanation."""
 POOLS = {
     "threads": "thread",
     "greenlets": "greenlet",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from stackmatrix.analysis.phases import PARTS, split
 from stackmatrix.analysis.words import duration, percent
 from stackmatrix.report import answer, curves, experiment, levels, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
@@ -112,9 +113,9 @@ def spent(group: Group) -> list[str]:
     timed = [cell for cell in group.ranked if cell.arm.phases]
     drawn = [f"[{cell.name}]({cell.arm.profile.file})" for cell in group.ranked if cell.arm.profile]
     if timed:
-        head = ("", "stack", "response", *times.PARTS)
+        head = ("", "stack", "response", *PARTS)
         rows = [
-            ["", cell.name, duration(phases.response_s), *(share(phases, part) for part in times.PARTS)]
+            ["", cell.name, duration(phases.response_s), *(share(phases, part) for part in PARTS)]
             for cell in timed
             if (phases := cell.arm.phases)
         ]
@@ -126,7 +127,7 @@ def spent(group: Group) -> list[str]:
 
 def share(phases: Phases, part: str) -> str:
     """Of the response time, by one part."""
-    seconds = dict(times.split(phases)).get(part)
+    seconds = split(phases).get(part)
     return MISSING if seconds is None else percent(seconds / phases.response_s)
 
 

@@ -3,28 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
+from stackmatrix.analysis.phases import PARTS
 from stackmatrix.analysis.words import duration, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
 from stackmatrix.results import Cost, Phases
 
-PARTS: Final = {
-    "waiting for a thread": var("series-4"),
-    "database": var("series-2"),
-    "upstream, files or timer": var("series-5"),
-    "encoding": var("series-8"),
-    "elsewhere in the application": var("accent"),
-    "outside the application": var("muted"),
-}
-"""In the order of a request, and in which colour."""
-
-
-def split(phases: Phases) -> list[tuple[str, float]]:
-    """Seconds of each part; a phase that the stack does not have is left out, and what overlaps counts as nothing."""
-    named = (phases.queue_s, phases.db_s, phases.gather_s, phases.encode_s)
-    rest = phases.total_s - sum(seconds for seconds in named if seconds is not None)
-    seconds = (*named, max(0.0, rest), max(0.0, phases.outside_s))
-    return [(part, each) for part, each in zip(PARTS, seconds, strict=True) if each is not None]
+COLOURS: Final = dict(
+    zip(PARTS, map(var, ("series-4", "series-2", "series-5", "series-8", "accent", "muted")), strict=True)
+)
+"""Of each part of a request's time."""
 
 
 def remarks(phases: Phases) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from stackmatrix.analysis import words
+from stackmatrix.analysis import phases, words
 from stackmatrix.analysis.judge import most
 from stackmatrix.report import answer, charts, curves, experiment, levels, method, times
 from stackmatrix.report.bounds import BOUNDS, bound
@@ -68,7 +68,7 @@ def page(view: View) -> str:
         comparable=any(len(group.ranked) > 1 for group in view.groups),
         trial_columns=TRIAL_COLUMNS,
         part_colours=charts.PARTS,
-        time_colours=times.PARTS,
+        time_colours=times.COLOURS,
         limits=method.limits(view),
         unresolved=method.unresolved(view),
         method=[*method.measured(view), *times.costs(view)],
@@ -375,12 +375,12 @@ def split(arm: ArmResult) -> Context | None:
     """Where the time of a request goes: parts as name, seconds, share, and width in per cent."""
     if arm.phases is None or arm.explaining is None:
         return None
-    parts = times.split(arm.phases)
-    whole = sum(seconds for _, seconds in parts) or 1.0
+    parts = phases.split(arm.phases)
+    whole = sum(parts.values()) or 1.0
     return {
         "parts": [
             (part, words.duration(seconds), words.percent(seconds / whole), round(seconds / whole * 100, 2))
-            for part, seconds in parts
+            for part, seconds in parts.items()
         ],
         "remarks": times.remarks(arm.phases),
         "cost": times.cost(arm.explaining),
