@@ -41,7 +41,7 @@ class Plan:
     """Whether a flame graph of each arm is drawn after the rounds."""
     experiment: Carried | None = None
     slo: str | None = None
-    """A service level: then each arm's largest rate that keeps it is looked for, and its own load says where to begin."""
+    """A service level: then each arm's largest rate that keeps it is looked for."""
 
 
 @dataclass(frozen=True)

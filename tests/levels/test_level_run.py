@@ -72,8 +72,9 @@ class Silent:
 
     def probe(self, probe: Probe) -> None: ...
 
-    def searched(self, arm: Arm, round: int, found: float | None, left_s: float) -> None:
-        assert left_s >= 0
+    def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
+        assert wanted_s >= 0
+        assert left_s is None or left_s >= 0
         self.found.append(found)
 
 

@@ -157,7 +157,8 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
     directory = RunDirectory(base / f"{sample.started[:19].translate({45: None, 58: None})}Z-{sample.name}")
     (directory.path / "records").mkdir(parents=True)
     variants = [parse_variant(text, known.stacks) for text in sample.stacks]
-    arms = arms_of(variants, [known.workloads[name] for name in sample.workloads], {}, sample.loads)
+    timed = [known.workloads[name] for name in sample.workloads]
+    arms = arms_of(variants, timed, {}, sample.loads, twice=sample.slo is None)
     command = f"./scripts/check-performance.py --name {sample.name}"
     directory.write(
         "plan.json",
@@ -180,7 +181,6 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
         for arm in arms:
             directory.append(sample.spoil(one_trial(sample, directory, known, arm, number)))
     if sample.slo is not None:
-        arms = [arm for arm in arms if arm.twin_of is None]
         search(sample, directory, arms)
     if sample.looked_at:
         look(sample, directory, arms)

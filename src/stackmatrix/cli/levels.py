@@ -77,10 +77,13 @@ class LevelWatch:
             value = f"overloaded: {quantity(probe.overload.goodput)}/s answered, {after}"
         self._say(f"{probe.arm} at {quantity(probe.rate)}/s: {value}")
 
-    def searched(self, arm: Arm, round: int, found: float | None, left_s: float) -> None:
+    def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
         """One search is over."""
         rate = f"{quantity(found)}/s" if found else "no rate"
-        self._say(f"{arm.id}, search {round + 1} of {self._rounds}: {rate}; at most {clock(left_s)} left")
+        left = f"about {clock(wanted_s)} left"
+        if left_s is not None and wanted_s > left_s:
+            left = f"the whole would take about {clock(wanted_s)} more, and the budget leaves {clock(left_s)}"
+        self._say(f"{arm.id}, search {round + 1} of {self._rounds}: {rate}; {left}")
 
     def _say(self, words: str) -> None:
         self._console.print(words, markup=False)

@@ -8,6 +8,7 @@ from typing import Any
 from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli import levels
 from stackmatrix.cli.shell import command, console
 from stackmatrix.experiment import examined
 from stackmatrix.offer import pooled_latency
@@ -56,5 +57,6 @@ def judge_now(directory: RunDirectory) -> None:
         answers=judged.answers,
         comparisons=judged.comparisons,
         experiment=examined(plan, directory, judged.arms, catalog, cpus),
+        levels=levels.judged(plan, directory),
     )
     directory.write("run.json", run)

@@ -42,8 +42,8 @@ class LevelWatcher(Protocol):
     def probe(self, probe: Probe) -> None:
         """A rate was tried, and kept on disk."""
 
-    def searched(self, arm: Arm, round: int, found: float | None, left_s: float) -> None:
-        """One search is over; what it found, and about how long everything still takes."""
+    def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
+        """One search is over; what it found, about how long everything still takes, and what the budget leaves."""
 
 
 class LevelRun:
@@ -100,7 +100,8 @@ class LevelRun:
         self._in_service(arm, number, "search", lambda measure: self._bisect(arm, number, measure))
         if len(self._probes) > before:
             self._costs.append(time.monotonic() - began)
-            self._watcher.searched(arm, number, values(self._of(arm), number + 1)[number], self._left_s(number))
+            found = values(self._of(arm), number + 1)[number]
+            self._watcher.searched(arm, number, found, self._wanted_s(number), self._left_s())
 
     def _in_service(self, arm: Arm, number: int, purpose: Purpose, act: Callable[[Measure], None]) -> None:
         """Do something while the arm's stack is up; a stack that does not come up is kept as failed."""
@@ -231,18 +232,20 @@ class LevelRun:
         found = statistics.location(values(self._of(arm), self.rounds))
         return Course.of(self.level, found.value).seconds + OVERHEAD_S if found else 0.0
 
-    def _left_s(self, number: int) -> float:
-        """About how long it all still takes; never longer than the budget."""
+    def _wanted_s(self, number: int) -> float:
+        """About how long the searches and overloads still take that are wanted."""
         each = sum(self._costs) / len(self._costs)
-        done = len(self._costs) % len(self.arms)
-        left = (self.rounds - number - 1) * len(self.arms) + (-done % len(self.arms))
-        wanted = left * each + self.rounds * self._reserve_s()
-        if self.policy.budget_s is None:
-            return wanted
-        return max(0.0, min(wanted, self.policy.budget_s - (time.monotonic() - self._began)))
+        left = (self.rounds - number - 1) * len(self.arms) + (-len(self._costs) % len(self.arms))
+        return left * each + self.rounds * self._reserve_s()
+
+    def _left_s(self) -> float | None:
+        """What is left of the budget."""
+        spent = time.monotonic() - self._began
+        return None if self.policy.budget_s is None else max(0.0, self.policy.budget_s - spent)
 
     def _spent(self, cost: float) -> bool:
-        return self.policy.budget_s is not None and time.monotonic() - self._began + cost > self.policy.budget_s
+        left = self._left_s()
+        return left is not None and cost > left
 
 
 def failed(arm: Arm, number: int, purpose: Purpose, trial: Trial) -> Probe:
