@@ -1,7 +1,7 @@
 """After the rounds: the explaining pass of each arm, and with `--profile` its flame graph."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -95,7 +95,7 @@ class AfterRounds:
             self._profile()
 
     def _explain(self) -> None:
-        done = self._directory.passes().explained
+        done = found(self._directory.passes().explained.values())
         able = [cell for cell in self._cells if SETTING in cell.variant.settings and cell.arm.id not in done]
         looks = [self._look(cell, timed(cell.variant), 0.0) for cell in able]
         share = self._plan.budget_s * SHARE if self._plan.budget_s and self._plan.explain is None else inf
@@ -109,7 +109,7 @@ class AfterRounds:
         self._carry_out("explaining", chosen, explain, Explained, self._directory.append_explained)
 
     def _profile(self) -> None:
-        done = self._directory.passes().profiled
+        done = found(self._directory.passes().profiled.values())
         looks = [self._look(cell, cell.variant, LEAST_WINDOW_S) for cell in self._cells if cell.arm.id not in done]
         try:
             self._carry_out("profiling", looks, profile, Profiled, self._directory.append_profiled)
@@ -136,14 +136,14 @@ class AfterRounds:
                 cell = look.cell
                 try:
                     with runtime.service(look.variant) as service, runtime.alone(service):
-                        found = at(self._bench, service, cell.arm, cell.workload, look.timing)
+                        seen = at(self._bench, service, cell.arm, cell.workload, look.timing)
                 except Denied:
                     raise
                 except UserError as error:
                     runtime.heal()
-                    found = kind(arm=cell.arm.id, started=now(), missing=str(error).splitlines()[0])
-                keep(found)
-                advance(found, total(left))
+                    seen = kind(arm=cell.arm.id, started=now(), missing=str(error).splitlines()[0])
+                keep(seen)
+                advance(seen, total(left))
 
     @contextmanager
     def _bar(self, doing: str, arms: int) -> Iterator[Callable[[Extra, float], None]]:
@@ -160,16 +160,21 @@ class AfterRounds:
         task = bar.add_task("", total=arms)
         ended = 0
 
-        def advance(found: Extra, seconds_left: float) -> None:
+        def advance(seen: Extra, seconds_left: float) -> None:
             nonlocal ended
             ended += 1
             bar.update(task, advance=1, description=f"about {clock(seconds_left)} left")
-            if found.missing or not self._out.is_terminal:
+            if seen.missing or not self._out.is_terminal:
                 place = f"{doing} {ended}/{arms}, {clock(seconds_left)} left"
-                self._out.print(f"[{place}] {found.arm}: {found.missing or said(found)}", markup=False)
+                self._out.print(f"[{place}] {seen.arm}: {seen.missing or said(seen)}", markup=False)
 
         with bar:
             yield advance
+
+
+def found(lines: Iterable[Extra]) -> set[str]:
+    """The arms of which there is what was looked for; the others are looked at again."""
+    return {line.arm for line in lines if line.missing is None}
 
 
 def sound(trials: Sequence[Trial]) -> list[Trial]:
@@ -193,11 +198,11 @@ def fitting(looks: Sequence[Look], seconds: float) -> list[Look]:
     return chosen
 
 
-def said(found: Extra) -> str:
+def said(seen: Extra) -> str:
     """What came of one arm, in a line."""
-    if isinstance(found, Explained) and found.phases is not None:
-        ms = [quantity(seconds * 1000) for seconds in (found.phases.response_s, found.phases.total_s)]
+    if isinstance(seen, Explained) and seen.phases is not None:
+        ms = [quantity(seconds * 1000) for seconds in (seen.phases.response_s, seen.phases.total_s)]
         return f"{ms[0]} ms, {ms[1]} ms of it in the application"
-    if isinstance(found, Profiled):
-        return f"{found.file}, {found.samples} samples"
-    return f"{quantity(found.goodput)}/s"
+    if isinstance(seen, Profiled):
+        return f"{seen.file}, {seen.samples} samples"
+    return f"{quantity(seen.goodput)}/s"
