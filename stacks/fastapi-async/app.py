@@ -139,11 +139,23 @@ async def httpx_client(library: Any, **options: Any) -> AsyncIterator[Get]:
         yield get
 
 
+@asynccontextmanager
+async def httpx_client_per_call() -> AsyncIterator[Get]:
+    """GET with a new client for each call: each loads its certificates anew."""
+
+    async def get(url: str) -> tuple[int, bytes]:
+        async with httpx_client(httpx) as get_once:
+            return await get_once(url)
+
+    yield get
+
+
 CLIENTS: dict[str, Client] = {
     "aiohttp": aiohttp_client,
     "httpx": partial(httpx_client, httpx, limits=httpx.Limits(max_connections=HTTP_POOL)),
     "httpx2": partial(httpx_client, httpx2, limits=httpx2.Limits(max_connections=HTTP_POOL)),
     "httpx-per-request": partial(httpx_client, httpx),  # as beginners write it
+    "httpx-per-call": httpx_client_per_call,  # and in a function of its own
 }
 
 
