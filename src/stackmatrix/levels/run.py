@@ -13,7 +13,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.levels.level import Level, Seen, judge
 from stackmatrix.levels.overload import FACTOR, Course
 from stackmatrix.levels.search import FIRST_FACTOR, LATER_FACTOR, Search
-from stackmatrix.levels.verdict import ANSWERS, DISHONEST, outcome, values
+from stackmatrix.levels.verdict import DISHONEST, Answers, brackets, outcome, values
 from stackmatrix.load.records import load
 from stackmatrix.results import Arm, Load, Probe, Purpose, RunDirectory, Timing, Trial
 from stackmatrix.run import EndedBy, Measure, Policy
@@ -21,7 +21,6 @@ from stackmatrix.trial import crashed
 
 ROUNDS: Final = 6
 """The fewest that give an interval."""
-MOST_REPEATS: Final = 2
 HOPELESS: Final = 2
 """Searches without a rate, after which an arm is searched no more."""
 JITTER: Final = 0.1
@@ -112,23 +111,22 @@ class LevelRun:
             self._keep(failed(arm, number, purpose, crashed(arm, number, 0, error)))
 
     def _bisect(self, arm: Arm, number: int, measure: Measure) -> None:
-        """Ask about rates until they lie close together, or the budget is spent, or the machine gets in the way."""
+        """Ask about rates until they lie close together, or the budget is spent."""
         first = self._capacity(arm, number, measure)
         if any(reason.kind in DISHONEST for reason in first.reasons):
             self._keep(failed(arm, number, "search", first))
             return
-        search = Search(*self._start(arm, number, first), self.level.least_rate)
-        spoiled = 0
+        search, answers = Search(*self._start(arm, number, first), self.level.least_rate), Answers()
         for step in count():
             rate = search.rate
-            if rate is None or spoiled > MOST_REPEATS:
+            if rate is None:
                 return
             probe = self._kept("search", arm, number, step) or self._probe(arm, number, step, rate, measure)
             if probe is None or probe.outcome == "failed":
                 return
-            spoiled = 0 if probe.outcome in ANSWERS else spoiled + 1
-            if probe.outcome in ANSWERS:
-                search.tell(probe.rate, ANSWERS[probe.outcome])
+            answer = answers.of(probe.outcome)
+            if answer is not None:
+                search.tell(probe.rate, answer)
 
     def _capacity(self, arm: Arm, number: int, measure: Measure) -> Trial:
         """The arm's own load, a closed loop: its goodput says where to begin."""
@@ -216,9 +214,8 @@ class LevelRun:
 
     def _hopeless(self, arm: Arm) -> bool:
         """Whether further searches would find no more than the last ones; what the machine spoiled is tried again."""
-        last = {probe.round: probe.outcome for probe in self._of(arm) if probe.purpose == "search"}
-        found = values(self._of(arm), self.rounds)
-        return len(last) >= HOPELESS and not any(found) and not set(last.values()) & {"spoiled", "unsupported"}
+        over = brackets(self._of(arm)).values()
+        return len(over) >= HOPELESS and all(one.value is None and one.by != "spoiled" for one in over)
 
     def _cost(self, _arm: Arm) -> float:
         """Of one more search, and of the overloads that are still to come; nothing is known before the first."""

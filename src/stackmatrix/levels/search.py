@@ -15,8 +15,10 @@ LATER_FACTOR: Final = 1.2
 
 MOST_RATE: Final = 100_000.0
 
-Answer = Literal["kept", "broken", "generator"]
-"""Of one rate: the level was kept; it was not; the generator could not offer so much."""
+Loss = Literal["broken", "generator", "spoiled"]
+Answer = Literal["kept"] | Loss
+"""Of one rate: the level was kept; it was not; or was not, but the generator could not offer so much, or the machine
+took part whenever it was asked."""
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Bracket:
 
     kept: float | None = None
     lost: float | None = None
-    by: Answer = "broken"
+    by: Loss = "broken"
 
     def tell(self, rate: float, answer: Answer) -> None:
         """What became of one rate."""
@@ -43,7 +45,7 @@ class Bracket:
     def value(self) -> float | None:
         """The rate that was found: the geometric middle of a narrow bracket; None while it is wide, and where the
         stack did not set its upper end."""
-        if not self.narrow or self.by == "generator" or self.kept is None or self.lost is None:
+        if not self.narrow or self.by != "broken" or self.kept is None or self.lost is None:
             return None
         return math.sqrt(self.kept * self.lost)
 

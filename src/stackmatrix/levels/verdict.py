@@ -17,6 +17,8 @@ from stackmatrix.results import Arm, LevelEnd, Overloads, Probe, ProbeOutcome, R
 
 ANSWERS: Final[Mapping[ProbeOutcome, Answer]] = {"kept": "kept", "broken": "broken", "generator": "generator"}
 """The outcomes that say something of a rate."""
+MOST_REPEATS: Final = 1
+"""Of a rate at which the machine took part; then lower ones are asked, for the stack may not keep those either."""
 DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})
 """After these no rate says anything."""
 MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})
@@ -43,14 +45,34 @@ def outcome(trial: Trial, seen: Seen) -> ProbeOutcome:
     return "generator" if late or "generator" in kinds else "broken"
 
 
+class Answers:
+    """What the outcomes of one search, one after the other, say of their rates."""
+
+    def __init__(self) -> None:
+        self._spoiled = 0
+
+    def of(self, outcome: ProbeOutcome) -> Answer | None:
+        """The answer; None when the same rate is to be asked again."""
+        if outcome in ANSWERS:
+            self._spoiled = 0
+            return ANSWERS[outcome]
+        self._spoiled += 1
+        if self._spoiled <= MOST_REPEATS:
+            return None
+        self._spoiled = 0
+        return "spoiled"
+
+
 def brackets(probes: Iterable[Probe]) -> dict[int, Bracket]:
     """What each round's search of one arm came to."""
     found: dict[int, Bracket] = {}
+    heard: dict[int, Answers] = {}
     for probe in probes:
         if probe.purpose == "search":
             bracket = found.setdefault(probe.round, Bracket())
-            if probe.outcome in ANSWERS:
-                bracket.tell(probe.rate, ANSWERS[probe.outcome])
+            answer = heard.setdefault(probe.round, Answers()).of(probe.outcome)
+            if answer is not None:
+                bracket.tell(probe.rate, answer)
     return found
 
 
@@ -112,12 +134,10 @@ def ended(asked: Sequence[Probe], level: Level) -> LevelEnd:
         return "untimed"
     last = asked[-1]
     bracket = brackets(asked)[last.round]
-    if last.outcome in ("failed", "spoiled", "unsupported"):
-        return "failed" if last.outcome == "failed" else "spoiled"
-    if bracket.kept is None and bracket.lost is not None and bracket.lost <= level.least_rate:
-        return "generator" if bracket.by == "generator" else "below"
-    if bracket.narrow and bracket.by == "generator":
-        return "generator"
+    if last.outcome == "failed":
+        return "failed"
+    if bracket.narrow or (bracket.kept is None and bracket.lost is not None and bracket.lost <= level.least_rate):
+        return "below" if bracket.by == "broken" else bracket.by
     return "above" if bracket.kept is not None and bracket.kept >= MOST_RATE else "untimed"
 
 
