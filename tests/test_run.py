@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.errors import UserError
 from stackmatrix.results import Arm, Cpu, Errors, Latency, Load, Reason, RunDirectory, Trial
-from stackmatrix.run import Policy, Run, window_for
+from stackmatrix.run import Policy, Run, by_variant, window_for
 
 LOAD = Load("closed", users=8)
 
@@ -197,3 +197,23 @@ def test_void_arms_do_not_stop_the_others_from_ending_by_precision(tmp_path: Pat
         return bad if arm.id.startswith("s0") else trial(arm, number, attempt)
 
     assert execute(tmp_path, Policy(seed=1), one_bad)[2] == "precision"
+
+
+def test_arms_of_one_variant_can_be_kept_together() -> None:
+    variants: list[dict[str, int | str | bool]] = [{}, {"workers": 2}]
+    found = [Arm(f"{workload}{each}", "s", each, workload, {}, LOAD) for workload in ("a", "b") for each in variants]
+    kept = by_variant(found)
+    assert [arm.variant for arm in kept] == [{}, {}, {"workers": 2}, {"workers": 2}]
+    assert sorted(arm.id for arm in kept) == sorted(arm.id for arm in found)
+
+
+def test_an_arm_takes_part_in_its_rounds_only_and_a_tool_s_is_never_repeated(tmp_path: Path) -> None:
+    def bad(arm: Arm, number: int, attempt: int) -> Trial:
+        return trial(arm, number, attempt, reasons=[Reason("neighbour", "others")] if arm.load.tool else [])
+
+    own, other = arms(2)
+    tool = replace(other, load=replace(LOAD, tool="wrk"), rounds=1)
+    directory = RunDirectory.create("test", tmp_path)
+    Run([own, tool], Policy(seed=1, rounds=3), directory, bad, Silent()).execute()
+    seen = Counter((trial.arm, trial.attempt) for trial in directory.trials())
+    assert seen == {(own.id, 0): 3, (tool.id, 0): 1}

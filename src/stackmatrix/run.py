@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import by_round, last_attempts
+from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.errors import UserError
 from stackmatrix.results import NOISE, Arm, RunDirectory, Trial
 
@@ -25,6 +26,8 @@ class Policy:
     """Exactly so many rounds, whatever they show."""
     budget_s: float | None = None
     """No round begins that would end later than this."""
+    together: bool = False
+    """Whether arms of one variant follow one another in a round, which spares restarts; the variants' order is drawn."""
 
 
 class Watcher(Protocol):
@@ -96,6 +99,8 @@ class Run:
         done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
         order = [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
         random.Random(f"{self.policy.seed} round {number}").shuffle(order)
+        if self.policy.together:
+            order = by_variant(order)
         fresh = [arm for arm in order if arm.id not in done]
         for arm in fresh:
             self._time(arm, number, 0)
@@ -170,6 +175,14 @@ class Run:
 
     def _spent_s(self) -> float:
         return time.monotonic() - self._began
+
+
+def by_variant(arms: Sequence[Arm]) -> list[Arm]:
+    """Arms of one variant together, the variants in the order of their first arms."""
+    places: dict[str, list[Arm]] = {}
+    for arm in arms:
+        places.setdefault(variant_label(arm.stack, arm.variant), []).append(arm)
+    return [arm for together in places.values() for arm in together]
 
 
 def window_for(budget_s: float, arms: int, overhead_s: float, rounds: int, least_s: float, most_s: float) -> float:

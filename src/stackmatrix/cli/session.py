@@ -199,7 +199,8 @@ class Session:
         if self.plan.slo is not None:
             return levels.find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
         rest_s = None if self.plan.budget_s is None else self.plan.budget_s - passes.reserve(self.plan, cells)
-        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=rest_s)
+        together = self.plan.experiment is not None  # whose arms are variants of few stacks
+        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=rest_s, together=together)
         watch = Watch(out, len(timed))
         run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
         out.print(f"{len(timed)} arms, windows of {self.plan.window_s:.1f} s; kept in {self.directory.shown}")
