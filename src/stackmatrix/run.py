@@ -27,7 +27,7 @@ class Policy:
     budget_s: float | None = None
     """No round begins that would end later than this."""
     together: bool = False
-    """Whether arms of one variant follow one another in a round, which spares restarts; the variants' order is drawn."""
+    """Whether arms of one variant follow one another in a round, which spares restarts."""
 
 
 class Watcher(Protocol):
