@@ -28,7 +28,7 @@ def test_a_search_is_stopped_gone_on_with_and_reported(tmp_path: Path) -> None:
 
     done = subprocess.run([*SCRIPT, "--resume", str(directory.path)], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
-    assert "The largest rate that keeps p50<300ms" in done.stdout, done.stderr
+    assert "The largest rate that keeps p50 < 300 ms" in done.stdout, done.stderr
     probes = list(directory.probes())
     assert probes[: len(first)] == first
     assert len({(probe.purpose, probe.round, probe.step) for probe in probes}) == len(probes)

@@ -122,6 +122,11 @@ def limits(view: View) -> list[str]:
             "A closed loop finds capacity. Its latencies are those at full load (users ÷ goodput), not what a user "
             "sees at a lower load, and while a stack stalls nobody asks: for latency, offer an open load."
         )
+    if view.run.levels:
+        found.append(
+            "A rate that keeps the service level in windows of a few seconds may still be a little more than a stack can "
+            "take for an hour: its queue grows too slowly to be seen. Leave room below it."
+        )
     found_in = view.run.environment
     if isinstance(found_in.get("cpus"), int) and found_in["cpus"] <= TIGHT_CPUS:
         found.append(

@@ -78,7 +78,7 @@ def service_levels(run: Run) -> list[RenderableType]:
         for index, level in enumerate(levels.ordered([found[arm] for arm in names if arm in found])):
             result.add_row(workload if index == 0 else "", names[level.arm], *levels.cells(level))
         result.add_section()
-    title = Text(f"\nThe largest rate that keeps {run.levels[0].level}", style="bold")
+    title = Text(f"\nThe largest rate that keeps {levels.title(run.levels)}", style="bold")
     return [title, result, *(Text(f"{level.arm.split('/')[1]}: {level.words}") for level in run.levels)]
 
 
