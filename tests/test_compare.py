@@ -215,8 +215,10 @@ class TestRuns:
         markdown, file = tmp_path / "out.md", tmp_path / "out.json"
         done = ask(before, after, "--fail-if-worse", "5%", "--markdown", str(markdown), "--json", str(file))
         assert done.returncode == 1, done.stderr
-        assert done.stdout.splitlines()[2].startswith("json-small, 64 users: slower: goodput B ÷ A 0.8")
-        assert "worse by more than 5.0 %: worse (json-small, 64 users)" in done.stdout
+        assert done.stdout.splitlines()[2].startswith(
+            "fastapi-async under json-small, 64 users: slower: goodput B ÷ A 0.8"
+        )
+        assert "worse by more than 5.0 %: worse (fastapi-async under json-small, 64 users)" in done.stdout
         assert "The rounds of two runs are no pairs" in done.stdout
         report = msgspec.json.decode(file.read_bytes(), type=Report)
         assert (report.outcome, report.interleaved, report.limit) == ("worse", False, 0.05)
@@ -224,7 +226,7 @@ class TestRuns:
         assert answer.goodput.ratio is not None
         assert answer.goodput.ratio.ci95 is not None
         text = markdown.read_text()
-        assert text.startswith("## B against A: slower under json-small\n")
+        assert text.startswith("## B against A: slower under fastapi-async/json-small\n")
         assert number(answer.goodput.ratio.value) in text
 
     def test_the_other_way_round_and_without_a_limit_it_is_no_failure(self, tmp_path: Path) -> None:
@@ -233,7 +235,7 @@ class TestRuns:
         done = ask(before, after, "--markdown", "-")
         assert done.returncode == 0
         assert done.stdout.startswith("## B against A: slower")
-        assert "json-small, 64 users: slower" in done.stderr
+        assert "fastapi-async under json-small, 64 users: slower" in done.stderr
 
     def test_runs_of_two_machines_are_not_compared(self, tmp_path: Path) -> None:
         other = {**ENVIRONMENT, "cpu": "another", "cpus": 64, "runtime": "docker 28"}

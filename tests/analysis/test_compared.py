@@ -41,7 +41,7 @@ OPPOSITE = {"faster": "slower", "slower": "faster", "cheaper": "dearer", "dearer
 
 
 def result(arm: str = "a/json-small/64 users", valid: bool = True, verdict: str = "server-cpu") -> ArmResult:
-    reasons = [] if valid else [Reason("errors", "3 of 10 requests failed: 3 body")]
+    reasons = [] if valid else [Reason("errors", f"{count} of 10 requests failed: 3 body") for count in (3, 4)]
     return ArmResult(
         id=arm,
         stack="a",
@@ -138,7 +138,10 @@ def test_where_arms_only_wait_their_cpu_decides(bound: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"result": result(valid=False)}, "B has no number (errors: 3 of 10 requests failed: 3 body)"),
+        (
+            {"result": result(valid=False)},
+            "B has no number (errors: 3 of 10 requests failed: 3 body, and 1 more like it)",
+        ),
         ({"goodput": [1000.0] * 5 + [None] * 3}, "5 rounds are too few; an interval needs 6; about 1 more"),
         ({"goodput": [None] * 8}, "no round in which both were measured"),
     ],
@@ -227,6 +230,7 @@ def test_two_runs_are_compared_arm_by_arm_with_the_larger_floor() -> None:
     before, after = measured(1, rng), measured(0.8, rng)
     same, slower = apart(before, after)
     assert (same.verdict, slower.verdict) == ("no difference", "slower")
+    assert (same.stack, slower.stack) == ("a", "b")
     alone = Measured(run(result("a/query/64 users")), [], [])
     assert apart(before, alone) == []
 

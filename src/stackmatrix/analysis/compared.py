@@ -6,7 +6,7 @@ both arms goodput says little; if it shows no difference there, CPU per request 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from stackmatrix.analysis.statistics import (
     standing,
 )
 from stackmatrix.analysis.words import number
-from stackmatrix.results import Arm, ArmResult, Interval, Load, Run, Trial
+from stackmatrix.results import Arm, ArmResult, Interval, Load, Reason, Run, Trial
 
 Sense = Literal["better", "worse", "same", "unknown"]
 Verdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
@@ -72,6 +72,8 @@ class Measure:
 class Answer:
     """One workload under one load."""
 
+    stack: str | None
+    """The variant that both runs timed; None where A and B are two variants."""
     workload: str
     params: dict[str, int | str]
     load: Load
@@ -139,14 +141,16 @@ def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
     """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
     floors = Noise(*(larger(floor_of(a, metric), floor_of(b, metric)) for metric in METRICS))
     others = {result.id: result for result in b.run.arms}
+    pairs = [(one, others[one.id]) for one in a.run.arms if one.id in others and one.params == others[one.id].params]
     return [
-        answer(side(one, one.id, a.trials), side(others[one.id], one.id, b.trials), floors, shift, limit)
-        for one in a.run.arms
-        if one.id in others and one.params == others[one.id].params
+        replace(
+            answer(side(one, one.id, a.trials), side(other, other.id, b.trials), floors, shift, limit), stack=label(one)
+        )
+        for one, other in pairs
     ]
 
 
-def label(arm: Arm) -> str:
+def label(arm: Arm | ArmResult) -> str:
     """Its stack and variant, as the command line takes them."""
     return arm.id.partition("/")[0]
 
@@ -192,6 +196,7 @@ def answer(a: Side, b: Side, noise: Noise, quotient: Quotient, limit: float | No
     if waiting and goodput.sense in ("same", "unknown"):
         verdict = CPU_WORDS.get(cpu.sense, verdict)
     return Answer(
+        stack=None,
         workload=a.result.workload,
         params=a.result.params,
         load=a.result.load,
@@ -236,12 +241,11 @@ def measure(
     )
 
 
-def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> Iterable[str]:
+def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
     """Why a ratio is not to be trusted."""
     for name, side in (("A", a), ("B", b)):
         if not side.result.valid:
-            kinds = "; ".join(f"{reason.kind}: {reason.detail}" for reason in dict.fromkeys(side.result.reasons))
-            yield f"{name} has no number ({kinds})"
+            yield f"{name} has no number ({'; '.join(void(side.result.reasons))})"
     if not (a.result.valid and b.result.valid):
         return
     if estimate is None:
@@ -252,6 +256,16 @@ def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> I
         yield "two copies of A differ from each other"
     elif noise.valid is None:
         yield f"A was timed against itself in fewer than {LEAST_ROUNDS} rounds, so the noise is not known"
+
+
+def void(reasons: Iterable[Reason]) -> Iterator[str]:
+    """Why an arm has no number: each kind once, with the first of its details."""
+    kinds: dict[str, list[str]] = {}
+    for reason in dict.fromkeys(reasons):
+        kinds.setdefault(reason.kind, []).append(reason.detail)
+    for kind, details in kinds.items():
+        more = f", and {len(details) - 1} more like it" if len(details) > 1 else ""
+        yield f"{kind}: {details[0]}{more}"
 
 
 def further(estimate: Estimate, noise: NoiseFloor) -> int | None:

@@ -83,14 +83,15 @@ def headline(report: Report) -> str:
     """B against A in a few words: the verdicts, each with its workloads."""
     verdicts: dict[str, list[str]] = {}
     for answer in report.answers:
-        verdicts.setdefault(answer.verdict, []).append(answer.workload)
+        name = f"{answer.stack}/{answer.workload}" if answer.stack else answer.workload
+        verdicts.setdefault(answer.verdict, []).append(name)
     said = "; ".join(f"{verdict} under {', '.join(dict.fromkeys(names))}" for verdict, names in verdicts.items())
     return f"B against A: {said or 'nothing was compared'}"
 
 
 def title(answer: Answer) -> str:
-    """Workload and load; its parameters stand in the run."""
-    return f"{answer.workload}, {answer.load.label}"
+    """Workload and load, and the stack where it is the same on both sides; parameters stand in the run."""
+    return f"{f'{answer.stack} under ' if answer.stack else ''}{answer.workload}, {answer.load.label}"
 
 
 def line(answer: Answer) -> str:
