@@ -81,6 +81,22 @@ def test_a_run_prints_its_table_and_leaves_every_request_on_disk(tmp_path: Path)
 
 
 @pytest.mark.servers
+def test_a_run_that_explains_and_profiles_shows_both_in_its_report() -> None:
+    done = ask(*ONE, "--duration", "0.5", "--rounds", "1", "--explain", "--profile")
+    assert "goodput/s" in done.stdout, done.stderr
+    kept = directory_in(done.stderr)
+    (arm,) = msgspec.json.decode((kept / "run.json").read_bytes(), type=Run).arms
+    if not arm.valid:
+        pytest.skip(f"the machine spoiled the only round: {arm.reasons}")
+    assert arm.phases is not None and arm.phases.gather_s is not None, done.stderr
+    page = (kept / "report.html").read_text()
+    assert "Where the time of a request goes" in page
+    if "no flame graphs" not in done.stderr:
+        assert arm.profile is not None and (kept / arm.profile.file).exists()
+        assert f'href="{arm.profile.file}"' in page
+
+
+@pytest.mark.servers
 def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing_running() -> None:
     process = start(*ONE, "--duration", "1", "--rounds", "30")
     wait_for_line(process, "[1/")
