@@ -124,8 +124,8 @@ def limits(view: View) -> list[str]:
         )
     if view.run.levels:
         found.append(
-            "A rate that keeps the service level in windows of a few seconds may still be a little more than a stack can "
-            "take for an hour: its queue grows too slowly to be seen. Leave room below it."
+            "A rate that keeps the service level in windows of a few seconds may still be a little more than a stack "
+            "can take for an hour: its queue grows too slowly to be seen. Leave room below it."
         )
     found_in = view.run.environment
     if isinstance(found_in.get("cpus"), int) and found_in["cpus"] <= TIGHT_CPUS:
