@@ -252,7 +252,7 @@ class TestRuns:
         done = ask(before, after, "--fail-if-worse", "5%")
         assert done.returncode == 2
         assert "can't tell" in done.stdout
-        assert "3 rounds are too few; an interval needs 6; about 3 more rounds would settle it" in done.stdout
+        assert "only 3 of the 6 rounds that an interval needs; about 3 more rounds would settle it" in done.stdout
         assert "B was interrupted" in done.stdout
 
     def test_a_run_that_was_killed_before_it_timed_anything(self, tmp_path: Path) -> None:

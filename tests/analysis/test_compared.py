@@ -32,6 +32,7 @@ from stackmatrix.results import (
     Load,
     Reason,
     Run,
+    Timing,
     Trial,
 )
 
@@ -142,7 +143,7 @@ def test_where_arms_only_wait_their_cpu_decides(bound: str) -> None:
             {"result": result(valid=False)},
             "B has no number (errors: 3 of 10 requests failed: 3 body, and 1 more like it)",
         ),
-        ({"goodput": [1000.0] * 5 + [None] * 3}, "5 rounds are too few; an interval needs 6; about 1 more"),
+        ({"goodput": [1000.0] * 5 + [None] * 3}, "only 5 of the 6 rounds that an interval needs; about 1 more"),
         ({"goodput": [None] * 8}, "no round in which both were measured"),
     ],
 )
@@ -233,6 +234,8 @@ def test_two_runs_are_compared_arm_by_arm_with_the_larger_floor() -> None:
     assert (same.stack, slower.stack) == ("a", "b")
     alone = Measured(run(result("a/query/64 users")), [], [])
     assert apart(before, alone) == []
+    longer = replace(after, arms=[replace(arm, timing=Timing(2, 9)) for arm in after.arms])
+    assert apart(before, longer) == []
 
 
 def test_the_larger_floor_is_valid_only_when_all_are() -> None:

@@ -141,7 +141,8 @@ def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
     """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
     floors = Noise(*(larger(floor_of(a, metric), floor_of(b, metric)) for metric in METRICS))
     others = {result.id: result for result in b.run.arms}
-    pairs = [(one, others[one.id]) for one in a.run.arms if one.id in others and one.params == others[one.id].params]
+    alike = timed_as(a).items() & timed_as(b).items()
+    pairs = [(one, others[one.id]) for one in a.run.arms if one.id in {arm for arm, _ in alike}]
     return [
         replace(
             answer(side(one, one.id, a.trials), side(other, other.id, b.trials), floors, shift, limit), stack=label(one)
@@ -153,6 +154,11 @@ def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
 def label(arm: Arm | ArmResult) -> str:
     """Its stack and variant, as the command line takes them."""
     return arm.id.partition("/")[0]
+
+
+def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
+    """How each arm was timed, by its id."""
+    return {arm.id: (*comparable(arm), arm.timing) for arm in measured.arms if arm.twin_of is None}
 
 
 METRICS: tuple[Metric, ...] = (GOODPUT, cpu_us)
@@ -251,7 +257,7 @@ def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> I
     if estimate is None:
         yield "no round in which both were measured"
     elif estimate.interval is None:
-        yield f"{estimate.rounds} rounds are too few; an interval needs {LEAST_ROUNDS}"
+        yield f"only {estimate.rounds} of the {LEAST_ROUNDS} rounds that an interval needs"
     elif noise.valid is False:
         yield "two copies of A differ from each other"
     elif noise.valid is None:
