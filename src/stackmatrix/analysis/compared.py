@@ -38,6 +38,7 @@ LEAST_ROUNDS = 6
 MOST_ROUNDS = 1000
 """More further rounds than anybody would run are none."""
 WAITING = ("load", "slots")
+METRICS: tuple[Metric, ...] = (GOODPUT, cpu_us)
 
 GOODPUT_WORDS: Mapping[Sense, Verdict] = {
     "better": "faster",
@@ -159,9 +160,6 @@ def label(arm: Arm | ArmResult) -> str:
 def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
     """How each arm was timed, by its id."""
     return {arm.id: (*comparable(arm), arm.timing) for arm in measured.arms if arm.twin_of is None}
-
-
-METRICS: tuple[Metric, ...] = (GOODPUT, cpu_us)
 
 
 def metrics(arm: str, trials: Sequence[Trial]) -> tuple[Rounds, Rounds]:
