@@ -20,7 +20,7 @@ from stackmatrix.runtime.native.state import State
 
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "compare.py"), "--runtime"]
 STACK = "fastapi-async"
-BRIEFLY = ["--workload", "json-small", "--users", "16", "--duration", "0.5"]
+BRIEFLY = ["--workload", "json-small", "--users", "16", "--duration", "0.5", "--results"]
 HANDLER = "    return answer(orjson.loads(body))\n"
 SLOWLY = """    end = time.thread_time() + 400e-6
     while time.thread_time() < end:
@@ -80,7 +80,7 @@ def left_behind() -> list[str]:
 @pytest.mark.native
 def test_a_planted_slowdown_is_found(slow: Path) -> None:
     limits = ["--rounds", "6", "--budget", "100s", "--fail-if-worse", "5%"]
-    done, report = compare("native", STACK, str(slow), *BRIEFLY, *limits)
+    done, report = compare("native", STACK, str(slow), *BRIEFLY, str(slow.parent), *limits)
     assert report is not None, done.stderr
     (answer,) = report.answers
     assert left_behind() == []
@@ -94,8 +94,8 @@ def test_a_planted_slowdown_is_found(slow: Path) -> None:
 
 
 @pytest.mark.native
-def test_ctrl_c_tells_what_there_is_and_leaves_nothing(revision: str) -> None:
-    command = [*SCRIPT, "native", revision, STACK, *BRIEFLY, "--rounds", "30"]
+def test_ctrl_c_tells_what_there_is_and_leaves_nothing(revision: str, tmp_path: Path) -> None:
+    command = [*SCRIPT, "native", revision, STACK, *BRIEFLY, str(tmp_path), "--rounds", "30"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -119,12 +119,12 @@ def docker(*arguments: str) -> Sequence[str]:
 
 
 @pytest.mark.servers
-def test_containers_of_a_revision_run_beside_today_s(revision: str) -> None:
+def test_containers_of_a_revision_run_beside_today_s(revision: str, tmp_path: Path) -> None:
     try:
         engine_version()
     except UserError as error:
         pytest.skip(f"containers: {error}")
-    done, report = compare("docker", revision, STACK, *BRIEFLY, "--rounds", "1", "--budget", "60s")
+    done, report = compare("docker", revision, STACK, *BRIEFLY, str(tmp_path), "--rounds", "1", "--budget", "60s")
     assert report is not None, done.stderr
     (answer,) = report.answers
     assert (answer.verdict, done.returncode) == ("can't tell", 0)
