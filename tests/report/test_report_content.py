@@ -460,16 +460,27 @@ def order(group: Group) -> Callable[[Probe], int]:
 
 def test_curves_have_a_row_for_each_number_and_say_where_each_stack_answers_most(runs: Runs) -> None:
     seen = view(runs["sweep"])
-    for _, groups in seen.sweeps():
+    for groups in seen.sweeps():
         rows = curves.rows(groups)
         numbers = [cell.arm.goodput.value for group in groups for cell in group.cells if cell.arm.goodput]
         assert [row["goodput"] for row in rows] == numbers
         assert curves.loads(groups) == tuple(sorted(curves.loads(groups)))
         assert all(row["ceiling"] is not None and row["low"] is not None for row in rows)
-    (_, closed), _ = seen.sweeps()
+    closed, _ = seen.sweeps()
     assert "fastapi-async most, 1.7" in curves.peaks(closed) and "at 256 users" in curves.peaks(closed)
 
 
 def test_a_cell_under_both_kinds_of_load_shows_them_side_by_side(runs: Runs) -> None:
     assert "Closed loop and open loop side by side" in page(view(runs["sweep"]))
     assert "side by side</b>" not in page(view(runs["matrix"]))
+
+
+def test_another_tool_is_another_sweep(runs: Runs) -> None:
+    seen = view(runs["sweep"])
+    by_tool = [replace(one, load=replace(one.load, tool="wrk")) for one in seen.groups if one.load.kind == "closed"]
+    both = replace(seen, groups=[*by_tool, *seen.groups])
+    assert [curves.title(groups).rpartition(" · ")[2] for groups in both.sweeps()] == [
+        "closed loop by wrk",
+        "closed loop",
+        "open loop",
+    ]

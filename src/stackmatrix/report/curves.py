@@ -13,7 +13,9 @@ AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open
 def title(groups: Sequence[Group]) -> str:
     """Workload, its parameters, and the kind of load."""
     params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
-    return " · ".join(part for part in (groups[0].workload, params, f"{groups[0].load.kind} loop") if part)
+    load = groups[0].load
+    kind = f"{load.kind} loop by {load.tool}" if load.tool else f"{load.kind} loop"
+    return " · ".join(part for part in (groups[0].workload, params, kind) if part)
 
 
 def axis(groups: Sequence[Group]) -> str:
@@ -68,7 +70,7 @@ def figures(view: View) -> dict[str, str | bytes]:
     """The pictures of all sweeps, by their file; none where none was swept."""
     looks = charts.stack_looks(view.stack_names)
     found: dict[str, str | bytes] = {}
-    for _, groups in view.sweeps():
+    for groups in view.sweeps():
         if drawn := [{**row, **looks[row["stack"]]} for row in rows(groups)]:
             spec = charts.curves_picture(drawn, axis(groups), title(groups))
             found[f"{figure(groups)}.svg"] = charts.svg(spec)

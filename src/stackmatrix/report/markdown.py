@@ -81,7 +81,7 @@ def service_levels(view: View) -> list[str]:
 
 def load_curves(view: View) -> list[str]:
     """A picture for each sweep that has a number; the tables below have all of them."""
-    swept = [groups for _, groups in view.sweeps() if curves.rows(groups)]
+    swept = [groups for groups in view.sweeps() if curves.rows(groups)]
     about = "Goodput with its ceiling (dotted), and p99 latency with p50 (dotted), against the load"
     drawn = [themed(curves.figure(groups), f"{about}: {curves.peaks(groups)}") for groups in swept]
     return ["## Load curves", *drawn] if drawn else []

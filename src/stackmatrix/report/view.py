@@ -3,9 +3,9 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations, groupby
+from itertools import combinations
 from typing import Final
 
 from stackmatrix.analysis import statistics
@@ -188,15 +188,14 @@ class View:
         """Whether some workload was offered in more than one way."""
         return len({group.load for group in self.groups}) > 1
 
-    def sweeps(self) -> list[tuple[str, list[Group]]]:
-        """Workloads with two loads or more of one kind, each with its groups in order of the load."""
-        found: list[tuple[str, list[Group]]] = []
-        key = lambda group: (group.workload, str(dict(group.params)), group.load.kind)  # noqa: E731
-        for _, members in groupby(sorted(self.groups, key=key), key=key):
-            groups = sorted(members, key=lambda group: group.load.users or group.load.rate or 0)
-            if len(groups) > 1:
-                found.append((groups[0].workload, groups))
-        return found
+    def sweeps(self) -> list[list[Group]]:
+        """Workloads with two loads or more that differ in users or rate alone, each with its groups in their order."""
+        found: dict[tuple[object, ...], list[Group]] = {}
+        for group in self.groups:
+            offered = replace(group.load, users=None, rate=None)
+            found.setdefault((group.workload, tuple(group.params.items()), offered), []).append(group)
+        swept = (sorted(groups, key=lambda one: one.load.users or one.load.rate or 0) for groups in found.values())
+        return [groups for groups in swept if len(groups) > 1]
 
     def explained(self, pair: Pair) -> list[str]:
         """Sentences that say why two arms differ; none where the run has none."""

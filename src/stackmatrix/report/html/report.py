@@ -39,7 +39,7 @@ def page(view: View) -> str:
     """The whole file."""
     looks = charts.stack_looks(view.stack_names)
     shown = Shown(view, looks)
-    sweeps = [shown.sweep(index, groups) for index, (_, groups) in enumerate(view.sweeps())]
+    sweeps = [shown.sweep(index, groups) for index, groups in enumerate(view.sweeps())]
     return render(
         "report.html",
         ("report.js",),
@@ -257,7 +257,7 @@ def data(view: View, looks: Mapping[str, Any]) -> Context:
             for pair in group.pairs
             for one in (pair, group.versus(pair.second, pair.first))
         },
-        "sweeps": {str(index): curves.rows(groups) for index, (_, groups) in enumerate(view.sweeps())},
+        "sweeps": {str(index): curves.rows(groups) for index, groups in enumerate(view.sweeps())},
         "levels": {group.slug: rows for group in view.groups if (rows := levels.rows(group, view))},
     }
 
@@ -273,7 +273,7 @@ def specs(view: View) -> Context:
         "cpu": charts.cpu(),
         "pair": charts.pair(),
     }
-    for index, (_, groups) in enumerate(view.sweeps()):
+    for index, groups in enumerate(view.sweeps()):
         for what in charts.CURVES:
             found[f"curves-{what}-{index}"] = charts.curves(what, curves.axis(groups), curves.loads(groups))
     if view.run.levels:
