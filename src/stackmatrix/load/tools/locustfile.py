@@ -43,6 +43,12 @@ class PlanUser(FastHttpUser):
     wait_time = constant(think_s)
     connection_timeout = network_timeout = plan.timeout_s
 
+    def on_start(self) -> None:
+        """Have a connection that closes without an answer be a failure: geventhttpclient would try once more than its
+        pool has places, and tell nobody."""
+        client: Any = self.client.client.clientpool.get_client(self.host)
+        client._connection_pool.size = -1  # only read for this, once the pool is made
+
     @task
     def ask(self) -> None:
         """One request; its status decides whether it was right."""
