@@ -157,6 +157,19 @@ def test_a_server_that_hangs_up_is_no_success(tool: Tool) -> None:
     assert told.n == 0
 
 
+def test_locust_counts_each_connection_that_closes_without_an_answer() -> None:
+    hung_up = 0
+
+    async def hang_up(reader: Reader, _writer: Writer) -> None:
+        nonlocal hung_up
+        hung_up += bool(await request(reader))
+
+    with server(hang_up) as port:
+        told = run(installed(TOOLS["locust"]), plan(port), cpus={LAST})
+    assert told.failed.keys() == {"closed"}
+    assert told.failed["closed"] == pytest.approx(hung_up, abs=CLOSED_SLACK)
+
+
 def test_ab_compares_lengths_where_one_is_expected() -> None:
     async def handle(reader: Reader, writer: Writer) -> None:
         replies = itertools.cycle([OK, OK, answer("200 OK", b"short")])
