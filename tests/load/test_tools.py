@@ -162,7 +162,8 @@ def test_locust_counts_each_connection_that_closes_without_an_answer() -> None:
 
     async def hang_up(reader: Reader, _writer: Writer) -> None:
         nonlocal hung_up
-        hung_up += bool(await request(reader))
+        asked = await request(reader)
+        hung_up += bool(asked)
 
     with server(hang_up) as port:
         told = run(installed(TOOLS["locust"]), plan(port), cpus={LAST})
