@@ -302,6 +302,8 @@ def predicted(metric: str, seen: Seen) -> float | None:
     """What the model expects of this side's very window; None where it says nothing about the metric."""
     if seen.bounds is None or seen.candidate.expects_failures:
         return None
+    if seen.bounds.bound in HELD and not held(seen):
+        return None  # no more than an upper bound
     if seen.rounds is not None:
         known = {COUNTS: float(seen.rounds.requests), "goodput": seen.rounds.requests / span(seen.rounds, seen.offer)}
         return known.get(metric)
@@ -517,22 +519,24 @@ def differences(experiment: Experiment, sight: Sight) -> list[str]:
     """Where tool and generator agree, where whole rounds part them, and where something else does, with the reason."""
     agreeing: list[Pair] = []
     rounded: list[Pair] = []
-    told: list[str] = []
+    parted: dict[str, list[str]] = {}
+    absent: list[str] = []
     for candidate in experiment.candidates:
         own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
         if own is None or tool is None:
             continue
         one, other = goodput(own), goodput(tool)
         if not one or other is None:
-            told.append(f"{candidate.name}: {missing(own, tool)}.")
+            absent.append(f"{candidate.name}: {missing(own, tool)}.")
         elif abs(other / one - 1) <= BAND:
             agreeing.append((own, tool, other / one))
         elif whole_rounds(own, tool) and abs((of_predicted(tool) or 0.0) - 1) <= BAND:
             rounded.append((own, tool, other / one))
         else:
-            figures = f"{tool.offer.tool} counts {rate(other)} and the project's own generator {rate(one)}"
-            told.append(f"{candidate.name}: {figures}: {listed(list(why(own, tool)))}.")
-    return [*agreement(agreeing), *cut_rounds(rounded), *told]
+            figures = f"{rate(other)} by {tool.offer.tool} against {rate(one)} on {candidate.name}"
+            parted.setdefault(listed(why(own, tool)), []).append(figures)
+    told = [f"{listed(figures)}: {reasons}." for reasons, figures in parted.items()]
+    return [*agreement(agreeing), *cut_rounds(rounded), *told, *absent]
 
 
 Pair = tuple[Seen, Seen, float]
@@ -594,11 +598,18 @@ def reasons_of(seen: Seen) -> list[str]:
     return list(dict.fromkeys(reason.detail for trial in seen.trials for reason in trial.reasons))
 
 
-def why(own: Seen, tool: Seen) -> Iterable[str]:
+def why(own: Seen, tool: Seen) -> list[str]:
     """The measured facts that part the two, the most telling first; that there is none, if so."""
-    facts = [fact for fact in (whole_rounds(own, tool), too_late(tool), killed(tool), busy(tool)) if fact]
-    facts += [fact for fact in (dearer(own, tool), noted(tool)) if fact]
-    return facts or ["nothing that was measured explains it"]
+    connecting = noted(tool)
+    facts = (
+        whole_rounds(own, tool),
+        too_late(tool),
+        killed(tool),
+        busy(tool),
+        connecting,
+        None if connecting else dearer(own, tool),  # connecting is what costs it
+    )
+    return [fact for fact in facts if fact] or ["nothing that was measured explains it"]
 
 
 def whole_rounds(own: Seen, tool: Seen) -> str | None:
