@@ -12,6 +12,7 @@ from stackmatrix.analysis import compared
 from stackmatrix.analysis.compared import Measured, Outcome, Report, overall
 from stackmatrix.analysis.judge import Catalog
 from stackmatrix.analysis.likeness import SETTINGS, Conditions, differences
+from stackmatrix.analysis.statistics import PRECISE_RULE
 from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
@@ -69,7 +70,7 @@ def arguments() -> argparse.Namespace:
         help="exit with 1 when B is worse by more than this, with 2 when that cannot be told",
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write Markdown for a pull request; - for output")
-    add_options(parser, "compare", result="the comparison")
+    add_options(parser, "compare", result="the comparison", rule=PRECISE_RULE)
     parser.set_defaults(explain=False, slo=None)
     options = parser.parse_args()
     if options.markdown == options.json == Path("-"):

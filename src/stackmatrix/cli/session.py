@@ -16,7 +16,7 @@ from rich.console import Console
 
 from stackmatrix.admission import admit
 from stackmatrix.analysis.judge import Catalog, judge
-from stackmatrix.analysis.statistics import StoppingRule
+from stackmatrix.analysis.statistics import DEFAULT_RULE, PRECISE_RULE, StoppingRule
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.cli import levels, passes
 from stackmatrix.cli.options import positive, seconds
@@ -43,6 +43,8 @@ BUDGET_S = 600.0
 WARMUP_S = 2.0
 LEAST_WINDOW_S = 0.5
 MOST_WINDOW_S = 5.0
+MOST_FRESH_WINDOW_S = 2.0
+"""With servers that were just started: more of them tell more than longer windows of each."""
 OVERHEAD_S = 1.2
 """Of a trial besides its window: warm-up, drain, counting, switching stacks; measured on two cores."""
 RESTART_S = 1.0
@@ -50,16 +52,21 @@ RESTART_S = 1.0
 
 
 def add_options(
-    parser: argparse.ArgumentParser, name: str, budget_s: float = BUDGET_S, result: str = "run.json"
+    parser: argparse.ArgumentParser,
+    name: str,
+    budget_s: float = BUDGET_S,
+    result: str = "run.json",
+    rule: StoppingRule = DEFAULT_RULE,
 ) -> None:
     """How a run is carried out, whatever it times; `name` is what its directory is called after its time.
 
-    `result` is what `--json` writes.
+    `result` is what `--json` writes, `rule` how the rounds end.
     """
     add = parser.add_argument
     add("--duration", type=seconds, help="the least window of a trial (default: sized to the budget)")
     add("--warmup", type=seconds, default=WARMUP_S, help="the most that a trial warms up (default 2s)")
-    add("--rounds", type=positive, help="exactly so many rounds (default: until every ratio is known to 5 %%)")
+    known = f"until every ratio is known to {rule.half_width:.0%}%"
+    add("--rounds", type=positive, help=f"exactly so many rounds (default: {known})")
     add(
         "--budget",
         type=seconds,
@@ -85,11 +92,10 @@ def planned(options: argparse.Namespace, arms: list[Arm], fresh: bool = False) -
             f"--shards {options.shards}: each needs a core beside the stack's, and there are "
             f"{len(os.sched_getaffinity(0))} in all; give fewer"
         )
-    trials = (options.rounds or StoppingRule().start) + (options.explain is not False)  # of each arm
+    trials = (options.rounds or DEFAULT_RULE.start) + (options.explain is not False)  # of each arm
     overhead_s = OVERHEAD_S + fresh * RESTART_S
-    window_s = options.duration or window_for(
-        options.budget, len(arms), overhead_s, trials, LEAST_WINDOW_S, MOST_WINDOW_S
-    )
+    most_s = MOST_FRESH_WINDOW_S if fresh else MOST_WINDOW_S
+    window_s = options.duration or window_for(options.budget, len(arms), overhead_s, trials, LEAST_WINDOW_S, most_s)
     return Plan(
         schema=SCHEMA,
         name=options.name,
@@ -200,7 +206,8 @@ class Session:
             return levels.find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
         rest_s = None if self.plan.budget_s is None else self.plan.budget_s - passes.reserve(self.plan, cells)
         together = self.plan.experiment is not None  # whose arms are variants of few stacks
-        policy = Policy(self.plan.seed, rounds=self.plan.rounds, budget_s=rest_s, together=together)
+        rule = PRECISE_RULE if self.plan.fresh else DEFAULT_RULE
+        policy = Policy(self.plan.seed, rule, rounds=self.plan.rounds, budget_s=rest_s, together=together)
         watch = Watch(out, len(timed))
         run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
         out.print(f"{len(timed)} arms, windows of {self.plan.window_s:.1f} s; kept in {self.directory.shown}")
