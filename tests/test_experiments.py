@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.ceilings import Demand, interactive_response, requests_in_window
 from stackmatrix.analysis.experiments import MEASURES
-from stackmatrix.analysis.judge import Catalog
+from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.experiments import (
     FULL,
@@ -27,7 +27,9 @@ from stackmatrix.catalog.experiments import (
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
-from stackmatrix.experiment import arms, expected_s, load
+from stackmatrix.experiment import arms, examined, expected_s, load
+from stackmatrix.plan import Plan, digests, resume
+from stackmatrix.results import SCHEMA, Latency, RunDirectory
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 FIVE = {"gather-data", "http-call", "notes-insert", "sequential-or-gather", "workers-threads"}
@@ -220,6 +222,33 @@ def test_a_load_is_shortened_but_its_users_stay(windows: float, users: int) -> N
     assert offer.requests >= users
     assert offer.ramp_s / offer.seconds == pytest.approx(10 / 60)
     assert ceil(offer.timeout_s or 0) == 15
+
+
+def test_a_run_that_goes_on_still_knows_its_experiment(tmp_path: Path) -> None:
+    experiment = load("workers-threads", CATALOG)
+    wanted, carried = arms(experiment, experiment.scale, rounds=1)
+    directory = RunDirectory.create("test", tmp_path)
+    plan = Plan(
+        schema=SCHEMA,
+        name="test",
+        command="test",
+        runtime="native",
+        seed=1,
+        warmup_s=1.0,
+        window_s=1.0,
+        rounds=1,
+        budget_s=None,
+        arms=wanted,
+        inputs=digests(wanted, carried),
+        experiment=carried,
+    )
+    directory.write("plan.json", plan)
+    assert resume(directory) == plan
+    assert "experiments/workers-threads.toml" in plan.inputs
+    result = examined(plan, directory, judge(wanted, [], CATALOG, (0, 1), lambda _: Latency()).arms, CATALOG, (0, 1))
+    assert result is not None
+    assert {claim.outcome for claim in result.claims} == {"unknown"}
+    assert all("no number (not timed)" in words or "untimed" in words for words in result.exceptions)
 
 
 def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
