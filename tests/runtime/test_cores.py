@@ -50,6 +50,13 @@ def test_two_cpus() -> None:
     assert share_cores([0, 1], 4) == Cores((0,), (1,), (1,))
 
 
-def test_without_any_cpu() -> None:
-    with pytest.raises(ValueError, match="no CPU"):
-        share_cores([])
+@pytest.mark.parametrize(("cpus", "shards"), [([], 1), ([0, 1], 2), ([0, 1, 2], 3)])
+def test_too_few_cpus_are_refused(cpus: list[int], shards: int) -> None:
+    with pytest.raises(ValueError, match=f"{len(cpus)} CPUs for a stack and {shards} processes of the generator"):
+        share_cores(cpus, shards=shards)
+
+
+def test_each_shard_of_the_generator_has_its_own_cpu() -> None:
+    assert share_cores(range(4), shards=2) == Cores((0,), (1, 2), (3,))
+    assert share_cores(range(3), shards=2) == Cores((0,), (1, 2), (1, 2))
+    assert share_cores(range(8), workers=4, shards=2) == Cores((0, 1, 2, 3), (4, 5), (6, 7))
