@@ -21,6 +21,7 @@ from stackmatrix.analysis.ceilings import (
     mva,
     ramp,
     requests_in_window,
+    rounds_in_window,
 )
 from stackmatrix.catalog.workloads import Waiting
 
@@ -339,3 +340,18 @@ class TestSimulation:
         simulation = Simulation(demand)
         simulation.run(20, starts)
         assert requests_in_window(demand, 20, starts) == len(simulation.ends)
+
+
+@pytest.mark.parametrize(
+    ("slots", "wait_s", "requests", "per_second"),
+    [(80, 15.026, 1520, 5.29), (None, 15.026, 9500, 32.24), (None, 5.016, 29157, 97.33)],
+)
+def test_locusts_published_rates_end_with_its_last_answer(
+    slots: int | None, wait_s: float, requests: int, per_second: float
+) -> None:
+    demand = Demand(wait_s=wait_s, users=500, slots=slots, workers=2)
+    rounds = rounds_in_window(demand, 300.0, ramp(500, 50))
+    assert rounds.requests == pytest.approx(requests, rel=0.01)
+    assert rounds.requests / rounds.last_s == pytest.approx(per_second, rel=0.01)
+    assert rounds.cycle_s == pytest.approx(wait_s)
+    assert rounds.lanes == (slots or 500)
