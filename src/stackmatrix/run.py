@@ -73,9 +73,9 @@ class Run:
             started = time.monotonic()
             fresh = self._round(number)
             if fresh:
-                costs.append(time.monotonic() - started)
+                costs.append((time.monotonic() - started) / fresh)
             number += 1
-            cost = max(costs, default=0.0)
+            cost = max(costs, default=0.0) * len(self._taking_part(number))
             ended = self._ended_by(number, cost)
             self._watcher.round_ended(number, self._expected(number, cost), self._left(number, cost), self.widest())
             if ended is not None:
@@ -94,10 +94,14 @@ class Run:
             found.setdefault((arm.workload, tuple(sorted(arm.params.items())), arm.load), []).append(arm)
         return list(found.values())
 
-    def _round(self, number: int) -> bool:
-        """Time every arm once, in an order drawn anew; False when the round was on disk already."""
+    def _taking_part(self, number: int) -> list[Arm]:
+        """The arms of one round."""
+        return [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
+
+    def _round(self, number: int) -> int:
+        """Time every arm once, in an order drawn anew; how many were timed, none when the round was on disk already."""
         done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
-        order = [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
+        order = self._taking_part(number)
         random.Random(f"{self.policy.seed} round {number}").shuffle(order)
         if self.policy.together:
             order = by_variant(order)
@@ -106,7 +110,7 @@ class Run:
             self._time(arm, number, 0)
         for group in self.groups():
             self._repeat(group, number)
-        return bool(fresh)
+        return len(fresh)
 
     def _repeat(self, group: Sequence[Arm], number: int) -> None:
         """Repeat the round for arms that are compared, all of them, while any has a reason against it."""

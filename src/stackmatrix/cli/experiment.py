@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stackmatrix.analysis.judge import Catalog
-from stackmatrix.catalog.experiments import FULL, Experiment, Scale, experiment_names
+from stackmatrix.catalog.experiments import FULL, Scale, experiment_names
 from stackmatrix.cli.session import BUDGET_S, planned
-from stackmatrix.experiment import arms, expected_s, load, until_trials_s
+from stackmatrix.experiment import arms, expected_s, load
 from stackmatrix.plan import Plan, digests
 
 MOST_S = 180.0
@@ -49,18 +49,18 @@ def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
         planned(options, wanted),
         name=experiment.name if options.name == "performance" else options.name,
         rounds=rounds,
-        budget_s=budget_s(options, experiment, scale),
+        budget_s=budget_s(options, scale),
         explain=experiment.explain if options.explain is None else options.explain,
         experiment=carried,
         inputs=digests(wanted, carried),
     )
 
 
-def budget_s(options: argparse.Namespace, experiment: Experiment, scale: Scale) -> float | None:
-    """What the rounds may take: what the user says, else what is left of three minutes; without an end when full."""
+def budget_s(options: argparse.Namespace, scale: Scale) -> float | None:
+    """What all of it may take: what the user says, else three minutes; without an end when full or of N rounds."""
     if options.budget != BUDGET_S:
         return float(options.budget)
-    return None if scale.full or options.rounds else MOST_S - REPORT_S - until_trials_s(experiment, scale)
+    return None if scale.full or options.rounds else MOST_S - REPORT_S
 
 
 def listing(catalog: Catalog, full: bool) -> RenderableType:

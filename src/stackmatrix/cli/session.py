@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -132,6 +133,7 @@ class Session:
     barred: dict[str, Reason] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=machine.describe)
     identities: dict[str, Identity] = field(default_factory=dict)
+    began: float = field(default_factory=monotonic)
 
     def carry_out(self, json: Path | None) -> int:
         """Time everything, and print and keep the report; the exit code.
@@ -206,6 +208,8 @@ class Session:
             return levels.find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
         rest_s = None if self.plan.budget_s is None else self.plan.budget_s - passes.reserve(self.plan, cells)
         together = self.plan.experiment is not None  # whose arms are variants of few stacks
+        if rest_s is not None and together:
+            rest_s -= monotonic() - self.began  # building and admission are in what it may take
         rule = PRECISE_RULE if self.plan.fresh else DEFAULT_RULE
         policy = Policy(self.plan.seed, rule, rounds=self.plan.rounds, budget_s=rest_s, together=together)
         watch = Watch(out, len(timed))
