@@ -309,9 +309,11 @@ def predicted(metric: str, seen: Seen) -> float | None:
         return known.get(metric)
     if metric == "goodput":
         return seen.bounds.predicted_goodput
-    if metric == "mean_ms" and seen.bounds.predicted_response_s is not None and seen.facts.wait_known:
-        return seen.bounds.predicted_response_s * 1e3
-    return None
+    response_s = seen.bounds.predicted_response_s
+    if metric != "mean_ms" or response_s is None or seen.arm.timing is None:
+        return None
+    # A queue takes a whole response time to build up: what has warmed up for less has not seen it.
+    return response_s * 1e3 if response_s <= seen.arm.timing.warmup_s else None
 
 
 def explained(metric: str, seen: Seen) -> float | None:
