@@ -1,21 +1,18 @@
 """`report.py`: make the reports of a run again, from what is on disk."""
 
 import argparse
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.analysis.judge import Catalog
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.cli import levels
+from stackmatrix.cli.session import Seen, judge_run
 from stackmatrix.cli.shell import command, console
-from stackmatrix.experiment import examined
-from stackmatrix.offer import pooled_latency
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Plan, cells_of
 from stackmatrix.report.files import write_reports
-from stackmatrix.results import SCHEMA, Run, RunDirectory
+from stackmatrix.results import RunDirectory
 
 
 def main() -> None:
@@ -40,23 +37,6 @@ def judge_now(directory: RunDirectory) -> None:
     """Judge the trials of a run that was killed before it came to that; UserError when its plan is not there."""
     plan = directory.read(PLAN_FILE, Plan)
     environment = directory.read("environment.json", dict[str, Any])
-    cpus = range(int(environment.get("cpus", 1)))
     catalog = Catalog(load_stacks(), load_workloads())
     cells_of(plan, catalog)  # a copy of a stack that was compared is gone with the comparison
-    pooled = partial(pooled_latency, directory)
-    judged = judge(plan.arms, directory.trials(), catalog, cpus, pooled, passes=directory.passes())
-    run = Run(
-        schema=SCHEMA,
-        name=plan.name,
-        command=plan.command,
-        started=directory.started,
-        ended_by="interrupted",
-        environment=environment,
-        arms=judged.arms,
-        aa=judged.aa,
-        answers=judged.answers,
-        comparisons=judged.comparisons,
-        experiment=examined(plan, directory, judged.arms, catalog, cpus),
-        levels=levels.judged(plan, directory),
-    )
-    directory.write("run.json", run)
+    judge_run(plan, directory, catalog, Seen("interrupted", environment, range(int(environment.get("cpus", 1)))))

@@ -5,7 +5,7 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -246,26 +246,44 @@ class Session:
     def judge(self, ended_by: str) -> RunFile:
         """What the trials on disk say; kept as run.json."""
         cpus = sorted(os.sched_getaffinity(0))
-        pooled = partial(pooled_latency, self.directory)
-        seen = self.directory.trials(), self.catalog, cpus, pooled, self.barred, self.plan.shards
-        judged = judge(self.plan.arms, *seen, self.directory.passes())
-        run = RunFile(
-            schema=SCHEMA,
-            name=self.plan.name,
-            command=self.plan.command,
-            started=self.directory.started,
-            ended_by=ended_by,
-            environment=self.environment,
-            arms=judged.arms,
-            aa=judged.aa,
-            answers=judged.answers,
-            comparisons=judged.comparisons,
-            identities=self.identities,
-            levels=levels.judged(self.plan, self.directory),
-            experiment=examined(self.plan, self.directory, judged.arms, self.catalog, cpus),
-        )
-        self.directory.write("run.json", run)
-        return run
+        seen = Seen(ended_by, self.environment, cpus, self.barred, self.identities)
+        return judge_run(self.plan, self.directory, self.catalog, seen)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a run besides its trials."""
+
+    ended_by: str
+    environment: dict[str, Any]
+    cpus: Sequence[int]
+    """The machine's."""
+    barred: Mapping[str, Reason] = field(default_factory=dict)
+    identities: dict[str, Identity] = field(default_factory=dict)
+
+
+def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Seen) -> RunFile:
+    """Judge a run by what is on disk, and keep that as run.json; UserError when records are missing."""
+    pooled = partial(pooled_latency, directory)
+    known = catalog, seen.cpus, pooled, seen.barred, plan.shards, directory.passes()
+    judged = judge(plan.arms, directory.trials(), *known)
+    run = RunFile(
+        schema=SCHEMA,
+        name=plan.name,
+        command=plan.command,
+        started=directory.started,
+        ended_by=seen.ended_by,
+        environment=seen.environment,
+        arms=judged.arms,
+        aa=judged.aa,
+        answers=judged.answers,
+        comparisons=judged.comparisons,
+        identities=seen.identities,
+        levels=levels.judged(plan, directory),
+        experiment=examined(plan, directory, judged.arms, catalog, seen.cpus),
+    )
+    directory.write("run.json", run)
+    return run
 
 
 def waiting_users(cells: Iterable[Cell]) -> dict[Wait, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stackmatrix.errors import UserError
 from stackmatrix.load.recorder import COLUMNS, HEADER_BYTES, header
 
 ROW = np.dtype(list(COLUMNS))
@@ -15,7 +16,12 @@ Records = NDArray[np.void]
 
 
 def load(path: Path) -> Records:
-    """The rows of a record file; those of one whose writer was killed too, to the last whole row."""
+    """The rows of a record file; those of one whose writer was killed too, to the last whole row.
+
+    Raises UserError when it is not there.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: the records are gone, and without them its requests cannot be judged again")
     rows = max(path.stat().st_size - HEADER_BYTES, 0) // ROW.itemsize
     return np.fromfile(path, ROW, count=rows, offset=HEADER_BYTES)
 
