@@ -3,8 +3,9 @@
 
     ./benchmarks/honesty.py [--times 20] [--budget 60s] [--planted-budget 3m] [--runtime native]
 
-Against itself every answer must be “no difference” or “can't tell”; the slowdown, a busy loop in the handler that is
-sized to the CPU per request that was seen, must be found. Prints each answer; exits 1 when one is wrong.
+Against itself every answer must be “no difference” or “can't tell”. The slowdown is a busy loop in the handler, sized
+to the CPU per request that was seen, and must be found: “slower”, or “dearer” where the machine is too noisy for that.
+Prints each answer; exits 1 when one is wrong.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def main() -> None:
         tell("planted", found)
     honest = sum(answer.verdict in HONEST for answer in answers)
     print(f"\n{honest} of {len(answers)} against itself are honest; the planted {SLOWDOWN:.0%} is {found.verdict}")
-    sys.exit(honest < len(answers) or found.verdict != "slower")
+    sys.exit(honest < len(answers) or found.verdict not in ("slower", "dearer"))
 
 
 def planted(place: Path, cpu_us: float) -> Path:

@@ -137,6 +137,35 @@ def test_where_arms_only_wait_their_cpu_decides(bound: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        (1.2, ("dearer", "worse")),
+        (0.8, ("cheaper", "undecided")),  # CPU alone never says that nothing is worse
+        (1.0, ("can't tell", "undecided")),
+    ],
+)
+def test_cpu_bears_what_spoils_a_wall_clock(times: float, told: tuple[str, str]) -> None:
+    rng = np.random.default_rng(8)
+    noisy_neighbour = Reason("neighbour", "others used 60% of the stack's core")
+    a, b = (replace(result(f"{name}/json-small/64 users", valid=False), reasons=[noisy_neighbour]) for name in "ab")
+    names = a.id, f"{a.id} again", b.id
+    kept = [
+        replace(trial, reasons=[noisy_neighbour], attempt=attempt, round=number, goodput=float(rng.uniform(100, 900)))
+        for place, name in enumerate(names)
+        for number in range(3)
+        for attempt in range(3)
+        for trial in trials(name, [0.0], 200 * (times if place == 2 else 1) * float(np.exp(rng.normal(0, 0.01))))
+    ]
+    everything = Measured(run(a, b), kept, [arm("a"), arm("b"), arm("a", twin_of=a.id)])
+    (found,) = interleaved(everything, "a", "b", 0.05)
+    assert (found.verdict, found.outcome, found.cpu_us.rounds) == (*told, 9)
+    assert "A has no number (neighbour" in found.words
+    warm = [replace(trial, reasons=[Reason("unsteady", "")]) for trial in kept]
+    (cold,) = interleaved(replace(everything, trials=warm), "a", "b", 0.05)
+    assert (cold.verdict, cold.cpu_us.rounds) == ("can't tell", 0)
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         (

@@ -1,8 +1,9 @@
 """Two arms held against each other, workload by workload: faster, slower, no difference, or can't tell.
 
 Goodput decides: B is faster or slower when the whole interval of B ÷ A lies outside the noise floor, and there is no
-difference when the whole interval lies within it. Whatever is neither cannot be told. Where the load or slots bound
-both arms goodput says little; if it shows no difference there, CPU per request may, and B is then cheaper or dearer.
+difference when the whole interval lies within it. Whatever is neither cannot be told. Where goodput says nothing,
+because it cannot be told or because load or slots bound both arms, CPU per request may: B is then cheaper or dearer. It
+bears what spoils a wall clock, and keeps the trials that were repeated for nothing else.
 """
 
 import math
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from stackmatrix.analysis.judge import GOODPUT, Metric, by_round, comparable, cpu_us, interval, last_attempts
+from stackmatrix.analysis.judge import by_round, comparable, cpu_us, interval, last_attempts
 from stackmatrix.analysis.statistics import (
     LEAST_FLOOR,
     Estimate,
@@ -25,7 +26,7 @@ from stackmatrix.analysis.statistics import (
     standing,
 )
 from stackmatrix.analysis.words import number
-from stackmatrix.results import Arm, ArmResult, Interval, Load, Reason, Run, Trial
+from stackmatrix.results import NOISE, Arm, ArmResult, Interval, Load, Reason, ReasonKind, Run, Trial
 
 Sense = Literal["better", "worse", "same", "unknown"]
 Verdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
@@ -38,7 +39,8 @@ LEAST_ROUNDS = 6
 MOST_ROUNDS = 1000
 """More further rounds than anybody would run are none."""
 WAITING = ("load", "slots")
-METRICS: tuple[Metric, ...] = (GOODPUT, cpu_us)
+WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
+"""Reasons against a trial that leave its CPU per request standing."""
 
 GOODPUT_WORDS: Mapping[Sense, Verdict] = {
     "better": "faster",
@@ -96,6 +98,7 @@ class Side:
     result: ArmResult
     goodput: Rounds
     cpu: Rounds
+    """By every attempt of every round: a repeat is one more draw, and CPU time needs no quiet machine."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) 
 
 def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
     """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
-    floors = Noise(*(larger(floor_of(a, metric), floor_of(b, metric)) for metric in METRICS))
+    floors = Noise(*(larger(*each) for each in zip(floors_of(a), floors_of(b), strict=True)))
     others = {result.id: result for result in b.run.arms}
     alike = timed_as(a).items() & timed_as(b).items()
     pairs = [(one, others[one.id]) for one in a.run.arms if one.id in {arm for arm, _ in alike}]
@@ -163,11 +166,16 @@ def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
 
 
 def metrics(arm: str, trials: Sequence[Trial]) -> tuple[Rounds, Rounds]:
-    """Goodput and CPU per request of an arm, by the rounds of all these trials."""
+    """Goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
     rounds = 1 + max((trial.round for trial in trials), default=-1)
-    standing = last_attempts(trial for trial in trials if trial.arm == arm)
-    goodput, cpu = (by_round(standing, rounds, metric) for metric in METRICS)
-    return goodput, cpu
+    own = [trial for trial in trials if trial.arm == arm]
+    costs = {
+        (trial.round, trial.attempt): cpu_us(trial)
+        for trial in own
+        if all(reason.kind in WALL_CLOCK for reason in trial.reasons)
+    }
+    attempts = sorted({(trial.round, trial.attempt) for trial in trials})
+    return by_round(last_attempts(own), rounds), [costs.get(attempt) for attempt in attempts]
 
 
 def side(result: ArmResult, arm: str, trials: Sequence[Trial]) -> Side:
@@ -175,11 +183,11 @@ def side(result: ArmResult, arm: str, trials: Sequence[Trial]) -> Side:
     return Side(result, *metrics(arm, trials))
 
 
-def floor_of(measured: Measured, metric: Metric) -> NoiseFloor:
-    """The largest noise floor of a run's twins."""
-    place = METRICS.index(metric)
-    twins = [(arm.twin_of, arm.id) for arm in measured.arms if arm.twin_of]
-    return larger(*(noise_floor(*(metrics(arm, measured.trials)[place] for arm in pair)) for pair in twins))
+def floors_of(measured: Measured) -> tuple[NoiseFloor, NoiseFloor]:
+    """The largest noise floors of a run's twins: of goodput, and of CPU per request."""
+    twins = [[metrics(arm, measured.trials) for arm in (one.twin_of, one.id)] for one in measured.arms if one.twin_of]
+    goodput, cpu = (larger(*(noise_floor(one[place], copy[place]) for one, copy in twins)) for place in (0, 1))
+    return goodput, cpu
 
 
 def larger(*floors: NoiseFloor) -> NoiseFloor:
@@ -193,11 +201,17 @@ def larger(*floors: NoiseFloor) -> NoiseFloor:
 
 def answer(a: Side, b: Side, noise: Noise, quotient: Quotient, limit: float | None = None) -> Answer:
     """What one pair says."""
-    goodput = measure(a, b, (a.goodput, b.goodput), noise.goodput, quotient, "higher")
-    cpu = measure(a, b, (a.cpu, b.cpu), noise.cpu, quotient, "lower")
-    waiting = a.result.verdict in WAITING and b.result.verdict in WAITING
+    results = {"A": a.result, "B": b.result}
+    void = {name: result for name, result in results.items() if not result.valid}
+    faulty = {
+        name: result for name, result in void.items() if any(reason.kind not in NOISE for reason in result.reasons)
+    }
+    goodput = measure((a.goodput, b.goodput), noise.goodput, quotient, "higher", void)
+    cpu = measure((a.cpu, b.cpu), noise.cpu, quotient, "lower", faulty)
+    waiting = all(result.verdict in WAITING for result in results.values())
+    asked = goodput.sense == "unknown" or (waiting and goodput.sense == "same")
     verdict = GOODPUT_WORDS[goodput.sense]
-    if waiting and goodput.sense in ("same", "unknown"):
+    if asked:
         verdict = CPU_WORDS.get(cpu.sense, verdict)
     return Answer(
         stack=None,
@@ -205,21 +219,20 @@ def answer(a: Side, b: Side, noise: Noise, quotient: Quotient, limit: float | No
         params=a.result.params,
         load=a.result.load,
         verdict=verdict,
-        words=sentence(verdict, goodput, cpu),
+        words=sentence(verdict, goodput, cpu, waiting),
         goodput=goodput,
         cpu_us=cpu,
         bound=(a.result.verdict, b.result.verdict),
-        outcome=None if limit is None else held(limit, goodput, cpu if waiting else None),
+        outcome=None if limit is None else held(limit, goodput, cpu if waiting or asked else None),
     )
 
 
 def measure(
-    a: Side, b: Side, rounds: tuple[Rounds, Rounds], noise: NoiseFloor, quotient: Quotient, good: str
+    rounds: tuple[Rounds, Rounds], noise: NoiseFloor, quotient: Quotient, good: str, void: Mapping[str, ArmResult]
 ) -> Measure:
-    """One metric; `good` says whether more of it is better (`higher`) or less (`lower`)."""
-    valid = a.result.valid and b.result.valid
-    estimate = quotient(rounds[1], rounds[0]) if valid else None
-    against = list(reasons(a, b, estimate, noise))
+    """One metric; `good`: whether more of it is better (`higher`) or less (`lower`); `void`: arms that have none."""
+    estimate = quotient(rounds[1], rounds[0]) if not void else None
+    against = list(reasons(void, estimate, noise))
     trusted = not against
     sense: Sense = "unknown"
     if estimate is not None and estimate.interval is not None and trusted:
@@ -231,7 +244,7 @@ def measure(
             against.append(f"the noise floor of {percent(noise.value)} hides what is less")
         elif inside:
             sense = "same"
-    centres = [location(side) if valid else None for side in rounds]
+    centres = [location(side) if not void else None for side in rounds]
     return Measure(
         a=centres[0].value if centres[0] else None,
         b=centres[1].value if centres[1] else None,
@@ -245,12 +258,11 @@ def measure(
     )
 
 
-def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
+def reasons(void: Mapping[str, ArmResult], estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
     """Why a ratio is not to be trusted."""
-    for name, side in (("A", a), ("B", b)):
-        if not side.result.valid:
-            yield f"{name} has no number ({'; '.join(void(side.result.reasons))})"
-    if not (a.result.valid and b.result.valid):
+    for name, result in void.items():
+        yield f"{name} has no number ({'; '.join(kinds(result.reasons))})"
+    if void:
         return
     if estimate is None:
         yield "no round in which both were measured"
@@ -262,12 +274,12 @@ def reasons(a: Side, b: Side, estimate: Estimate | None, noise: NoiseFloor) -> I
         yield f"A was timed against itself in fewer than {LEAST_ROUNDS} rounds, so the noise is not known"
 
 
-def void(reasons: Iterable[Reason]) -> Iterator[str]:
+def kinds(reasons: Iterable[Reason]) -> Iterator[str]:
     """Why an arm has no number: each kind once, with the first of its details."""
-    kinds: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for reason in dict.fromkeys(reasons):
-        kinds.setdefault(reason.kind, []).append(reason.detail)
-    for kind, details in kinds.items():
+        found.setdefault(reason.kind, []).append(reason.detail)
+    for kind, details in found.items():
         more = f", and {len(details) - 1} more like it" if len(details) > 1 else ""
         yield f"{kind}: {details[0]}{more}"
 
@@ -292,7 +304,10 @@ def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
 
 
 def held(limit: float, goodput: Measure, cpu: Measure | None) -> Outcome:
-    """Whether B is worse by more than `limit`, a share; where both arms only wait, CPU is held to it as well."""
+    """Whether B is worse by more than `limit`, a share: by either metric, where CPU is asked as well.
+
+    CPU alone can say that B is worse, but not that it is no worse: what is not measured may be.
+    """
     outcomes = [outcome(limit, goodput)]
     if cpu is not None:
         outcomes.append(outcome(limit, inverse(cpu)))
@@ -322,18 +337,18 @@ def inverse(cost: Measure) -> Measure:
     return replace(cost, ratio=Interval(1 / cost.ratio.value, (1 / high, 1 / low)))
 
 
-def sentence(verdict: Verdict, goodput: Measure, cpu: Measure) -> str:
+def sentence(verdict: Verdict, goodput: Measure, cpu: Measure, waiting: bool) -> str:
     """The answer with its figures."""
-    floor = f"noise floor {percent(goodput.floor)}"
-    cost = times("CPU per request", cpu)
+    rate, cost = times("goodput", goodput), times("CPU per request", cpu)
+    across = f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
+    untold = [] if goodput.sense != "unknown" else goodput.against or [across]
     if verdict in ("cheaper", "dearer"):
-        return f"{cost}, noise floor {percent(cpu.floor)}; {times('goodput', goodput)}, which the load or slots set"
-    if verdict == "can't tell":
-        why = goodput.against or [
-            f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
-        ]
-        return "; ".join(part for part in (times("goodput", goodput), *why, settled(goodput)) if part)
-    return "; ".join(part for part in (f"{times('goodput', goodput)}, {floor}", cost) if part)
+        parts = [f"{cost}, noise floor {percent(cpu.floor)}", rate, *(["load or slots set it"] if waiting else untold)]
+    elif verdict == "can't tell":
+        parts = [rate, *untold, settled(goodput), cost]
+    else:
+        parts = [f"{rate}, noise floor {percent(goodput.floor)}", cost]
+    return "; ".join(part for part in parts if part)
 
 
 def times(what: str, metric: Measure) -> str:
