@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def after_rounds(
     said = StringIO()
     cells = cells_of(plan, Catalog(STACKS, WORKLOADS))
     own = replace(bench, directory=directory)
-    return AfterRounds(plan, directory, own, cells, Console(file=said, width=200)), directory, said
+    return AfterRounds(plan, directory, own, cells, inf, Console(file=said, width=200)), directory, said
 
 
 @pytest.mark.native

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.cli.passes import RESTART_S, SHARE, Look, fitting, reserve, sound, total
+from stackmatrix.cli.passes import RESTART_S, ROUND_S, SHARE, Look, fitting, reserve, sound, total
 from stackmatrix.plan import Plan, arms_of, cells_of
 from stackmatrix.results import (
     SCHEMA,
@@ -77,7 +78,9 @@ def test_a_variant_is_started_once() -> None:
 
 def test_the_rounds_leave_a_fifth_of_the_budget_at_most() -> None:
     assert 0 < reserve(PLAN, CELLS) < 600 * SHARE
-    assert reserve(replace(PLAN, budget_s=60.0), CELLS) == 60 * SHARE
+    enough = LEAST_ROUNDS * len(CELLS) * (PLAN.window_s + ROUND_S)  # for the rounds, which come first
+    assert reserve(replace(PLAN, budget_s=enough * 1.1), CELLS) == pytest.approx(enough * 0.1)
+    assert reserve(replace(PLAN, budget_s=enough * 0.9), CELLS) == 0
     assert reserve(replace(PLAN, explain=False), CELLS) == 0
     assert reserve(replace(PLAN, budget_s=None), CELLS) == 0
 

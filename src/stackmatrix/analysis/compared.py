@@ -14,6 +14,7 @@ from typing import Any, Literal
 from stackmatrix.analysis.judge import by_round, comparable, cpu_us, interval, last_attempts
 from stackmatrix.analysis.statistics import (
     LEAST_FLOOR,
+    LEAST_ROUNDS,
     Estimate,
     NoiseFloor,
     Rounds,
@@ -26,7 +27,7 @@ from stackmatrix.analysis.statistics import (
     standing,
 )
 from stackmatrix.analysis.words import number
-from stackmatrix.results import NOISE, Arm, ArmResult, Interval, Load, Reason, ReasonKind, Run, Trial
+from stackmatrix.results import NOISE, WALL_CLOCK, Arm, ArmResult, Interval, Load, Reason, Run, Trial
 
 Sense = Literal["better", "worse", "same", "unknown"]
 Verdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
@@ -34,13 +35,9 @@ Outcome = Literal["no worse", "worse", "undecided"]
 
 MOST_FLOOR = 0.05
 """A run that cannot see 5 % does not say that there is no difference."""
-LEAST_ROUNDS = 6
-"""Fewer give no interval at 95 %."""
 MOST_ROUNDS = 1000
 """More further rounds than anybody would run are none."""
 WAITING = ("load", "slots")
-WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
-"""Reasons against a trial that leave its CPU per request standing."""
 
 GOODPUT_WORDS: Mapping[Sense, Verdict] = {
     "better": "faster",

@@ -30,6 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+LEAST_ROUNDS = 6
+"""Fewer give no rank interval at 95 %."""
 LEAST_FLOOR = 0.02
 """No machine of ours tells arms apart that differ by less than 2 %."""
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from time import monotonic
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from stackmatrix.analysis.judge import last_attempts, middle
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.cli.watch import clock
 from stackmatrix.errors import UserError
@@ -27,6 +29,8 @@ SHARE = 0.2
 """Of the budget, that the explaining pass may take unless it was asked for."""
 OVERHEAD_S = 1.2
 """Of a trial besides its window, as in a round."""
+ROUND_S = 1.5
+"""Of an arm in a round besides its window, slow ones and repeats among them; measured on two cores."""
 RESTART_S = 4.0
 """A stack's restart with other settings, in a container; measured on two cores."""
 MARGIN = 1.25
@@ -43,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="after the rounds, see where requests spend their time, in one more trial of each arm "
-        "(default: for as many arms as fit a fifth of the budget)",
+        "(default: for as many arms as the rounds and a fifth of the budget leave time for)",
     )
     parser.add_argument(
         "--profile",
@@ -64,19 +68,24 @@ class Look:
 
 
 def reserve(plan: Plan, cells: Sequence[Cell]) -> float:
-    """Seconds of the budget that the rounds leave to the explaining pass."""
+    """Seconds of the budget that the rounds leave to the explaining pass: first come the rounds that intervals need."""
     if plan.explain is False or plan.budget_s is None:
         return 0.0
     variants = {cell.variant.label for cell in cells}
     wanted = len(cells) * (min(plan.window_s, USUAL_S) + OVERHEAD_S) + len(variants) * RESTART_S
-    return min(wanted, plan.budget_s * SHARE)
+    rounds = LEAST_ROUNDS * len(cells) * (plan.window_s + ROUND_S)
+    return max(0.0, min(wanted, plan.budget_s * SHARE, plan.budget_s - rounds))
 
 
 class AfterRounds:
     """Both passes over the arms that have a number; each arm is on disk as soon as it ends."""
 
-    def __init__(self, plan: Plan, directory: RunDirectory, bench: Bench, cells: Sequence[Cell], out: Console) -> None:
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, bench: Bench, cells: Sequence[Cell], ends: float, out: Console
+    ) -> None:
+        """`ends` is the instant at which the budget is spent; inf without one."""
         self._plan = plan
+        self._ends = ends
         self._directory = directory
         self._bench = bench
         self._out = out
@@ -98,12 +107,14 @@ class AfterRounds:
         done = found(self._directory.passes().explained.values())
         able = [cell for cell in self._cells if SETTING in cell.variant.settings and cell.arm.id not in done]
         looks = [self._look(cell, timed(cell.variant), 0.0) for cell in able]
-        share = self._plan.budget_s * SHARE if self._plan.budget_s and self._plan.explain is None else inf
+        share = inf
+        if self._plan.budget_s and self._plan.explain is None:
+            share = max(0.0, min(self._plan.budget_s * SHARE, self._ends - monotonic()))
         chosen = fitting(looks, share)
         if len(chosen) < len(looks):
             self._out.print(
                 f"explaining {len(chosen)} of {len(looks)} arms: all would take about {clock(total(looks))}, more than "
-                "a fifth of the budget; --explain explains all of them, --no-explain none",
+                "the rounds and a fifth of the budget leave; --explain explains all of them, --no-explain none",
                 markup=False,
             )
         self._carry_out("explaining", chosen, explain, Explained, self._directory.append_explained)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stackmatrix.analysis.judge import Catalog
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
@@ -19,8 +20,6 @@ from stackmatrix.plan import Plan, arms_of, resume
 from stackmatrix.results import Arm, Load, RunDirectory
 
 USERS = 64
-LEAST_ROUNDS = 6
-"""Below them no interval exists, and a second copy of an arm would tell nothing."""
 EPILOG = """
 examples:
   ./scripts/check-performance.py                                     the whole matrix, within ten minutes
@@ -132,6 +131,7 @@ def arms(options: argparse.Namespace, catalog: Catalog) -> list[Arm]:
     """What the options ask for; UserError for names that do not exist."""
     variants = [parse_variant(text, catalog.stacks) for text in options.stack or catalog.stacks]
     workloads = [pick("workload", name, catalog.workloads) for name in options.workload or catalog.workloads]
+    # Without an interval a second copy of an arm would tell nothing.
     twice = (options.rounds is None or options.rounds >= LEAST_ROUNDS) and options.slo is None
     return arms_of(variants, workloads, dict(options.param), loads(options), twice)
 

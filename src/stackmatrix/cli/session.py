@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -178,6 +179,7 @@ class Session:
         """Bring everything up and run the rounds; what ended them."""
         variants = {cell.variant.label: cell.variant for cell in cells}
         runtime.up({variant.stack.name: variant.stack for variant in variants.values()}.values())
+        up = monotonic()
         self.environment |= runtime.environment()
         runtime.reset_notes()
         refused = self.admit(runtime, cells, out)
@@ -206,18 +208,18 @@ class Session:
         self.directory.write("environment.json", self.environment)
         if self.plan.slo is not None:
             return levels.find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
-        rest_s = None if self.plan.budget_s is None else self.plan.budget_s - passes.reserve(self.plan, cells)
         together = self.plan.experiment is not None  # whose arms are variants of few stacks
-        if rest_s is not None and together:
-            rest_s -= monotonic() - self.began  # building and admission are in what it may take
+        began = self.began if together else up  # what must be made before a stack's first start is in no other budget
+        ends = inf if self.plan.budget_s is None else began + self.plan.budget_s
+        rounds_s = None if ends == inf else ends - monotonic() - passes.reserve(self.plan, cells)
         rule = PRECISE_RULE if self.plan.fresh else DEFAULT_RULE
-        policy = Policy(self.plan.seed, rule, rounds=self.plan.rounds, budget_s=rest_s, together=together)
+        policy = Policy(self.plan.seed, rule, rounds=self.plan.rounds, budget_s=rounds_s, together=together)
         watch = Watch(out, len(timed))
         run = Run([cell.arm for cell in timed.values()], policy, self.directory, time_arm, watch)
         out.print(f"{len(timed)} arms, windows of {self.plan.window_s:.1f} s; kept in {self.directory.shown}")
         with watch.shown():
             ended_by = run.execute()
-        passes.AfterRounds(self.plan, self.directory, bench, list(timed.values()), out).run()
+        passes.AfterRounds(self.plan, self.directory, bench, list(timed.values()), ends, out).run()
         return ended_by
 
     def timing(self, cell: Cell) -> Timing:

@@ -7,6 +7,7 @@ from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import comparable, interval
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.analysis.words import duration, number, percent, rate, some
 from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.levels.level import LONGEST_WINDOW_S, Level, Seen
@@ -22,8 +23,6 @@ MOST_REPEATS: Final = 1
 DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})
 """After these no rate says anything."""
 MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})
-LEAST_ROUNDS: Final = 6
-"""Fewer give no interval at 95 %."""
 
 
 def outcome(trial: Trial, seen: Seen) -> ProbeOutcome:

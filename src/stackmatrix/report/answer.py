@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stackmatrix.analysis import statistics
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.analysis.words import listed, some
 from stackmatrix.report import levels
 from stackmatrix.report.numbers import MISSING, quantity
-from stackmatrix.report.view import LEAST_ROUNDS, Cell, Group, Pair, View
+from stackmatrix.report.view import Cell, Group, Pair, View
 from stackmatrix.results import ServiceLevel
 
 AT_THE_LOAD: Final = 0.9

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import by_round, cpu_us, last_attempts, middle
@@ -15,9 +14,6 @@ from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
 from stackmatrix.report.shapes import Shape, shapes
 from stackmatrix.results import SCHEMA, ArmResult, Identity, Load, Probe, Run, RunDirectory, Trial
-
-LEAST_ROUNDS: Final = 6
-"""Fewer give no interval at 95 %."""
 
 Parts = dict[str, float | None]
 
