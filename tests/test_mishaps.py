@@ -12,6 +12,7 @@ import pytest
 from test_check_performance import ask, start, wait_for_line
 
 from stackmatrix.results import NOISE, Run, RunDirectory, Trial
+from stackmatrix.runtime import supervisor
 
 ONE = ["--runtime", "native", "--stack", "fastapi-async", "--users", "8"]
 
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.servers
 
 
 def kill(process: subprocess.Popen[str], words: str) -> None:
-    """End the first process below a command whose command line has these words."""
-    below = psutil.Process(process.pid).children(recursive=True)
-    victim = next(child for child in below if words in " ".join(child.cmdline()))
+    """End the first server below a command that has these words in its line; not its supervisor, which has them too."""
+    below = [(child, " ".join(child.cmdline())) for child in psutil.Process(process.pid).children(recursive=True)]
+    victim = next(child for child, line in below if words in line and supervisor.__name__ not in line)
     os.kill(victim.pid, signal.SIGKILL)
 
 
@@ -41,7 +42,7 @@ def run_and_kill(results: Path, workload: str, words: str) -> tuple[Run, list[Tr
 
 @pytest.mark.parametrize(
     ("workload", "words"),
-    [pytest.param("sleep", "fastapi-async", id="stack"), pytest.param("notes-read", "postgres", id="upstream")],
+    [pytest.param("sleep", "fastapi-async", id="stack"), pytest.param("notes-read", "/postgres -D", id="upstream")],
 )
 def test_what_dies_in_round_3_is_said_and_the_round_repeated(tmp_path: Path, workload: str, words: str) -> None:
     run, trials, said = run_and_kill(tmp_path, workload, words)
