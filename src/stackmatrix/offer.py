@@ -24,8 +24,8 @@ LONGEST_S = 4.0
 for; what takes longer is not waited for at all: a part of it would tell nothing."""
 WHOLE_SLOTTED_S = 1.0
 """A response time of up to so long should fit into the window even where slots take requests in an even stream."""
-MARGIN = 1.25
-LEAST_ANSWERS = 8
+MARGIN = 1.1
+LEAST_ANSWERS = 5
 """That a window should hold."""
 STUCK = 10
 """Times the slowest answer."""

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import mean
 from typing import Literal, Protocol
 
 from stackmatrix.analysis import statistics
@@ -75,7 +76,7 @@ class Run:
             if fresh:
                 costs.append((time.monotonic() - started) / fresh)
             number += 1
-            cost = max(costs, default=0.0) * len(self._taking_part(number))
+            cost = (mean(costs) if costs else 0.0) * len(self._taking_part(number))
             ended = self._ended_by(number, cost)
             self._watcher.round_ended(number, self._expected(number, cost), self._left(number, cost), self.widest())
             if ended is not None:

@@ -43,7 +43,7 @@ from stackmatrix.trial import Bench, crashed, measure
 
 BUDGET_S = 600.0
 WARMUP_S = 2.0
-LEAST_WINDOW_S = 0.5
+LEAST_WINDOW_S = 0.4
 MOST_WINDOW_S = 5.0
 MOST_FRESH_WINDOW_S = 2.0
 """With servers that were just started: more of them tell more than longer windows of each."""
