@@ -20,9 +20,11 @@ from stackmatrix.runtime.base import Service
 LEAST_TIMEOUT_S = 60.0
 """A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
 LONGEST_S = 4.0
-"""The most to which a window is lengthened for slow answers, and the most that answers under way at its end are waited
-for; what takes longer is not waited for at all: a part of it would tell nothing."""
-WHOLE_SLOTTED_S = 1.0
+"""The most that answers under way at a window's end are waited for; what takes longer is not waited for at all: a part
+of it would tell nothing."""
+LONGEST_WINDOW_S = 2.5
+"""The most to which a window is lengthened for slow answers; where the warm-up saw none, to LONGEST_S."""
+WHOLE_SLOTTED_S = 0.5
 """A response time of up to so long should fit into the window even where slots take requests in an even stream."""
 MARGIN = 1.1
 LEAST_ANSWERS = 5
@@ -61,11 +63,12 @@ class WarmUp:
         what is under way."""
         ended, at = (self._seen[-1].ended, self._seen[-1].at) if self._seen else (0, 0.0)
         each = at / ended if ended else math.inf
+        longest = LONGEST_WINDOW_S if ended else LONGEST_S
         if not self._users:
-            return Pace(max(plan.duration_s, min(LEAST_ANSWERS * each, LONGEST_S)), plan.drain_s)
+            return Pace(max(plan.duration_s, min(LEAST_ANSWERS * each, longest)), plan.drain_s)
         response = self._users * each
-        whole = min(response * MARGIN, WHOLE_SLOTTED_S if self._slots else LONGEST_S)
-        window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), LONGEST_S))
+        whole = min(response * MARGIN, WHOLE_SLOTTED_S if self._slots else longest)
+        window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), longest))
         return Pace(window, plan.drain_s if response * MARGIN <= plan.drain_s else 0.0)
 
 

@@ -29,7 +29,7 @@ SHARE = 0.2
 """Of the budget, that the explaining pass may take unless it was asked for."""
 OVERHEAD_S = 1.2
 """Of a trial besides its window, as in a round."""
-ROUND_S = 1.5
+ROUND_S = 1.7
 """Of an arm in a round besides its window, slow ones and repeats among them; measured on two cores."""
 RESTART_S = 4.0
 """A stack's restart with other settings, in a container; measured on two cores."""

@@ -73,7 +73,7 @@ def add_options(
         "--budget",
         type=seconds,
         default=budget_s,
-        help=f"the most that the run may take: 90s, 10m, 1h (default {budget_s / 60:.0f}m)",
+        help=f"the most that the timing may take, the servers' start and checks not in it: 90s, 10m, 1h (default {budget_s / 60:.0f}m)",
     )
     passes.add_options(parser)
     add("--shards", type=positive, default=1, metavar="K", help="processes of the generator, each on its own core")
@@ -179,12 +179,12 @@ class Session:
         """Bring everything up and run the rounds; what ended them."""
         variants = {cell.variant.label: cell.variant for cell in cells}
         runtime.up({variant.stack.name: variant.stack for variant in variants.values()}.values())
-        up = monotonic()
         self.environment |= runtime.environment()
         runtime.reset_notes()
         refused = self.admit(runtime, cells, out)
         self.barred = {cell.arm.id: refused[cell.variant.label] for cell in cells if cell.variant.label in refused}
         timed = {cell.arm.id: cell for cell in cells if cell.arm.id not in self.barred}
+        ready = monotonic()
         if not timed:
             return "contract"
         cpus = tuple(sorted(os.sched_getaffinity(0)))
@@ -209,7 +209,7 @@ class Session:
         if self.plan.slo is not None:
             return levels.find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
         together = self.plan.experiment is not None  # whose arms are variants of few stacks
-        began = self.began if together else up  # what must be made before a stack's first start is in no other budget
+        began = self.began if together else ready  # any other budget is that of the timing
         ends = inf if self.plan.budget_s is None else began + self.plan.budget_s
         rounds_s = None if ends == inf else ends - monotonic() - passes.reserve(self.plan, cells)
         rule = PRECISE_RULE if self.plan.fresh else DEFAULT_RULE
