@@ -22,7 +22,7 @@ from stackmatrix.results import Arm, Load, RunDirectory
 USERS = 64
 EPILOG = """
 examples:
-  ./scripts/check-performance.py                                     the whole matrix, within ten minutes
+  ./scripts/check-performance.py                                     the whole matrix: ten minutes of timing
   ./scripts/check-performance.py --stack fastapi-sync --stack 'fastapi-sync[threads=100]' --workload http
   ./scripts/check-performance.py --workload http --param ms=1000 --users 500 --duration 10 --rounds 1
   ./scripts/check-performance.py --workload json-small --users 1,8,32,128

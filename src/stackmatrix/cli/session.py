@@ -73,7 +73,8 @@ def add_options(
         "--budget",
         type=seconds,
         default=budget_s,
-        help=f"the most that the timing may take, the servers' start and checks not in it: 90s, 10m, 1h (default {budget_s / 60:.0f}m)",
+        help="the most that the timing may take, without the servers' start and checks before it: 90s, 10m, 1h "
+        f"(default {budget_s / 60:.0f}m)",
     )
     passes.add_options(parser)
     add("--shards", type=positive, default=1, metavar="K", help="processes of the generator, each on its own core")
