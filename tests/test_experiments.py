@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.ceilings import Demand, interactive_response, requests_in_window
+from stackmatrix.analysis.ceilings import Demand, interactive_response, rounds_in_window
 from stackmatrix.analysis.experiments import MEASURES
 from stackmatrix.analysis.judge import Catalog, judge
 from stackmatrix.catalog import ROOT
@@ -200,8 +200,8 @@ def test_what_is_shortened_and_set_back_to_the_published_scale_is_the_same(
         assert one.at_published_scale(metric, measured, exact) == pytest.approx(published)
     back = one.at_published_scale("goodput", rate, exact)
     window_s = wait_s * (rounds + 0.5)
-    full = requests_in_window(Demand(wait_s=wait_s, users=users), window_s)
-    short = requests_in_window(Demand(wait_s=shortened_s, users=users), window_s * exact.windows)
+    full = rounds_in_window(Demand(wait_s=wait_s, users=users), window_s).requests
+    short = rounds_in_window(Demand(wait_s=shortened_s, users=users), window_s * exact.windows).requests
     assert full == short == users * rounds
     assert one.at_published_scale("requests", short, exact) == pytest.approx(full)
     assert interactive_response(users, back) == pytest.approx(wait_s)

@@ -148,7 +148,7 @@ def by_tool(
         goodput=told.n / told.seconds,
         errors=failures(told.failed),
         errors_outside=failures(told.warmup.failed) if told.warmup else Errors(),
-        latency_ms=tool_latency(told.latency),
+        latency_ms=kept_latency(told.latency),
         cpu_s=Cpu(generator=told.cpu_s),
         generator_share=told.cpu_s / length / max(1, len(cpus)),
         right=sum(each.n for each in runs),
@@ -168,9 +168,9 @@ def by_tool(
     return Offered(trial, doubtful, in_hand=True)
 
 
-def tool_latency(told: summary.Latency) -> Latency:
-    """A tool's latencies as the results keep them."""
-    return Latency(told.mean, told.p50, told.p90, told.p99, told.p999, told.max)
+def kept_latency(seen: summary.Latency) -> Latency:
+    """Latencies as the results keep them."""
+    return Latency(seen.mean, seen.p50, seen.p90, seen.p99, seen.p999, seen.max)
 
 
 def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> Plan:
@@ -272,11 +272,7 @@ def right_answers(records: Records, start: float, end: float) -> Records:
 
 def latency(records: Records) -> Latency:
     """Percentiles of some records' latencies."""
-    ms = np.sort(records["end"] - records["scheduled"]) * 1e3
-    if not len(ms):
-        return Latency()
-    p50, p90, p99, p999 = (summary.percentile(ms, percent) for percent in (50, 90, 99, 99.9))
-    return Latency(float(ms.mean()), p50, p90, p99, p999, float(ms[-1]))
+    return kept_latency(summary.latency_ms(records))
 
 
 def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:

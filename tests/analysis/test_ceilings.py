@@ -20,7 +20,6 @@ from stackmatrix.analysis.ceilings import (
     machine_repairman,
     mva,
     ramp,
-    requests_in_window,
     rounds_in_window,
 )
 from stackmatrix.catalog.workloads import Waiting
@@ -144,9 +143,9 @@ class TestTerms:
 
     def test_a_window_is_for_closed_loads(self) -> None:
         with pytest.raises(ValueError, match="no users"):
-            requests_in_window(Demand(wait_s=1.0, rate=5), 10)
+            rounds_in_window(Demand(wait_s=1.0, rate=5), 10)
         with pytest.raises(ValueError, match="2 starts for 3 users"):
-            requests_in_window(Demand(wait_s=1.0, users=3), 10, [0.0, 1.0])
+            rounds_in_window(Demand(wait_s=1.0, users=3), 10, [0.0, 1.0])
 
 
 class TestPublishedTables:
@@ -167,7 +166,7 @@ class TestPublishedTables:
     )
     def test_sleep_for_ten_seconds(self, changed: dict[str, object], requests: int) -> None:
         """100 connections for 60 s; one worker or four, 40 threads each or a loop; deals lucky and unlucky."""
-        assert requests_in_window(replace(self.SLEEP, **changed), 60) == requests  # type: ignore[arg-type]
+        assert rounds_in_window(replace(self.SLEEP, **changed), 60).requests == requests  # type: ignore[arg-type]
 
     def test_the_true_rate_of_that_sleep_is_higher_than_the_published(self) -> None:
         assert ceiling(replace(self.SLEEP, slots=40)).goodput == pytest.approx(4, rel=0.001)
@@ -179,7 +178,7 @@ class TestPublishedTables:
     def test_three_waits_of_five_seconds(self, wait_s: float, slots: int | None, requests: int) -> None:
         """500 users ramped up by 50/s, 300 s, 2 workers: in threads, awaited in turn, gathered."""
         arm = Demand(wait_s=wait_s, users=500, slots=slots, workers=2)
-        assert requests_in_window(arm, 300, ramp(500, 50)) == requests
+        assert rounds_in_window(arm, 300, ramp(500, 50)).requests == requests
 
     def test_an_upstream_of_one_second(self) -> None:
         """500 users, a new client per request (18 ms of CPU): a thread pool, a loop, a loop that blocks."""
@@ -191,7 +190,7 @@ class TestPublishedTables:
         assert threads.predicted_response_s == pytest.approx(13, rel=0.02)
 
         good = 785 - 732  # the others were reset when the blocked worker was killed, after 30 s
-        assert 0.9 * requests_in_window(replace(arm, slots=1), 60) < good <= blocked.goodput * 60
+        assert 0.9 * rounds_in_window(replace(arm, slots=1), 60).requests < good <= blocked.goodput * 60
 
 
 Draw = Callable[[float], float]
@@ -339,7 +338,7 @@ class TestSimulation:
         assume(all(0.001 < math.modf((20 - start) / wait_s)[0] < 0.999 for start in starts))
         simulation = Simulation(demand)
         simulation.run(20, starts)
-        assert requests_in_window(demand, 20, starts) == len(simulation.ends)
+        assert rounds_in_window(demand, 20, starts).requests == len(simulation.ends)
 
 
 @pytest.mark.parametrize(

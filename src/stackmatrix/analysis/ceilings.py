@@ -157,11 +157,6 @@ class Rounds:
     """When the last of them is answered."""
 
 
-def requests_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> int:
-    """The requests of `rounds_in_window`."""
-    return rounds_in_window(demand, window_s, starts).requests
-
-
 def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> Rounds:
     """Requests that a closed load completes in a window that begins cold, and when the last is answered.
 

@@ -20,13 +20,13 @@ from stackmatrix.cli import operands, performance
 from stackmatrix.cli.operands import MAY_BE, Timed
 from stackmatrix.cli.report import judge_now
 from stackmatrix.cli.session import Session, add_options, begin, planned
-from stackmatrix.cli.shell import INTERRUPTED, command, console
+from stackmatrix.cli.shell import INTERRUPTED, command, console, deliver
 from stackmatrix.errors import UserError
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Plan, arms_of, digest
 from stackmatrix.report import compared as written
 from stackmatrix.report.view import read
-from stackmatrix.results import SCHEMA, Arm, Run, RunDirectory, writing
+from stackmatrix.results import SCHEMA, Arm, Run, RunDirectory
 from stackmatrix.runtime.copies import copies
 
 WORKLOADS = ("notes-read", "http", "json-small")
@@ -211,9 +211,5 @@ def show(report: Report, options: argparse.Namespace) -> int:
     contents = {options.json: msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n"}
     contents |= {options.markdown: written.document(report)} if options.markdown else {}
     for path, content in contents.items():
-        if path == Path("-"):
-            print(content, end="")
-        elif path is not None:
-            with writing(path):
-                path.write_text(content, encoding="utf-8")
+        deliver(content, path)
     return 0 if report.outcome is None else STATUS[report.outcome]

@@ -5,7 +5,6 @@ import json
 import math
 import re
 import signal
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from stackmatrix.cli.options import positive, seconds
-from stackmatrix.cli.shell import command, console
+from stackmatrix.cli.shell import command, console, deliver
 from stackmatrix.errors import UserError
 from stackmatrix.load import generator, tools
 from stackmatrix.load.generator import Interrupted, Outcome, generate
@@ -143,11 +142,7 @@ def run_tool(wanted: Plan, arguments: argparse.Namespace) -> int:
 
 def write(found: dict[str, Any], file: Path | None) -> None:
     """Write what `--json` asks for."""
-    text = json.dumps(found, indent=2) + "\n"
-    if file == Path("-"):
-        sys.stdout.write(text)
-    elif file is not None:
-        file.write_text(text)
+    deliver(json.dumps(found, indent=2) + "\n", file)
 
 
 def offer(wanted: Plan, arguments: argparse.Namespace, records: Path) -> Outcome:

@@ -22,7 +22,7 @@ from stackmatrix.analysis.statistics import DEFAULT_RULE, PRECISE_RULE, Stopping
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.cli import levels, passes
 from stackmatrix.cli.options import positive, seconds
-from stackmatrix.cli.shell import INTERRUPTED, console
+from stackmatrix.cli.shell import INTERRUPTED, console, deliver
 from stackmatrix.cli.watch import Watch
 from stackmatrix.contract.overlap import MANY
 from stackmatrix.errors import LackingError, UserError
@@ -34,7 +34,7 @@ from stackmatrix.offer import pooled_latency
 from stackmatrix.plan import FILE as PLAN_FILE
 from stackmatrix.plan import Cell, Plan, cells_of, digests
 from stackmatrix.report.terminal import table
-from stackmatrix.results import NO_FAULT, RESULTS, SCHEMA, Arm, Identity, Reason, RunDirectory, Timing, Trial, writing
+from stackmatrix.results import NO_FAULT, RESULTS, SCHEMA, Arm, Identity, Reason, RunDirectory, Timing, Trial
 from stackmatrix.results import Run as RunFile
 from stackmatrix.run import Policy, Run, window_for
 from stackmatrix.runtime.base import Runtime, share_cores
@@ -47,8 +47,6 @@ LEAST_WINDOW_S = 0.4
 MOST_WINDOW_S = 5.0
 MOST_FRESH_WINDOW_S = 2.0
 """With servers that were just started: more of them tell more than longer windows of each."""
-OVERHEAD_S = 1.2
-"""Of a trial besides its window: warm-up, drain, counting, switching stacks; measured on two cores."""
 RESTART_S = 1.0
 """Of a stack that is killed and started anew."""
 
@@ -96,7 +94,7 @@ def planned(options: argparse.Namespace, arms: list[Arm], fresh: bool = False) -
             f"{len(os.sched_getaffinity(0))} in all; give fewer"
         )
     trials = (options.rounds or DEFAULT_RULE.start) + (options.explain is not False)  # of each arm
-    overhead_s = OVERHEAD_S + fresh * RESTART_S
+    overhead_s = passes.OVERHEAD_S + fresh * RESTART_S
     most_s = MOST_FRESH_WINDOW_S if fresh else MOST_WINDOW_S
     window_s = options.duration or window_for(options.budget, len(arms), overhead_s, trials, LEAST_WINDOW_S, most_s)
     return Plan(
@@ -144,11 +142,8 @@ class Session:
         """
         out = console()
         run = self.execute(out)
-        if json == Path("-"):
-            sys.stdout.buffer.write(msgspec.json.encode(run) + b"\n")
-        elif json is not None:
-            with writing(json):
-                json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+        told = msgspec.json.encode(run).decode()
+        deliver((told if json == Path("-") else msgspec.json.format(told, indent=1)) + "\n", json)
         if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):
             console(stderr=json == Path("-")).print(table(run))
             from stackmatrix.report.files import write_reports  # Altair takes most of a second to import

@@ -3,12 +3,14 @@
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from rich.console import Console
 
 from stackmatrix.errors import UserError
+from stackmatrix.results import writing
 
 USAGE = 2
 INTERRUPTED = 130
@@ -24,6 +26,18 @@ def console(stderr: bool = True) -> Console:
     if not out.is_terminal:
         out.width = LOG_WIDTH
     return out
+
+
+def deliver(text: str, path: Path | None) -> None:
+    """Put a result where an option asks for it: `-` is standard output, None nowhere.
+
+    Raises UserError when the file cannot be written.
+    """
+    if path == Path("-"):
+        sys.stdout.write(text)
+    elif path is not None:
+        with writing(path):
+            path.write_text(text, encoding="utf-8")
 
 
 def command(main: Callable[[], int]) -> NoReturn:
