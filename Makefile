@@ -26,10 +26,11 @@ test: venv ## every test: the delay server's, unit tests, and the contract again
 unit: venv ## the tests that need no servers
 	$(VENV)/pytest -m "not servers and not native and not browser"
 
-lint: venv ## ruff, mypy in strict mode, gofmt, go vet, shellcheck, hadolint, the compose file
+lint: venv ## ruff, mypy in strict mode, the imports between floors, gofmt, go vet, shellcheck, hadolint, the compose file
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
+	$(VENV)/lint-imports
 	@test -z "$$("$$($(VENV)/go env GOROOT)/bin/gofmt" -l upstream/delay | tee /dev/stderr)"
 	cd upstream/delay && GOTOOLCHAIN=local PATH="$(CURDIR)/$(VENV):$$PATH" go vet ./...
 	$(VENV)/shellcheck $$(git ls-files | xargs grep -lE '^#!.*\b(ba)?sh$$')
@@ -44,7 +45,7 @@ findings: ## docs/findings.md: every experiment, or from runs that are there: ma
 	@./scripts/findings.py $(RUN)
 
 docs: venv ## the tables of docs/results.md, from the code
-	@$(VENV)/python -m stackmatrix.report.fields
+	@$(VENV)/python -m stackmatrix.results.docs
 
 base-image: ## debian:trixie-slim, made here when no registry answers
 	@./scripts/base-image

@@ -18,8 +18,9 @@ from _venv import enter
 enter()
 
 from stackmatrix.catalog.stacks import variant_label
-from stackmatrix.report.numbers import quantity
-from stackmatrix.results import Run, decode
+from stackmatrix.formatting import quantity
+from stackmatrix.results.directory import decode
+from stackmatrix.results.run import Run
 
 FLOORS = {
     "fastapi-async": (500, 0.95),  # every user in flight

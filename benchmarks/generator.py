@@ -34,7 +34,7 @@ from rich.table import Table
 
 from stackmatrix.load import tools
 from stackmatrix.load.generator import Outcome, generate
-from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, Open, render
 from stackmatrix.load.summary import percentile, summarise, within
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
 
@@ -62,11 +62,11 @@ class Bar:
     passed: bool
 
 
-def plan_of(port: int, load: Closed | Open, seconds: float, warmup_s: float, body: bytes = BODY.encode()) -> Plan:
+def plan_of(port: int, load: Closed | Open, seconds: float, warmup_s: float, body: bytes = BODY.encode()) -> LoadJob:
     """A load on a server of this machine that answers everything with one body."""
     exchange = Exchange(render("GET", "/", host=f"127.0.0.1:{port}"), 200, body)
     kinds = (Kind("1 kB", (exchange,)),)
-    return Plan(host="127.0.0.1", port=port, kinds=kinds, load=load, warmup_s=warmup_s, duration_s=seconds)
+    return LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=load, warmup_s=warmup_s, duration_s=seconds)
 
 
 def other(tool: str, port: int, cpu: int, seconds: int) -> Shot:

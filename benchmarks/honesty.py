@@ -25,7 +25,7 @@ enter()
 
 import msgspec
 
-from stackmatrix.analysis.compared import Answer, Report
+from stackmatrix.analysis.compare import Answer, Report
 
 STACK = "fastapi-async"
 WORKLOAD = "json-small"

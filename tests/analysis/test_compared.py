@@ -9,32 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.compared import (
-    Answer,
-    Measured,
-    Noise,
-    Side,
-    answer,
-    apart,
-    interleaved,
-    larger,
-)
-from stackmatrix.analysis.likeness import Conditions, differences
+from stackmatrix.analysis.comparability import Conditions, differences
+from stackmatrix.analysis.compare import Answer, Measured, Noise, Side, answer, apart, interleaved, larger
 from stackmatrix.analysis.statistics import NoiseFloor, Rounds, noise_floor, ratio
-from stackmatrix.results import (
-    SCHEMA,
-    Arm,
-    ArmResult,
-    Cpu,
-    CpuPerRequest,
-    Errors,
-    Latency,
-    Load,
-    Reason,
-    Run,
-    Timing,
-    Trial,
-)
+from stackmatrix.results.directory import SCHEMA
+from stackmatrix.results.plan import Arm, Load, Timing
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import ArmResult, CpuPerRequest, Run
+from stackmatrix.results.trial import Cpu, Errors, Latency, Trial
 
 LOAD = Load("closed", users=64)
 ROUNDS = 8

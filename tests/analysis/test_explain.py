@@ -32,14 +32,15 @@ from arms import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.ceilings import Demand, ceiling
-from stackmatrix.analysis.comparisons import answer_workload, explain_pair
-from stackmatrix.analysis.explain import explain_arm
-from stackmatrix.analysis.facts import Facts, Pool
-from stackmatrix.analysis.levers import idle, lever
-from stackmatrix.analysis.verdicts import verdict
-from stackmatrix.analysis.words import MOST_SENTENCES, duration, listed, number, percent, some
-from stackmatrix.results import Interval, Phases
+from stackmatrix.analysis.explain.arm import explain_arm
+from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
+from stackmatrix.analysis.explain.phrases import MOST_SENTENCES, duration, listed, number, percent, some
+from stackmatrix.analysis.model.bottleneck import verdict
+from stackmatrix.analysis.model.ceiling import Demand, ceiling
+from stackmatrix.analysis.model.facts import Facts, Pool
+from stackmatrix.analysis.model.what_if import idle, lever
+from stackmatrix.results.explain import Phases
+from stackmatrix.results.interval import Interval
 
 
 def sections(text: str) -> dict[str, list[str]]:

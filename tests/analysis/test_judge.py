@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from stackmatrix.analysis.judge import Catalog, Judgement, judge
+from stackmatrix.analysis.judge import Judgement, judge
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.plan import arms_of
-from stackmatrix.results import Arm, ArmResult, Cpu, Entry, Latency, Load, Reason, Trial
+from stackmatrix.results.plan import Arm, Load, arms_of
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import ArmResult
+from stackmatrix.results.trial import Cpu, Entry, Latency, Trial
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 USERS = 64

@@ -25,14 +25,14 @@ from arms import (
 )
 from hypothesis import given
 
-from stackmatrix.analysis.ceilings import Demand
-from stackmatrix.analysis.defaults import libraries, matching, table
-from stackmatrix.analysis.doubts import ABOVE, BELOW, Kind
-from stackmatrix.analysis.facts import CpuTimes, Facts, Pool, pools, rates, shared, slots, utilisation
-from stackmatrix.analysis.verdicts import Name, verdict
+from stackmatrix.analysis.model.bottleneck import Name, verdict
+from stackmatrix.analysis.model.ceiling import Demand
+from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, Kind
+from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, pools, rates, shared, slots, utilisation
+from stackmatrix.analysis.model.library_defaults import libraries, matching, table
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import Waiting
-from stackmatrix.results import Interval
+from stackmatrix.results.interval import Interval
 
 STACKS = load_stacks()
 

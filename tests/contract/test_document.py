@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.contract.answer import TITLES, Essence, methods
 from stackmatrix.contract.bad_inputs import CASES, LIMIT, Stored
-from stackmatrix.contract.essence import TITLES, Essence, methods
 from stackmatrix.contract.properties import DOCUMENT, load, operations
 
 SPEC: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))

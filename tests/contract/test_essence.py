@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackmatrix.contract.answer import SHORT, WINDOW, compare, essence, problem, readable, success, window
 from stackmatrix.contract.client import Answer, NoAnswer
-from stackmatrix.contract.essence import SHORT, WINDOW, compare, essence, problem, readable, success, window
 
 PROBLEM_TYPE = ("content-type", "application/problem+json")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackmatrix.catalog.stacks import Variant, load_stacks
-from stackmatrix.contract.dialogue import Transcript
+from stackmatrix.contract.exchange import Transcript
 from stackmatrix.contract.suite import CHECKS, Check, Visit, same_bytes
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.base import Runtime

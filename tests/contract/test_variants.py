@@ -7,7 +7,7 @@ import pytest
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.contract.client import Request, ask
 from stackmatrix.contract.suite import CHECKS, Visit
-from stackmatrix.identity import differences, observe
+from stackmatrix.measure.identity import differences, observe
 from stackmatrix.runtime.base import Runtime
 from stackmatrix.runtime.select import choose
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting
-from stackmatrix.results import ReasonKind
+from stackmatrix.results.reasons import ReasonKind
 from stackmatrix.runtime.native import environments
 from stackmatrix.runtime.native.state import State
 

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 from liars import HONEST, LIARS, Liar, checkout, share_environment
 
-from stackmatrix.admission import Admission, admit
-from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.analysis.judge import judge
 from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
-from stackmatrix.plan import arms_of
-from stackmatrix.results import Arm, Latency, Load, Reason, RunDirectory, Timing, Trial
+from stackmatrix.measure.preflight import Admission, admit
+from stackmatrix.measure.trial import Bench, measure
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.plan import Arm, Load, Timing, arms_of
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.trial import Latency, Trial
 from stackmatrix.runtime.native import NativeRuntime
-from stackmatrix.trial import Bench, measure
 
 STACKS = load_stacks()
 WORKLOADS = load_workloads()

@@ -8,7 +8,7 @@ from time import monotonic as clock
 import pytest
 import uvloop
 
-from stackmatrix.load.alarm import Alarm, LoopTimer, TimerFd, alarm
+from stackmatrix.load.timer import Alarm, LoopTimer, TimerFd, alarm
 
 Make = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
 

@@ -21,7 +21,7 @@ from scripted import Reader, Writer, answering, free_port, request, server, wait
 
 from stackmatrix.load import records
 from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Pace, Progress, generate
-from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, Open, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.summary import percentile, summarise, within
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
@@ -38,9 +38,9 @@ def plan(
     warmup_s: float = 0.0,
     timeout_s: float = 5.0,
     drain_s: float = 5.0,
-) -> Plan:
+) -> LoadJob:
     """One kind of request, HELLO unless others are given."""
-    return Plan(
+    return LoadJob(
         host="127.0.0.1",
         port=port,
         kinds=(Kind("k", exchanges or (HELLO,)),),
@@ -171,7 +171,7 @@ class TestCourse:
             def steady(self, progress: Progress) -> bool:
                 return progress.at > 0.3
 
-            def pace(self, plan: Plan) -> Pace:
+            def pace(self, plan: LoadJob) -> Pace:
                 return Pace(plan.duration_s + 0.1, 0.0)
 
         target = Target(service_s=0.5)
@@ -246,7 +246,7 @@ class TestCourse:
     def test_kinds_come_by_weight_and_are_told_apart(self, tmp_path: Path) -> None:
         kinds = (Kind("a", (HELLO,), 3), Kind("b", (Exchange(HELLO.request, 201, b"hello"),), 1))
         with server(answering(OK_HELLO)) as port:
-            mixed = Plan(host="127.0.0.1", port=port, kinds=kinds, load=Closed(4), duration_s=1)
+            mixed = LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=Closed(4), duration_s=1)
             outcome = generate(mixed, records=tmp_path / "r.npy")
         rows = outcome.records[outcome.records["verdict"] != Verdict.UNFINISHED]
         assert rows["kind"].mean() == pytest.approx(0.25, abs=0.1)
@@ -320,7 +320,7 @@ class TestFailures:
         kinds = (Kind("k", (HELLO,)),)
         with pytest.raises(GeneratorError, match=r"nowhere\.invalid: "):
             generate(
-                Plan(host="nowhere.invalid", port=80, kinds=kinds, load=Closed(1), duration_s=1),
+                LoadJob(host="nowhere.invalid", port=80, kinds=kinds, load=Closed(1), duration_s=1),
                 records=tmp_path / "r.npy",
             )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, Step, arrivals, exchanges, render, share
+from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, Open, Step, arrivals, exchanges, render, share
 
 GET = render("GET", "/", host="h")
 RATES = st.floats(0.01, 1e5)
@@ -145,7 +145,7 @@ def test_a_plan_that_cannot_be_is_refused(make: object, message: str) -> None:
         make()  # type: ignore[operator]
 
 
-def plan(**changes: object) -> Plan:
+def plan(**changes: object) -> LoadJob:
     kinds = (Kind("k", (Exchange(GET, 200, b""),)),)
     known = {"host": "127.0.0.1", "port": 80, "kinds": kinds, "load": Closed(1), "duration_s": 1.0}
-    return Plan(**{**known, **changes})  # type: ignore[arg-type]
+    return LoadJob(**{**known, **changes})  # type: ignore[arg-type]

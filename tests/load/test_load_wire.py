@@ -11,7 +11,7 @@ from scripted import Handler, Reader, Writer, answering, request, server
 
 from stackmatrix.load import records
 from stackmatrix.load.drivers import driver
-from stackmatrix.load.plan import Closed, Exchange, Kind, Plan, render
+from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, render
 from stackmatrix.load.recorder import Recorder, Verdict
 from stackmatrix.load.records import Records
 from stackmatrix.load.wire import CHUNKED, UNTIL_CLOSE, Head, parse_head
@@ -43,7 +43,7 @@ def converse(
 
     async def load(port: int) -> int:
         kind = Kind("k", (exchange,))
-        plan = Plan(host="h", port=port, kinds=(kind,), load=Closed(1), duration_s=1, timeout_s=timeout_s)
+        plan = LoadJob(host="h", port=port, kinds=(kind,), load=Closed(1), duration_s=1, timeout_s=timeout_s)
         recorder = Recorder(tmp_path / "r.npy")
         users = driver(plan, "127.0.0.1", recorder, 0, 1)
         await users.prepare()

@@ -23,7 +23,7 @@ from scripted import Reader, Writer, answering, free_port, request, server
 
 from stackmatrix.errors import UserError
 from stackmatrix.load import records
-from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, Open, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
 from stackmatrix.load.tools import TOOLS, path_of, run
@@ -64,12 +64,12 @@ def get(target: str = "/") -> bytes:
     return render("GET", target, host="HOST")
 
 
-def plan(port: int, *requests: bytes, users: int = 4, status: int = 200, duration_s: float = 1) -> Plan:
+def plan(port: int, *requests: bytes, users: int = 4, status: int = 200, duration_s: float = 1) -> LoadJob:
     """A closed loop with these requests in turn."""
     host = f"127.0.0.1:{port}".encode()
     exchanges = tuple(Exchange(one.replace(b"HOST", host), status, None) for one in requests or (get(),))
     load = Closed(users)
-    return Plan(
+    return LoadJob(
         host="127.0.0.1", port=port, kinds=(Kind("k", exchanges),), load=load, duration_s=duration_s, timeout_s=5
     )
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.plan import FRESH, Closed, Exchange, Kind, Plan, render
+from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, render
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.tools import ab, h2load, wrk
-from stackmatrix.load.tools.asked import parse, url
 from stackmatrix.load.tools.base import Job, Left
+from stackmatrix.load.tools.request import parse, url
 
 AB = """\
 Document Length:        11 bytes
@@ -46,7 +46,7 @@ values = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1,
 def job(scratch: Path, exchange: Exchange | None = None, *, cpus: tuple[int, ...] = (0,), users: int = 4) -> Job:
     """A job of one exchange."""
     exchange = exchange or Exchange(render("GET", "/", host="h:80"), 200, None)
-    plan = Plan(host="h", port=80, kinds=(Kind("k", (exchange,)),), load=Closed(users), duration_s=1)
+    plan = LoadJob(host="h", port=80, kinds=(Kind("k", (exchange,)),), load=Closed(users), duration_s=1)
     return Job(plan, Closed(users), 1, None, cpus, scratch, scratch / "rows.npy")
 
 
@@ -96,7 +96,7 @@ def test_wrks_threads_share_its_users_evenly(users: int, cpus: tuple[int, ...], 
 
 
 def test_a_url_of_an_address_with_colons(tmp_path: Path) -> None:
-    plan = Plan(host="::1", port=80, kinds=job(tmp_path).plan.kinds, load=Closed(1), duration_s=1)
+    plan = LoadJob(host="::1", port=80, kinds=job(tmp_path).plan.kinds, load=Closed(1), duration_s=1)
     assert url(plan, "/x") == "http://[::1]:80/x"
 
 

@@ -12,41 +12,29 @@ from pathlib import Path
 
 import numpy as np
 
-from stackmatrix import gates
-from stackmatrix.analysis.ceilings import Demand, ceiling
-from stackmatrix.analysis.facts import pools, slots
-from stackmatrix.analysis.judge import Catalog, judge, stated_wait
+from stackmatrix.analysis import validity
+from stackmatrix.analysis.judge import judge, stated_wait
+from stackmatrix.analysis.latency import latency, pooled_latency, right_answers
+from stackmatrix.analysis.model.ceiling import Demand, ceiling
+from stackmatrix.analysis.model.facts import pools, slots
+from stackmatrix.analysis.slo import verdict as levels
+from stackmatrix.analysis.slo.level import parse
+from stackmatrix.analysis.slo.overload import FACTOR
+from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, Search
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.levels import verdict as levels
-from stackmatrix.levels.level import parse
-from stackmatrix.levels.overload import FACTOR
-from stackmatrix.levels.search import FIRST_FACTOR, LATER_FACTOR, Search
 from stackmatrix.load import summary
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records, save
-from stackmatrix.offer import latency, pooled_latency, right_answers
-from stackmatrix.plan import Plan, arms_of
-from stackmatrix.results import (
-    SCHEMA,
-    Arm,
-    Cpu,
-    Entry,
-    Errors,
-    Explained,
-    Identity,
-    Load,
-    Overload,
-    Phases,
-    Probe,
-    ProbeOutcome,
-    Profiled,
-    Reason,
-    Run,
-    RunDirectory,
-    Trial,
-)
-from stackmatrix.trial import name_of
+from stackmatrix.measure.trial import name_of
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.explain import Explained, Phases, Profiled
+from stackmatrix.results.plan import Arm, Load, Plan, arms_of
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import Identity, Run
+from stackmatrix.results.slo import Overload, Probe, ProbeOutcome
+from stackmatrix.results.trial import Cpu, Entry, Errors, Trial
 
 CONCURRENCY = {
     "flask-uwsgi-gevent": "greenlets",
@@ -294,7 +282,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         ],
         records=f"records/{name}.npy",
     )
-    return replace(trial, reasons=gates.reasons(trial, arm.load))
+    return replace(trial, reasons=validity.reasons(trial, arm.load))
 
 
 def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:

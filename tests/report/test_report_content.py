@@ -18,19 +18,25 @@ from numpy.typing import NDArray
 from sample import Runs, Sample, make
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.phases import split
+from stackmatrix.analysis.explain.phases import split
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
-from stackmatrix.report import answer, charts, curves, index, levels, method, shapes, times
+from stackmatrix.formatting import quantity
+from stackmatrix.report import charts, curves, headline, index, method, reduced, slo
+from stackmatrix.report import phases as times
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.html import page
 from stackmatrix.report.html.site import breakable, emphasis, inert
-from stackmatrix.report.numbers import quantity
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
-from stackmatrix.report.shapes import histogram, spectrum
+from stackmatrix.report.reduced import histogram, spectrum
 from stackmatrix.report.view import Group, Slugs, view
-from stackmatrix.results import Disagreement, Phases, Probe, Reason, Run, RunDirectory, Trial
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.explain import Phases
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import Disagreement, Run
+from stackmatrix.results.slo import Probe
+from stackmatrix.results.trial import Trial
 
 Floats = NDArray[np.float64]
 
@@ -49,11 +55,11 @@ def copy(runs: Runs, tmp_path: Path) -> RunDirectory:
 
 
 def test_the_headline_counts_who_leads(runs: Runs) -> None:
-    assert answer.headline(view(runs["matrix"])).startswith("**fastapi-async** leads or shares the lead in 12 of 12")
+    assert headline.headline(view(runs["matrix"])).startswith("**fastapi-async** leads or shares the lead in 12 of 12")
 
 
 def test_a_clear_leader_is_named_with_its_ratio_to_the_next(runs: Runs) -> None:
-    said = answer.sentence(group(runs, "matrix", "notes-read"))
+    said = headline.sentence(group(runs, "matrix", "notes-read"))
     ratio = group(runs, "matrix", "notes-read").pairs[0].goodput
     assert ratio is not None and ratio.interval is not None
     assert said.startswith("**fastapi-async** leads with ")
@@ -61,20 +67,20 @@ def test_a_clear_leader_is_named_with_its_ratio_to_the_next(runs: Runs) -> None:
 
 
 def test_a_leader_at_the_load_is_said_to_have_more_to_give(runs: Runs) -> None:
-    assert "more users would show what is left" in answer.sentence(group(runs, "matrix", "sleep"))
-    assert "more users" not in answer.sentence(group(runs, "matrix", "json-small"))
+    assert "more users would show what is left" in headline.sentence(group(runs, "matrix", "sleep"))
+    assert "more users" not in headline.sentence(group(runs, "matrix", "json-small"))
 
 
 def test_void_arms_are_named_with_their_reason(runs: Runs) -> None:
-    assert "No number for fastapi-sync" in answer.sentence(group(runs, "matrix", "http"))
-    assert "generator" in answer.sentence(group(runs, "matrix", "http"))
-    assert answer.sentence(group(runs, "void", "http")) == "No stack has a valid number here (errors)."
-    assert answer.headline(view(runs["void"])) == "No stack has a valid number in this run"
+    assert "No number for fastapi-sync" in headline.sentence(group(runs, "matrix", "http"))
+    assert "generator" in headline.sentence(group(runs, "matrix", "http"))
+    assert headline.sentence(group(runs, "void", "http")) == "No stack has a valid number here (errors)."
+    assert headline.headline(view(runs["void"])) == "No stack has a valid number in this run"
 
 
 def test_few_rounds_tell_nothing_apart(runs: Runs) -> None:
-    assert answer.headline(view(runs["interrupted"])).startswith("2 rounds cannot tell")
-    assert "cannot tell the stacks apart" in answer.sentence(group(runs, "interrupted", "http"))
+    assert headline.headline(view(runs["interrupted"])).startswith("2 rounds cannot tell")
+    assert "cannot tell the stacks apart" in headline.sentence(group(runs, "interrupted", "http"))
     kinds = [title for _, title, _ in method.notes(view(runs["interrupted"]))]
     assert kinds == ["Interrupted.", "No intervals."]
 
@@ -82,11 +88,11 @@ def test_few_rounds_tell_nothing_apart(runs: Runs) -> None:
 def test_stacks_that_are_alike_share_the_lead(tmp_path: Path) -> None:
     directory = make(tmp_path, Sample(stacks=("fastapi-async", "fastapi-async[db_pool=20]"), workloads=("json-small",)))
     found = view(directory)
-    assert answer.headline(found).startswith(
+    assert headline.headline(found).startswith(
         "**No difference** can be told between fastapi-async and fastapi-async[db_"
     )
     only = found.groups[0]
-    says = answer.comparison(only.pairs[0], only.floor)
+    says = headline.comparison(only.pairs[0], only.floor)
     assert says.startswith("Can’t tell:") and "noise floor" in says
     assert "db_pool" in inert(page(found))
 
@@ -181,17 +187,17 @@ def test_shapes_are_kept_for_when_the_records_are_gone(copy: RunDirectory) -> No
     shutil.rmtree(copy.path / "records")
     after = view(copy)
     assert [cell.shape for cell in after.cells] == [cell.shape for cell in before.cells]
-    (copy.path / shapes.FILE).unlink()
+    (copy.path / reduced.FILE).unlink()
     assert all(cell.shape is None for cell in view(copy).cells)
     write_reports(copy)
 
 
 def test_shapes_of_other_trials_are_made_anew(copy: RunDirectory) -> None:
-    kept = shapes.read(copy)
+    kept = reduced.read(copy)
     stale = {arm: replace(shape, trials=["another"], requests=1) for arm, shape in kept.arms.items()}
-    copy.write(shapes.FILE, shapes.Shapes(stale))
+    copy.write(reduced.FILE, reduced.Shapes(stale))
     assert all(cell.shape is None or cell.shape.requests > 1 for cell in view(copy).cells)
-    assert shapes.read(copy) == kept
+    assert reduced.read(copy) == kept
 
 
 # the page
@@ -427,7 +433,7 @@ def test_charts_name_only_colours_that_there_are(runs: Runs) -> None:
 
 
 def test_the_headline_names_who_keeps_the_level_up_to_the_highest_rate(runs: Runs) -> None:
-    said = answer.headline(view(runs["levels"]))
+    said = headline.headline(view(runs["levels"]))
     assert said == "**fastapi-async** keeps p99 < 200 ms up to the highest rate, or shares it, in 2 of 2 workloads"
 
 
@@ -442,7 +448,7 @@ def test_a_search_that_was_killed_is_judged_from_its_probes(runs: Runs, tmp_path
 def test_every_probe_with_a_latency_is_drawn(runs: Runs) -> None:
     seen = view(runs["levels"])
     group = seen.groups[0]
-    rows = levels.rows(group, seen)
+    rows = slo.rows(group, seen)
     arms = {cell.arm.id for cell in group.cells}
     probes = [probe for probe in seen.probes if probe.arm in arms and probe.purpose == "search"]
     assert [row["rate"] for row in rows if "rate" in row] == [probe.rate for probe in sorted(probes, key=order(group))]

@@ -10,27 +10,22 @@ from playwright.sync_api import Browser
 from rich.console import Console
 from sample import ENVIRONMENT, Sample, catalog, one_trial
 
-from stackmatrix.analysis.experiments import examine
-from stackmatrix.analysis.judge import Catalog, judge
+from stackmatrix.analysis.experiment.judge import examine
+from stackmatrix.analysis.judge import judge
+from stackmatrix.analysis.latency import pooled_latency
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import read_experiment
 from stackmatrix.errors import UserError
-from stackmatrix.experiment import arms
-from stackmatrix.offer import pooled_latency
+from stackmatrix.measure.experiment import arms
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.findings import write_findings
 from stackmatrix.report.terminal import table
-from stackmatrix.results import (
-    SCHEMA,
-    Arm,
-    Errors,
-    ExperimentResult,
-    ExperimentRow,
-    Reason,
-    Run,
-    RunDirectory,
-    ToolSays,
-    Trial,
-)
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import Run
+from stackmatrix.results.trial import Errors, ToolSays, Trial
 
 TEXT = """
 question = "Is async the faster one?"

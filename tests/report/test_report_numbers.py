@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sample import SAMPLES, Runs
 
-from stackmatrix.report import levels
+from stackmatrix.formatting import plus_minus, quantity
+from stackmatrix.report import slo
 from stackmatrix.report.metrics import METRICS
-from stackmatrix.report.numbers import plus_minus, quantity
 from stackmatrix.report.view import View, view
-from stackmatrix.results import Run
+from stackmatrix.results.run import Run
 
 NAMES = list(SAMPLES)
 
@@ -143,7 +143,7 @@ def test_service_levels_say_the_same_everywhere(runs: Runs) -> None:
     names = {cell.arm.id: cell.name for cell in seen.cells}
     assert {level.arm for level in run.levels} == set(names)
     for level in run.levels:
-        row, figures = rows[level.arm], levels.cells(level)
+        row, figures = rows[level.arm], slo.cells(level)
         assert single(level.words) in page and level.words in document
         assert f"| {' | '.join([names[level.arm], *figures])} |" in document
         assert single(" ".join([names[level.arm], *figures])) in page

@@ -14,7 +14,8 @@ import pytest
 from stackmatrix.errors import UserError
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.view import view
-from stackmatrix.results import SCHEMA, Run, RunDirectory
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.run import Run
 
 RUNS = sorted((Path(__file__).parent / "runs").iterdir())
 

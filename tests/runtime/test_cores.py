@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.runtime.base import Cores, share_cores
+from stackmatrix.cores import Cores, share_cores
 
 CPUS = st.sets(st.integers(0, 127), min_size=1, max_size=64)
 WORKERS = st.integers(1, 128)

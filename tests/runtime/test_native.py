@@ -15,8 +15,9 @@ import pytest
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
+from stackmatrix.cores import Cores
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.base import UPSTREAMS, Cores, Service, Upstream
+from stackmatrix.runtime.base import UPSTREAMS, Service, Upstream
 from stackmatrix.runtime.native import NativeRuntime, fixtures, ports, postgres
 from stackmatrix.runtime.native.processes import lives
 

@@ -5,61 +5,46 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from operator import attrgetter
-from statistics import median
-from typing import TypeVar
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.ceilings import Ceiling, Demand
-from stackmatrix.analysis.comparisons import answer_workload, explain_pair
-from stackmatrix.analysis.defaults import libraries
-from stackmatrix.analysis.explain import explain_arm
-from stackmatrix.analysis.facts import CpuTimes, Facts, pools, rates, slots
-from stackmatrix.analysis.verdicts import verdict
-from stackmatrix.catalog.stacks import Stack, Variant
-from stackmatrix.catalog.workloads import Waiting, Workload
-from stackmatrix.results import (
-    NOISE,
-    WALL_CLOCK,
-    Arm,
+from stackmatrix.analysis.explain.arm import explain_arm
+from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
+from stackmatrix.analysis.model.bottleneck import verdict
+from stackmatrix.analysis.model.ceiling import Ceiling, Demand
+from stackmatrix.analysis.model.facts import CpuTimes, Facts, pools, rates, slots
+from stackmatrix.analysis.model.library_defaults import libraries
+from stackmatrix.analysis.statistics import middle, most
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.workloads import Waiting
+from stackmatrix.cores import Cores, share_cores
+from stackmatrix.results.explain import Cost, Extra, FlameGraph, Passes
+from stackmatrix.results.interval import Interval, Ratio
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
+from stackmatrix.results.run import (
     ArmResult,
     CeilingShare,
     Comparison,
-    Cost,
     CpuPerRequest,
     Disagreement,
-    Entry,
-    Errors,
-    Extra,
-    FlameGraph,
     Floor,
-    Interval,
-    Latency,
-    Passes,
     Predicted,
-    Ratio,
-    Reason,
-    Trial,
 )
-from stackmatrix.runtime.base import Cores, share_cores
-
-N = TypeVar("N", int, float)
+from stackmatrix.results.trial import Entry, Errors, Latency, Trial
 
 UNEQUAL = 0.05
 """Database sessions opened per request by which two arms may differ and still do the same work."""
 
+
 Pooled = Callable[[Sequence[Trial]], Latency]
 """Reads the records of some trials and gives the percentiles of all their requests together."""
 
+
 Metric = Callable[[Trial], float | None]
+
+
 GOODPUT: Metric = attrgetter("goodput")
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """What the arms' names stand for."""
-
-    stacks: Mapping[str, Stack]
-    workloads: Mapping[str, Workload]
 
 
 @dataclass(frozen=True)
@@ -437,14 +422,3 @@ def ledger(trials: Sequence[Trial]) -> list[Entry]:
             entry, implied=before.implied + entry.implied, counted=counted, slack=before.slack + entry.slack
         )
     return list(lines.values())
-
-
-def middle(values: Iterable[float | None]) -> float | None:
-    """The median of what is there; None when nothing is."""
-    seen = [value for value in values if value is not None]
-    return median(seen) if seen else None
-
-
-def most(values: Iterable[N | None]) -> N | None:
-    """The largest of what is there; None when nothing is."""
-    return max((value for value in values if value is not None), default=None)

@@ -24,20 +24,46 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from statistics import median
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+N = TypeVar("N", int, float)
+
+
+def middle(values: Iterable[float | None]) -> float | None:
+    """The median of what is there; None when nothing is."""
+    seen = [value for value in values if value is not None]
+    return median(seen) if seen else None
+
+
+def most(values: Iterable[N | None]) -> N | None:
+    """The largest of what is there; None when nothing is."""
+    return max((value for value in values if value is not None), default=None)
+
+
 CONFIDENCE = 0.95
+
+
 LEAST_ROUNDS = 6
 """Fewer give no rank interval at 95 %."""
+
+
 LEAST_FLOOR = 0.02
 """No machine of ours tells arms apart that differ by less than 2 %."""
 
+
 Floats = NDArray[np.float64]
+
+
 Rounds = Sequence[float | None]
+
+
 Standing = Literal["higher", "lower", "tie"]
+
+
 EndedBy = Literal["precision", "cap", "budget"]
 
 
@@ -113,6 +139,8 @@ class StoppingRule:
 
 
 DEFAULT_RULE = StoppingRule()
+
+
 PRECISE_RULE = StoppingRule(half_width=0.03)
 
 

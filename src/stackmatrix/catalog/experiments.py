@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.fields import Fields
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, parse_variant
+from stackmatrix.catalog.toml import Fields
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.errors import UserError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.fields import Fields, pick
+from stackmatrix.catalog.toml import Fields, pick
 from stackmatrix.errors import UserError
 
 Setting = int | str | bool

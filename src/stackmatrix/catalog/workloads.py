@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stackmatrix.catalog import FIXTURES, ROOT
-from stackmatrix.catalog.fields import Fields, pick
+from stackmatrix.catalog.toml import Fields, pick
 from stackmatrix.errors import UserError
 
 Param = int | str

@@ -8,26 +8,28 @@ from pathlib import Path
 
 import msgspec
 
-from stackmatrix.analysis import compared
-from stackmatrix.analysis.compared import Measured, Outcome, Report, overall
-from stackmatrix.analysis.judge import Catalog
-from stackmatrix.analysis.likeness import SETTINGS, Conditions, differences
+from stackmatrix.analysis import compare as compared
+from stackmatrix.analysis.comparability import SETTINGS, Conditions, differences
+from stackmatrix.analysis.compare import Measured, Outcome, Report, overall
 from stackmatrix.analysis.statistics import PRECISE_RULE
-from stackmatrix.catalog.fields import pick
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
+from stackmatrix.catalog.toml import pick
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.cli import operands, performance
-from stackmatrix.cli.operands import MAY_BE, Timed
+from stackmatrix.cli import compare_operands, performance
+from stackmatrix.cli.compare_operands import MAY_BE, Timed
 from stackmatrix.cli.report import judge_now
-from stackmatrix.cli.session import Session, add_options, begin, planned
+from stackmatrix.cli.session import add_options, begin, planned
 from stackmatrix.cli.shell import INTERRUPTED, command, console, deliver
 from stackmatrix.errors import UserError
-from stackmatrix.plan import FILE as PLAN_FILE
-from stackmatrix.plan import Plan, arms_of, digest
-from stackmatrix.report import compared as written
+from stackmatrix.measure.copies import copies
+from stackmatrix.measure.session import Session
+from stackmatrix.report import compare as written
 from stackmatrix.report.view import read
-from stackmatrix.results import SCHEMA, Arm, Run, RunDirectory
-from stackmatrix.runtime.copies import copies
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.plan import FILE as PLAN_FILE
+from stackmatrix.results.plan import Arm, Plan, arms_of, digest
+from stackmatrix.results.run import Run
 
 WORKLOADS = ("notes-read", "http", "json-small")
 """One that waits for the database, one for an upstream, one for the CPU."""
@@ -89,12 +91,12 @@ def share(text: str) -> float:
 def compare(options: argparse.Namespace) -> int:
     """The whole job; the exit status."""
     stacks = load_stacks()
-    match operands.two(options.a, options.b, stacks):
+    match compare_operands.two(options.a, options.b, stacks):
         case (RunDirectory() as a, RunDirectory() as b):
             return show(of_runs(options, a, b), options)
         case (Timed() as a, Timed() as b):
             with copies() as made:
-                variants = operands.variants((a, b), stacks, made)
+                variants = compare_operands.variants((a, b), stacks, made)
                 catalog = Catalog({**stacks, **made.stacks}, load_workloads())
                 return timed(options, (a, b), variants, catalog)
     raise AssertionError("two of a kind")
@@ -122,7 +124,7 @@ def timed(options: argparse.Namespace, sides: Sequence[Timed], variants: Sequenc
         answers=answers,
         limit=options.fail_if_worse,
         outcome=None if options.fail_if_worse is None else overall(answers),
-        remarks=operands.remarks(sides),
+        remarks=compare_operands.remarks(sides),
     )
     directory.write(FILE, report)
     status = show(report, options)

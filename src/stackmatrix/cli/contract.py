@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
+from stackmatrix.catalog.toml import pick
 from stackmatrix.cli.shell import command, console
-from stackmatrix.contract.essence import Difference
+from stackmatrix.contract.answer import Difference
 from stackmatrix.contract.suite import CHECKS, SAME_BYTES, Check, Result, Visit, same_bytes
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.base import Runtime

@@ -6,11 +6,12 @@ from dataclasses import replace
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stackmatrix.analysis.judge import Catalog
+from stackmatrix.analysis.experiment.judge import load
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import FULL, Scale, experiment_names
 from stackmatrix.cli.session import BUDGET_S, planned
-from stackmatrix.experiment import arms, expected_s, load
-from stackmatrix.plan import Plan, digests
+from stackmatrix.measure.experiment import arms, expected_s
+from stackmatrix.results.plan import Plan, digests
 
 MOST_S = 180.0
 """The most that an experiment takes at its own scale, from the first server to the report."""

@@ -10,7 +10,7 @@ from stackmatrix.catalog.experiments import experiment_names
 from stackmatrix.cli.shell import command, console
 from stackmatrix.errors import UserError
 from stackmatrix.report.findings import write_findings
-from stackmatrix.results import RESULTS, RunDirectory
+from stackmatrix.results.directory import RESULTS, RunDirectory
 
 FILE = ROOT / "docs" / "findings.md"
 SUFFIX = "findings"

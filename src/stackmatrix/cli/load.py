@@ -20,7 +20,7 @@ from stackmatrix.cli.shell import command, console, deliver
 from stackmatrix.errors import UserError
 from stackmatrix.load import generator, tools
 from stackmatrix.load.generator import Interrupted, Outcome, generate
-from stackmatrix.load.plan import Closed, Exchange, Kind, Open, Plan, render
+from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, Open, render
 from stackmatrix.load.summary import Latency, Summary, histogram, summarise
 from stackmatrix.load.tools import TOOLS, Told
 
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     return run_own(wanted, arguments) if arguments.generator == OWN else run_tool(wanted, arguments)
 
 
-def run_own(wanted: Plan, arguments: argparse.Namespace) -> int:
+def run_own(wanted: LoadJob, arguments: argparse.Namespace) -> int:
     """With the project's own generator."""
     if arguments.requests is not None:
         raise UserError("--requests: this generator ends by --duration; --generator ab or h2load ends by number")
@@ -124,7 +124,7 @@ def run_own(wanted: Plan, arguments: argparse.Namespace) -> int:
     return 0 if summary.n else 1
 
 
-def run_tool(wanted: Plan, arguments: argparse.Namespace) -> int:
+def run_tool(wanted: LoadJob, arguments: argparse.Namespace) -> int:
     """With another tool, which says what it likes."""
     if arguments.shards > 1:
         raise UserError("--shards: another tool's threads are as many as its --cpus")
@@ -145,7 +145,7 @@ def write(found: dict[str, Any], file: Path | None) -> None:
     deliver(json.dumps(found, indent=2) + "\n", file)
 
 
-def offer(wanted: Plan, arguments: argparse.Namespace, records: Path) -> Outcome:
+def offer(wanted: LoadJob, arguments: argparse.Namespace, records: Path) -> Outcome:
     """Run the plan under a progress bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
     out = console()
@@ -169,7 +169,7 @@ def offer(wanted: Plan, arguments: argparse.Namespace, records: Path) -> Outcome
         )
 
 
-def plan(arguments: argparse.Namespace) -> Plan:
+def plan(arguments: argparse.Namespace) -> LoadJob:
     """What the arguments ask for; UserError for what cannot be."""
     target = parse_url(arguments.url)
     body = content(arguments.body)
@@ -183,7 +183,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
         load = Closed(arguments.users, arguments.think, arguments.ramp)
     else:
         load = Open(arguments.rate, arguments.arrivals, arguments.connections)
-    return Plan(
+    return LoadJob(
         host=target.host,
         port=target.port,
         kinds=(Kind(f"{method} {target.path}", (Exchange(request, 0, right),)),),

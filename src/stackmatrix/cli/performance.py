@@ -4,20 +4,22 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from stackmatrix.analysis.judge import Catalog
+from stackmatrix.analysis.slo.level import parse
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
-from stackmatrix.catalog.fields import pick
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
+from stackmatrix.catalog.toml import pick
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.cli import experiment, levels
+from stackmatrix.cli import experiment
 from stackmatrix.cli.options import pair, several_rates, several_users
-from stackmatrix.cli.session import Session, add_options, begin, planned
+from stackmatrix.cli.session import add_options, begin, planned
 from stackmatrix.cli.shell import command, console
 from stackmatrix.errors import UserError
-from stackmatrix.levels.level import parse
 from stackmatrix.load.tools import TOOLS
-from stackmatrix.plan import Plan, arms_of, resume
-from stackmatrix.results import Arm, Load, RunDirectory
+from stackmatrix.measure.session import Session
+from stackmatrix.measure.slo import WINDOW_S
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.plan import Arm, Load, Plan, arms_of, resume
 
 USERS = 64
 EPILOG = """
@@ -124,7 +126,7 @@ def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
     plan = planned(options, arms(options, catalog))
     if options.slo is None:
         return plan
-    return replace(plan, slo=str(options.slo), window_s=options.duration or levels.WINDOW_S)
+    return replace(plan, slo=str(options.slo), window_s=options.duration or WINDOW_S)
 
 
 def arms(options: argparse.Namespace, catalog: Catalog) -> list[Arm]:

@@ -4,15 +4,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stackmatrix.analysis.judge import Catalog
+from stackmatrix.analysis.run import Seen, judge_run
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.cli.session import Seen, judge_run
 from stackmatrix.cli.shell import command, console
-from stackmatrix.plan import FILE as PLAN_FILE
-from stackmatrix.plan import Plan, cells_of
 from stackmatrix.report.files import write_reports
-from stackmatrix.results import RunDirectory
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.plan import FILE as PLAN_FILE
+from stackmatrix.results.plan import Plan, cells_of
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from stackmatrix.errors import UserError
-from stackmatrix.results import writing
+from stackmatrix.results.directory import writing
 
 USAGE = 2
 INTERRUPTED = 130

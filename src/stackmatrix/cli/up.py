@@ -2,8 +2,8 @@
 
 import argparse
 
-from stackmatrix.catalog.fields import pick
 from stackmatrix.catalog.stacks import load_stacks
+from stackmatrix.catalog.toml import pick
 from stackmatrix.cli.shell import command, console
 from stackmatrix.runtime.docker import DockerRuntime
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from stackmatrix.report.numbers import milliseconds, percent, quantity
-from stackmatrix.results import Arm, Trial
+from stackmatrix.formatting import milliseconds, percent, quantity
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.trial import Trial
 
 
 class Watch:

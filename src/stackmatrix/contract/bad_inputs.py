@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from stackmatrix.contract.answers import JSON, note
+from stackmatrix.contract.answer import Difference, Essence, compact, problem, success
 from stackmatrix.contract.client import Headers, Request
-from stackmatrix.contract.dialogue import Exchange, Subject
-from stackmatrix.contract.essence import Difference, Essence, compact, problem, success
+from stackmatrix.contract.endpoints import JSON, note
+from stackmatrix.contract.exchange import Exchange, Subject
 
 LIMIT = 65_536
 EMOJI = "🎉"

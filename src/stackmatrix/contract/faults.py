@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import orjson
 
 from stackmatrix.catalog.workloads import fixture
-from stackmatrix.contract.answers import draft, get, note
+from stackmatrix.contract.answer import Difference, problem, success
 from stackmatrix.contract.client import Answer, Flight, NoAnswer, Reply, Request, ask, together
-from stackmatrix.contract.dialogue import Exchange, NotApplicable, Subject, boiled, outcome
-from stackmatrix.contract.essence import Difference, problem, success
+from stackmatrix.contract.endpoints import draft, get, note
+from stackmatrix.contract.exchange import Exchange, NotApplicable, Subject, boiled, outcome
 from stackmatrix.runtime.base import Service, Upstream
 
 POOL_WAIT_S = 5.0

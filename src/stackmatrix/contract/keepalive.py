@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from itertools import cycle, islice
 
-from stackmatrix.contract.answers import JSON, get
+from stackmatrix.contract.answer import Difference, compact, essence, problem, success
 from stackmatrix.contract.client import Connection, NoAnswer, Request
-from stackmatrix.contract.dialogue import Exchange, Subject
-from stackmatrix.contract.essence import Difference, compact, essence, problem, success
+from stackmatrix.contract.endpoints import JSON, get
+from stackmatrix.contract.exchange import Exchange, Subject
 
 REQUESTS = 1_000
 

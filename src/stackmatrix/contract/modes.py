@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator
 
-from stackmatrix.contract.answers import get
-from stackmatrix.contract.dialogue import Subject, outcome
-from stackmatrix.contract.essence import Difference
+from stackmatrix.contract.answer import Difference
+from stackmatrix.contract.endpoints import get
+from stackmatrix.contract.exchange import Subject, outcome
 
 MS, N = 150, 5
 SUM_S = MS * N / 1000

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackmatrix.catalog.stacks import WAITS, Wait
-from stackmatrix.contract.answers import get
+from stackmatrix.contract.answer import Difference
 from stackmatrix.contract.client import NoAnswer, together
-from stackmatrix.contract.dialogue import NotApplicable, Subject, boiled
-from stackmatrix.contract.essence import Difference
+from stackmatrix.contract.endpoints import get
+from stackmatrix.contract.exchange import NotApplicable, Subject, boiled
 from stackmatrix.runtime.base import Service
 
 PATHS = {"timer": "/sleep", "database": "/query", "upstream": "/http"}

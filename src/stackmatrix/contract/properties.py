@@ -13,9 +13,9 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
 from stackmatrix.catalog import ROOT
+from stackmatrix.contract.answer import Difference, readable
 from stackmatrix.contract.client import TIMEOUT_S
-from stackmatrix.contract.dialogue import Subject
-from stackmatrix.contract.essence import Difference, readable
+from stackmatrix.contract.exchange import Subject
 from stackmatrix.runtime.base import Service
 
 DOCUMENT = ROOT / "contract" / "openapi.yaml"

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice, repeat
 
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.contract.answers import get
+from stackmatrix.contract.answer import Difference
 from stackmatrix.contract.client import Connection, Flight, Request
-from stackmatrix.contract.dialogue import Exchange, Subject, boiled
-from stackmatrix.contract.essence import Difference
+from stackmatrix.contract.endpoints import get
+from stackmatrix.contract.exchange import Exchange, Subject, boiled
 from stackmatrix.contract.overlap import PATHS
 
 WAIT_MS = 3_000

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from stackmatrix.catalog.stacks import Setting, Variant
-from stackmatrix.contract import answers, bad_inputs, faults, keepalive, modes, overlap, properties, shutdown
+from stackmatrix.contract import bad_inputs, endpoints, faults, keepalive, modes, overlap, properties, shutdown
+from stackmatrix.contract.answer import Difference, Essence
 from stackmatrix.contract.client import NoAnswer
-from stackmatrix.contract.dialogue import NotApplicable, Subject, Transcript, disagreements
-from stackmatrix.contract.essence import Difference, Essence
+from stackmatrix.contract.exchange import NotApplicable, Subject, Transcript, disagreements
 from stackmatrix.runtime.base import Runtime, Service
 
 SAME_BYTES = "same-bytes"
@@ -29,7 +29,7 @@ class Check:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("answers", "every endpoint's exact answer", answers.check, quick=True),
+    Check("answers", "every endpoint's exact answer", endpoints.check, quick=True),
     Check("bad-inputs", "hostile, broken and odd requests", bad_inputs.check, quick=True),
     Check("modes", "waits in turn or together, calls counted at the upstream", modes.check, quick=True),
     Check("keep-alive", "1 000 requests over one connection", keepalive.check, quick=True),

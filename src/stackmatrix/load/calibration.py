@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from stackmatrix.load.generator import GeneratorError, generate
-from stackmatrix.load.plan import Closed, Exchange, Kind, Plan, render
+from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, render
 from stackmatrix.load.summary import summarise
 from stackmatrix.load.targets import Target, serving
 
@@ -48,7 +48,7 @@ def calibrate(cpus: Collection[int], shards: int = 1) -> Calibration:
         serving(ANSWER, others[0]) as port,
     ):
         request = render("GET", "/", host=f"127.0.0.1:{port}")
-        plan = Plan(
+        plan = LoadJob(
             host="127.0.0.1",
             port=port,
             kinds=(Kind("nothing", (Exchange(request, 200, ANSWER.body),)),),

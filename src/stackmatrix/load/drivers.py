@@ -10,9 +10,9 @@ from collections.abc import Coroutine
 from time import monotonic as clock
 from typing import Any, Final
 
-from stackmatrix.load.alarm import alarm
-from stackmatrix.load.plan import Closed, Exchange, Open, Plan, arrivals, exchanges, share
+from stackmatrix.load.job import Closed, Exchange, LoadJob, Open, arrivals, exchanges, share
 from stackmatrix.load.recorder import NEVER, Recorder, Verdict
+from stackmatrix.load.timer import alarm
 from stackmatrix.load.wire import Connection, Head
 
 CONNECTING_AT_ONCE: Final = 128  # so that thousands of users do not overflow the server's listen queue
@@ -24,7 +24,7 @@ GRAIN_S: Final = 0.0001  # arrivals closer together than this leave together: it
 class Driver(ABC):
     """What both loops share: opening connections, time-outs, and the end."""
 
-    def __init__(self, plan: Plan, host: str, recorder: Recorder, shard: int, shards: int) -> None:
+    def __init__(self, plan: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> None:
         self.loop = asyncio.get_running_loop()
         self.plan = plan
         self.recorder = recorder
@@ -137,7 +137,7 @@ class User:
 class Users(Driver):
     """Closed loop: every user has one request under way, or thinks, or gets a connection."""
 
-    def __init__(self, plan: Plan, load: Closed, host: str, recorder: Recorder, shard: int, shards: int) -> None:
+    def __init__(self, plan: LoadJob, load: Closed, host: str, recorder: Recorder, shard: int, shards: int) -> None:
         super().__init__(plan, host, recorder, shard, shards)
         self._think = load.think_s
         self._ramp = load.ramp_s
@@ -238,7 +238,7 @@ class Users(Driver):
 class Arrivals(Driver):
     """Open loop: requests come when they are due; the pool grows to its cap, then they queue in the client."""
 
-    def __init__(self, plan: Plan, load: Open, host: str, recorder: Recorder, shard: int, shards: int) -> None:
+    def __init__(self, plan: LoadJob, load: Open, host: str, recorder: Recorder, shard: int, shards: int) -> None:
         super().__init__(plan, host, recorder, shard, shards)
         self._cap = share(load.connections, shard, shards)
         self._arrivals = arrivals(load, plan.seed, shard, shards)
@@ -335,7 +335,7 @@ class Arrivals(Driver):
         self._queue.clear()
 
 
-def driver(plan: Plan, host: str, recorder: Recorder, shard: int, shards: int) -> Driver:
+def driver(plan: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> Driver:
     """The driver of a plan's load."""
     if isinstance(plan.load, Closed):
         return Users(plan, plan.load, host, recorder, shard, shards)

@@ -19,9 +19,9 @@ from typing import IO, Final, Literal, NamedTuple, Protocol, Self
 import psutil
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.plan import Closed, Plan
+from stackmatrix.load.job import Closed, LoadJob
 from stackmatrix.load.records import Records, merge
-from stackmatrix.load.worker import Job
+from stackmatrix.load.worker import ShardJob
 
 Edge = Literal["start", "end"]
 
@@ -66,7 +66,7 @@ class WarmUp(Protocol):
     def steady(self, progress: Progress) -> bool:
         """Whether the window may open before the plan's warm-up is over; asked ten times a second."""
 
-    def pace(self, plan: Plan) -> Pace:
+    def pace(self, plan: LoadJob) -> Pace:
         """How long window and drain should be; asked once, as the window opens."""
 
 
@@ -74,7 +74,7 @@ class WarmUp(Protocol):
 class Outcome:
     """What came of a plan; instants are CLOCK_MONOTONIC seconds."""
 
-    plan: Plan
+    plan: LoadJob
     records: Records
     """Every request of the run, warm-up included: the window cuts them by time."""
     began: float
@@ -111,7 +111,7 @@ class Outcome:
 class Worker:
     """One worker process, and the parent's end of the conversation with it."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ShardJob) -> None:
         self.job = job
         self.ready = False
         self.tick: dict[str, float] | None = None
@@ -190,7 +190,7 @@ class Worker:
 class Fleet:
     """All the workers of one plan; none outlives the context."""
 
-    def __init__(self, jobs: Sequence[Job], on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(self, jobs: Sequence[ShardJob], on_progress: Callable[[Progress], None] | None) -> None:
         self._jobs = jobs
         self._on_progress = on_progress
         self._selector = selectors.DefaultSelector()
@@ -256,7 +256,7 @@ class Fleet:
 
 
 def generate(
-    plan: Plan,
+    plan: LoadJob,
     *,
     records: Path,
     cpus: Collection[int] | None = None,
@@ -275,7 +275,7 @@ def generate(
     pins = pinned(plan, cpus, shards)
     address = resolve(plan.host, plan.port)
     parts = [records] if shards == 1 else [records.with_name(f"{records.name}.{shard}") for shard in range(shards)]
-    jobs = [Job(plan, address, i, shards, parts[i], pins[i], os.getpid()) for i in range(shards)]
+    jobs = [ShardJob(plan, address, i, shards, parts[i], pins[i], os.getpid()) for i in range(shards)]
     with Fleet(jobs, on_progress) as fleet:
         if not fleet.listen(clock() + plan.timeout_s + GRACE_S, heard=lambda: all(w.ready for w in fleet.workers)):
             raise GeneratorError("the generator's processes did not get ready in time")
@@ -295,7 +295,7 @@ def generate(
 class Window:
     """The course of one load: warm-up, window, drain; with the generator's own CPU at the window's edges."""
 
-    def __init__(self, plan: Plan, fleet: Fleet, on_window: Callable[[Edge, float], None]) -> None:
+    def __init__(self, plan: LoadJob, fleet: Fleet, on_window: Callable[[Edge, float], None]) -> None:
         self._plan = plan
         self._fleet = fleet
         self._on_window = on_window
@@ -380,7 +380,7 @@ class Window:
         )
 
 
-def pinned(plan: Plan, cpus: Collection[int] | None, shards: int) -> Sequence[int | None]:
+def pinned(plan: LoadJob, cpus: Collection[int] | None, shards: int) -> Sequence[int | None]:
     """Which core each worker gets, None for no matter which; GeneratorError when the plan cannot be split so."""
     most, what = (plan.load.users, "users") if isinstance(plan.load, Closed) else (plan.load.connections, "connections")
     if not 1 <= shards <= most:

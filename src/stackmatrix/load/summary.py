@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stackmatrix.load.generator import Outcome
 from stackmatrix.load.histogram import Histogram
-from stackmatrix.load.plan import Closed
+from stackmatrix.load.job import Closed
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records
 

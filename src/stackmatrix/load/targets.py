@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic as clock
 from typing import Any, Final, cast
 
-from stackmatrix.load.alarm import alarm
+from stackmatrix.load.timer import alarm
 from stackmatrix.load.worker import die_with, loop_factory
 
 BACKLOG: Final = 4096

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
 
-from stackmatrix.load.plan import Exchange
+from stackmatrix.load.job import Exchange
 from stackmatrix.load.recorder import NEVER, Recorder, Verdict, pack_row
 
 BLANK: Final = b"\r\n\r\n"

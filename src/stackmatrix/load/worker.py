@@ -22,7 +22,7 @@ from time import monotonic as clock
 from typing import Final
 
 from stackmatrix.load.drivers import Driver, driver
-from stackmatrix.load.plan import Closed, Plan
+from stackmatrix.load.job import Closed, LoadJob
 from stackmatrix.load.recorder import Recorder
 
 FLUSH_S: Final = 0.02
@@ -33,10 +33,10 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ShardJob:
     """What one worker is to do: its share of a plan."""
 
-    plan: Plan
+    plan: LoadJob
     address: str
     shard: int
     shards: int
@@ -94,7 +94,7 @@ def say(**message: object) -> None:
         os.write(1, json.dumps(message).encode() + b"\n")
 
 
-async def run(job: Job) -> None:
+async def run(job: ShardJob) -> None:
     """Carry the job out, from the first connection to the last row."""
     loop = asyncio.get_running_loop()
     control = Control(loop)
@@ -131,7 +131,7 @@ async def run(job: Job) -> None:
     )
 
 
-async def drained(plan: Plan, load: Driver, control: Control) -> None:
+async def drained(plan: LoadJob, load: Driver, control: Control) -> None:
     """Return when the load is over and everything has its answer, or may wait no longer for it."""
     while not control.quit and clock() < load.stop_at:
         await asyncio.sleep(min(load.stop_at - clock(), FLUSH_S))
@@ -205,7 +205,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main() -> None:
     """Read the job, and do it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which says what is to become of this
-    job: Job = pickle.load(sys.stdin.buffer)
+    job: ShardJob = pickle.load(sys.stdin.buffer)
     load = job.plan.load
     die_with(job.parent)
     if job.cpu is not None:

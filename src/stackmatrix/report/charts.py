@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import altair as alt
 import vl_convert
 
+from stackmatrix.formatting import plus_minus, quantity
 from stackmatrix.report.bounds import bound
-from stackmatrix.report.numbers import plus_minus, quantity
 from stackmatrix.report.palette import DARK, FONT, LIGHT, STEPS, coloured, series, step, var
 from stackmatrix.report.view import Cell, Group, View
 

@@ -4,19 +4,20 @@ import csv
 import io
 from typing import Any
 
-from stackmatrix.report import levels
+from stackmatrix.report import slo
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.view import Cell, View
-from stackmatrix.results import Errors, ServiceLevel
+from stackmatrix.results.slo import ServiceLevel
+from stackmatrix.results.trial import Errors
 
-LEVELS = ("level", *(column.key for column in levels.COLUMNS), "level_low", "level_high", "level_words")
+LEVELS = ("level", *(column.key for column in slo.COLUMNS), "level_low", "level_high", "level_words")
 INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
 
 
 def table(view: View) -> str:
     """The file's text; what is missing is empty."""
     text = io.StringIO(newline="")
-    found = levels.by_arm(view.run.levels)
+    found = slo.by_arm(view.run.levels)
     rows = [row(cell) | level(found.get(cell.arm.id)) for cell in view.cells]
     writer = csv.DictWriter(text, [*columns(), *LEVELS], lineterminator="\n")
     writer.writeheader()
@@ -61,5 +62,5 @@ def level(found: ServiceLevel | None) -> dict[str, Any]:
     if found is None:
         return dict.fromkeys(LEVELS, "")
     low, high = (found.rate and found.rate.ci95) or ("", "")
-    figures = {column.key: column.value(found) for column in levels.COLUMNS}
+    figures = {column.key: column.value(found) for column in slo.COLUMNS}
     return {"level": found.level, **figures, "level_low": low, "level_high": high, "level_words": found.words}

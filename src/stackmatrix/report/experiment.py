@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import altair as alt
 
-from stackmatrix.analysis.words import capital, count, listed
+from stackmatrix.analysis.explain.phrases import capital, count, listed
+from stackmatrix.formatting import MISSING, percent, quantity
 from stackmatrix.report import charts
 from stackmatrix.report.metrics import whole
-from stackmatrix.report.numbers import MISSING, percent, quantity
-from stackmatrix.results import ExperimentResult, ExperimentRow
+from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 
 METRICS: Final[Mapping[str, str]] = {
     "goodput": "Rate",

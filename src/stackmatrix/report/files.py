@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stackmatrix.report import charts, csv, curves, experiment, html, index, markdown
 from stackmatrix.report.view import view
-from stackmatrix.results import RESULTS, RunDirectory, writing
+from stackmatrix.results.directory import RESULTS, RunDirectory, writing
 
 
 def write_reports(directory: RunDirectory) -> None:

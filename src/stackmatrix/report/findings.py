@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackmatrix.analysis.words import some
+from stackmatrix.analysis.explain.phrases import some
 from stackmatrix.errors import UserError
 from stackmatrix.report import experiment, method
 from stackmatrix.report.files import write
 from stackmatrix.report.markdown import bullets, table, themed
 from stackmatrix.report.view import read
-from stackmatrix.results import ExperimentResult, Run, RunDirectory
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.experiment import ExperimentResult
+from stackmatrix.results.run import Run
 
 FIGURES = "findings"
 """The directory of the figures, beside the document."""

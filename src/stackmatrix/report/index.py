@@ -8,14 +8,15 @@ from typing import Any
 
 from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.errors import UserError
+from stackmatrix.formatting import MISSING, plus_minus, quantity
 from stackmatrix.report import charts
-from stackmatrix.report.answer import ENDED_BY
+from stackmatrix.report.headline import ENDED_BY
 from stackmatrix.report.html.report import moment
 from stackmatrix.report.html.site import render
 from stackmatrix.report.method import machine
-from stackmatrix.report.numbers import MISSING, plus_minus, quantity
 from stackmatrix.report.view import Slugs, noise_floor, read
-from stackmatrix.results import ArmResult, Run, RunDirectory
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.run import ArmResult, Run
 
 Context = dict[str, Any]
 

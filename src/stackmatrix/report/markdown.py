@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from stackmatrix.analysis.phases import PARTS, split
-from stackmatrix.analysis.words import duration, percent
-from stackmatrix.report import answer, curves, experiment, levels, method, times
+from stackmatrix.analysis.explain.phases import PARTS, split
+from stackmatrix.analysis.explain.phrases import duration, percent
+from stackmatrix.formatting import MISSING, plus_minus
+from stackmatrix.report import curves, experiment, headline, method, slo
+from stackmatrix.report import phases as times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.metrics import BY_KEY, METRICS
-from stackmatrix.report.numbers import MISSING, plus_minus
 from stackmatrix.report.view import Cell, Group, View
-from stackmatrix.results import ExperimentResult, Phases
+from stackmatrix.results.experiment import ExperimentResult
+from stackmatrix.results.explain import Phases
 
 COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 
@@ -17,7 +19,7 @@ COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads"
 def document(view: View) -> str:
     """The file's text."""
     parts = [
-        f"# {plain(answer.headline(view))}",
+        f"# {plain(headline.headline(view))}",
         f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
         *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
         "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
@@ -65,18 +67,18 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
 
 def service_levels(view: View) -> list[str]:
     """The largest rates that keep a service level; nothing where none was asked for."""
-    found = levels.by_arm(view.run.levels)
+    found = slo.by_arm(view.run.levels)
     if not found:
         return []
-    parts = [f"## Service level: {levels.title(view.run.levels)}"]
+    parts = [f"## Service level: {slo.title(view.run.levels)}"]
     for group in view.groups:
         names = {cell.arm.id: cell.name for cell in group.cells if cell.arm.id in found}
         if names:
-            told = levels.ordered([found[arm] for arm in names])
-            head = (group.workload, *(column.name for column in levels.COLUMNS))
-            rows = [(names[level.arm], *levels.cells(level)) for level in told]
+            told = slo.ordered([found[arm] for arm in names])
+            head = (group.workload, *(column.name for column in slo.COLUMNS))
+            rows = [(names[level.arm], *slo.cells(level)) for level in told]
             parts += [bullets(level.words for level in told), table(head, rows, texts=1)]
-    return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in levels.COLUMNS)]
+    return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in slo.COLUMNS)]
 
 
 def load_curves(view: View) -> list[str]:
@@ -104,7 +106,7 @@ def workload(view: View, group: Group) -> list[str]:
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
     rows = [row(cell, len(head)) for cell in group.ordered]
     reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ranked if cell.arm.explanation)
-    parts = [f"## {title}", about, answer.sentence(group), table(head, rows), reasons, *spent(group)]
+    parts = [f"## {title}", about, headline.sentence(group), table(head, rows), reasons, *spent(group)]
     return [part for part in parts if part]
 
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stackmatrix.analysis.explain.phrases import listed, some
 from stackmatrix.analysis.statistics import DEFAULT_RULE, LEAST_ROUNDS
-from stackmatrix.analysis.words import listed, some
-from stackmatrix.report.answer import ENDED_BY, times
-from stackmatrix.report.numbers import MISSING
+from stackmatrix.formatting import MISSING
+from stackmatrix.report.headline import ENDED_BY, times
 from stackmatrix.report.view import View
 
 NAMES: Final = {

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stackmatrix.report.numbers import MISSING, mib, milliseconds, percent, quantity
-from stackmatrix.results import ArmResult
+from stackmatrix.formatting import MISSING, mib, milliseconds, percent, quantity
+from stackmatrix.results.run import ArmResult
 
 Value = float | int | None
 

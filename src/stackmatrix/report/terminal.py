@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.catalog.stacks import variant_label
-from stackmatrix.report import experiment, levels
-from stackmatrix.report.numbers import mib, milliseconds, percent, plus_minus, quantity
-from stackmatrix.results import ArmResult, ExperimentResult, Run
+from stackmatrix.formatting import mib, milliseconds, percent, plus_minus, quantity
+from stackmatrix.report import experiment, slo
+from stackmatrix.results.experiment import ExperimentResult
+from stackmatrix.results.run import ArmResult, Run
 
 LEGEND = (
     "goodput: expected answers per second, with the half-width of its 95 % interval · p50, p99: latency in ms, “–” "
@@ -70,15 +71,15 @@ def service_levels(run: Run) -> list[RenderableType]:
     if not run.levels:
         return []
     result = blocks("workload", "stack")
-    for column in levels.COLUMNS:
+    for column in slo.COLUMNS:
         result.add_column(column.name, justify="right", no_wrap=True)
-    found = levels.by_arm(run.levels)
+    found = slo.by_arm(run.levels)
     for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
         names = {arm.id: variant_label(arm.stack, arm.variant) for arm in arms}
-        for index, level in enumerate(levels.ordered([found[arm] for arm in names if arm in found])):
-            result.add_row(workload if index == 0 else "", names[level.arm], *levels.cells(level))
+        for index, level in enumerate(slo.ordered([found[arm] for arm in names if arm in found])):
+            result.add_row(workload if index == 0 else "", names[level.arm], *slo.cells(level))
         result.add_section()
-    title = Text(f"\nThe largest rate that keeps {levels.title(run.levels)}", style="bold")
+    title = Text(f"\nThe largest rate that keeps {slo.title(run.levels)}", style="bold")
     return [title, result, *(Text(f"{level.arm.split('/')[1]}: {level.words}") for level in run.levels)]
 
 

@@ -8,12 +8,17 @@ from functools import cached_property
 from itertools import combinations
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.judge import by_round, cpu_us, last_attempts, middle
+from stackmatrix.analysis.judge import by_round, cpu_us, last_attempts
+from stackmatrix.analysis.statistics import middle
 from stackmatrix.catalog.stacks import load_stacks, variant_label
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
-from stackmatrix.report.shapes import Shape, shapes
-from stackmatrix.results import SCHEMA, ArmResult, Identity, Load, Probe, Run, RunDirectory, Trial
+from stackmatrix.report.reduced import Shape, shapes
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.plan import Load
+from stackmatrix.results.run import ArmResult, Identity, Run
+from stackmatrix.results.slo import Probe
+from stackmatrix.results.trial import Trial
 
 Parts = dict[str, float | None]
 

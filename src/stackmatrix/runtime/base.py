@@ -1,14 +1,18 @@
 """What every runtime can do; the rest of the harness knows no other words for it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
+from stackmatrix.cores import Cores
 
 Upstream = Literal["postgres", "nginx", "delay"]
+
+
 UPSTREAMS: tuple[Upstream, ...] = ("postgres", "nginx", "delay")
+
 
 Say = Callable[[str], None]
 """Takes one line for the user about what is going on."""
@@ -31,36 +35,6 @@ class Service:
     def settings(self) -> Mapping[str, Setting]:
         """All its settings."""
         return self.variant.settings
-
-
-@dataclass(frozen=True)
-class Cores:
-    """Which CPUs each side of a measurement may use."""
-
-    stack: tuple[int, ...]
-    generator: tuple[int, ...]
-    upstreams: tuple[int, ...]
-
-    @property
-    def shared(self) -> bool:
-        """Whether generator and upstreams share a core: then either may bind, and the verdict must say so."""
-        return bool(set(self.generator) & set(self.upstreams))
-
-
-def share_cores(available: Sequence[int], workers: int = 1, shards: int = 1) -> Cores:
-    """Share CPUs out: the stack's workers first, then the generator's shards, then the upstreams.
-
-    On two CPUs generator and upstreams share the second; on one CPU everything shares it.
-    Raises ValueError when `available` is empty, or has no CPU for each shard.
-    """
-    cpus = sorted(available)
-    if not cpus or len(cpus) <= shards > 1:
-        raise ValueError(f"{len(cpus)} CPUs for a stack and {shards} processes of the generator")
-    if len(cpus) == 1:
-        return Cores((cpus[0],), (cpus[0],), (cpus[0],))
-    stack = max(1, min(workers, len(cpus) - shards - 1))
-    generator = cpus[stack : stack + shards]
-    return Cores(tuple(cpus[:stack]), tuple(generator), tuple(cpus[stack + shards :]) or tuple(generator))
 
 
 def stands_still(settings: Mapping[str, Setting]) -> bool:

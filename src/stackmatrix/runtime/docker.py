@@ -14,9 +14,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
+from stackmatrix.cores import Cores
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
-from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream, stands_still
+from stackmatrix.runtime.base import UPSTREAMS, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.psql import OPTIONS, Psql
 from stackmatrix.runtime.watchdog import Watchdog
 

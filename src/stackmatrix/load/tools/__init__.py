@@ -16,14 +16,14 @@ from typing import Final
 
 from stackmatrix.errors import UserError
 from stackmatrix.load.generator import PROBE_S, GeneratorError
-from stackmatrix.load.plan import Closed, Plan
+from stackmatrix.load.job import Closed, LoadJob
 from stackmatrix.load.records import Records, save
 from stackmatrix.load.summary import Latency
 from stackmatrix.load.tools import ab, h2load, locust, wrk
-from stackmatrix.load.tools.asked import authority
 from stackmatrix.load.tools.base import Job, Tool
 from stackmatrix.load.tools.binary import whole_s
 from stackmatrix.load.tools.process import OnWindow, carry_out
+from stackmatrix.load.tools.request import authority
 
 TOOLS: Final[Mapping[str, Tool]] = {tool.name: tool for tool in (ab.TOOL, wrk.TOOL, h2load.TOOL, locust.TOOL)}
 
@@ -66,7 +66,7 @@ class Told:
 
 def run(
     tool: Tool,
-    plan: Plan,
+    plan: LoadJob,
     *,
     cpus: Collection[int] = (),
     records: Path | None = None,
@@ -120,7 +120,7 @@ def run(
     )
 
 
-def fitting(tool: Tool, plan: Plan, requests: int | None) -> Closed:
+def fitting(tool: Tool, plan: LoadJob, requests: int | None) -> Closed:
     """The plan's users; UserError when the tool cannot do what the plan asks for."""
     remedy = "take the project's own generator"
     if not isinstance(plan.load, Closed):
@@ -145,7 +145,7 @@ def path_of(tool: Tool) -> str:
     return found
 
 
-def reach(plan: Plan) -> None:
+def reach(plan: LoadJob) -> None:
     """Open a connection once; a server that is not there, some tools would count as any number of failures."""
     try:
         socket.create_connection((plan.host, plan.port), PROBE_S).close()
@@ -153,7 +153,7 @@ def reach(plan: Plan) -> None:
         raise GeneratorError(f"no connection to {authority(plan)}: {error.strerror or error}") from None
 
 
-def shape_notes(tool: Tool, plan: Plan, load: Closed, requests: int | None) -> tuple[str, ...]:
+def shape_notes(tool: Tool, plan: LoadJob, load: Closed, requests: int | None) -> tuple[str, ...]:
     """What the tool made of the plan's times."""
     notes: tuple[str, ...] = ()
     if load.ramp_s and not tool.thinks:

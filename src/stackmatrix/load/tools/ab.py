@@ -9,7 +9,7 @@ import numpy as np
 from stackmatrix.errors import UserError
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import Latency, supported
-from stackmatrix.load.tools import asked
+from stackmatrix.load.tools import request
 from stackmatrix.load.tools.base import FIXED, Job, Left, Reading, Tool, columns, counted, rows, unread
 from stackmatrix.load.tools.binary import version_by, whole_s
 
@@ -48,7 +48,7 @@ UNLABELLED: Final = "no rows: they do not say which request it was that failed"
 
 def command(job: Job) -> list[str]:
     """The command line, and the file of its body."""
-    first = asked.filled(job.exchanges[0])
+    first = request.filled(job.exchanges[0])
     # A run by time must come before -n, which it would set to 50 000.
     length = (
         ["-n", str(job.requests)]
@@ -64,16 +64,16 @@ def command(job: Job) -> list[str]:
     own = ("host", "content-length", "connection", "accept", "content-type" if first.body else "")
     for header in first.besides(*own):
         arguments += ["-H", header]
-    if first.header("host") != asked.authority(job.plan):
+    if first.header("host") != request.authority(job.plan):
         arguments += ["-H", f"Host: {first.header('host')}"]
     if first.header("accept") not in (None, "*/*"):
         arguments += ["-H", f"Accept: {first.header('accept')}"]
-    return [*arguments, asked.url(job.plan, first.target)]
+    return [*arguments, request.url(job.plan, first.target)]
 
 
 def keeps(job: Job) -> bool:
     """Whether connections are to be kept."""
-    return (asked.parse(job.exchanges[0].request).header("connection") or "").lower() != "close"
+    return (request.parse(job.exchanges[0].request).header("connection") or "").lower() != "close"
 
 
 def same_length(job: Job) -> bool:
@@ -82,7 +82,7 @@ def same_length(job: Job) -> bool:
     return exchange.prefix is not None and exchange.suffix is None
 
 
-def verb(job: Job, first: asked.Asked) -> list[str]:
+def verb(job: Job, first: request.Asked) -> list[str]:
     """The options for method and body; UserError for a pair that ab cannot send."""
     if first.body:
         option = {"POST": "-p", "PUT": "-u"}.get(first.method)
@@ -132,7 +132,7 @@ def sent_notes(job: Job, requests: int, kept: int) -> tuple[str, ...]:
         notes += (f"{requests - kept} of {requests} answers closed their connection, as HTTP/1.0 has it",)
     if len(job.exchanges) > 1:
         notes += (f"sends only the first of the workload's {len(job.exchanges)} requests",)
-    return notes + (FIXED,) * asked.varies(job.plan)
+    return notes + (FIXED,) * request.varies(job.plan)
 
 
 def percentiles(file: Path) -> dict[int, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.plan import Closed, Exchange, Plan
+from stackmatrix.load.job import Closed, Exchange, LoadJob
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.load.summary import Floats, Latency
@@ -24,7 +24,7 @@ UNCHECKED = "does not look at bodies: a wrong answer with a right status counts 
 class Job:
     """One run of a tool."""
 
-    plan: Plan
+    plan: LoadJob
     load: Closed
     seconds: int
     """How long the load lasts, in the tools' whole seconds."""

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from stackmatrix.load.plan import Exchange
+from stackmatrix.load.job import Exchange
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import latency_ms
-from stackmatrix.load.tools import asked
+from stackmatrix.load.tools import request
 from stackmatrix.load.tools.base import FIXED, UNCHECKED, Job, Left, Reading, Tool, columns, counted, rows, unread
 from stackmatrix.load.tools.binary import version_by
 
@@ -36,7 +36,7 @@ NOTES: Final = (
 
 def command(job: Job) -> list[str]:
     """The command line, and the files of its body and its paths."""
-    first = asked.filled(job.exchanges[0])
+    first = request.filled(job.exchanges[0])
     length = ["-n", str(job.requests)] if job.requests else ["-D", f"{job.seconds}s"]
     threads = min(max(len(job.cpus), 1), job.load.users)
     arguments = ["h2load", "--h1", "-t", str(threads), "-c", str(job.load.users), *length, "--log-file", LOG]
@@ -46,12 +46,12 @@ def command(job: Job) -> list[str]:
         arguments += ["-H", f":method: {first.method}"]
     for header in first.besides("host", "content-length"):
         arguments += ["-H", header]
-    if first.header("host") != asked.authority(job.plan):
+    if first.header("host") != request.authority(job.plan):
         arguments += ["-H", f":authority: {first.header('host')}"]
-    targets = [asked.filled(exchange).target for exchange in job.exchanges]
+    targets = [request.filled(exchange).target for exchange in job.exchanges]
     if len(set(targets)) == 1:
-        return [*arguments, asked.url(job.plan, targets[0])]
-    uris = "".join(f"{asked.url(job.plan, target)}\n" for target in targets)
+        return [*arguments, request.url(job.plan, targets[0])]
+    uris = "".join(f"{request.url(job.plan, target)}\n" for target in targets)
     return [*arguments, "-i", job.write(URIS, uris.encode())]
 
 
@@ -83,13 +83,13 @@ def read(job: Job, left: Left) -> Reading:
 
 def bodies_differ(job: Job) -> bool:
     """Whether the plan has more bodies than the one that is sent."""
-    return asked.varies(job.plan) or len({asked.parse(exchange.request).body for exchange in job.exchanges}) > 1
+    return request.varies(job.plan) or len({request.parse(exchange.request).body for exchange in job.exchanges}) > 1
 
 
 def read_log(file: Path, wall_offset: float, exchanges: Sequence[Exchange]) -> Records:
     """Its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
     started, status, took = columns(file, 0, 1, 2)
-    right = [code for code in np.unique(status) if any(asked.rightful(one, int(code)) for one in exchanges)]
+    right = [code for code in np.unique(status) if any(request.rightful(one, int(code)) for one in exchanges)]
     return rows(started / 1e6 + wall_offset, took / 1e6, status, np.isin(status, right))
 
 

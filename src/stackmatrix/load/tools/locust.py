@@ -11,7 +11,7 @@ import numpy as np
 from stackmatrix.load import records
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.summary import latency_ms
-from stackmatrix.load.tools import asked
+from stackmatrix.load.tools import request
 from stackmatrix.load.tools.base import UNCHECKED, Job, Left, Reading, Tool, unread
 
 NOTES: Final = (
@@ -29,7 +29,7 @@ def command(job: Job) -> list[str]:
     rate = job.load.users / job.load.ramp_s if job.load.ramp_s else job.load.users
     arguments = f"--headless -u {job.load.users} -r {rate:g} -t {job.seconds}s".split()
     quiet = ["--json", "--only-summary", "--loglevel", "ERROR", "--exit-code-on-error", "0"]
-    return ["locust", "-f", "locustfile.py", *arguments, "-H", asked.url(job.plan), *quiet]
+    return ["locust", "-f", "locustfile.py", *arguments, "-H", request.url(job.plan), *quiet]
 
 
 def read(job: Job, left: Left) -> Reading:

@@ -16,10 +16,10 @@ from geventhttpclient.response import HTTPConnectionClosed
 from locust import constant, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
-from stackmatrix.load.plan import Closed, Exchange, Plan, exchanges
+from stackmatrix.load.job import Closed, Exchange, LoadJob, exchanges
 from stackmatrix.load.recorder import CHUNK_BYTES, Recorder, Verdict
-from stackmatrix.load.tools.asked import Asked, authority, parse, rightful
 from stackmatrix.load.tools.base import MARKS
+from stackmatrix.load.tools.request import Asked, authority, parse, rightful
 
 FAILURES: Final[dict[type[BaseException], Verdict]] = {
     TimeoutError: Verdict.TIMEOUT,
@@ -30,7 +30,7 @@ FAILURES: Final[dict[type[BaseException], Verdict]] = {
 
 with Path("plan.pickle").open("rb") as file:
     given: Any = pickle.load(file)
-plan: Plan = given[0]
+plan: LoadJob = given[0]
 recorder = Recorder(given[1])
 following = exchanges(plan.kinds, plan.seed)
 think_s = plan.load.think_s if isinstance(plan.load, Closed) else 0.0

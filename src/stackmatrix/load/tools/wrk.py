@@ -3,9 +3,9 @@
 import json
 from typing import Any, Final
 
-from stackmatrix.load.plan import FRESH, Exchange
+from stackmatrix.load.job import FRESH, Exchange
 from stackmatrix.load.summary import Latency
-from stackmatrix.load.tools import asked
+from stackmatrix.load.tools import request
 from stackmatrix.load.tools.base import UNCHECKED, Job, Left, Reading, Tool, counted, unread
 from stackmatrix.load.tools.binary import version_by, whole_s
 
@@ -55,7 +55,7 @@ def command(job: Job) -> list[str]:
     threads = max(count for count in range(1, max(len(job.cpus), 1) + 1) if job.load.users % count == 0)
     script = job.write("wrk.lua", lua(job.exchanges, threads).encode())
     arguments = f"-t {threads} -c {job.load.users} -d {job.seconds}s --timeout {whole_s(job.plan.timeout_s)}s"
-    return ["wrk", *arguments.split(), "-s", script, asked.url(job.plan, asked.filled(job.exchanges[0]).target)]
+    return ["wrk", *arguments.split(), "-s", script, request.url(job.plan, request.filled(job.exchanges[0]).target)]
 
 
 def lua(exchanges: tuple[Exchange, ...], threads: int) -> str:

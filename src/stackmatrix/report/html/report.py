@@ -4,16 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from stackmatrix.analysis import phases, words
-from stackmatrix.analysis.judge import most
-from stackmatrix.report import answer, charts, curves, experiment, levels, method, times
+from stackmatrix.analysis.explain import phases, phrases
+from stackmatrix.analysis.statistics import most
+from stackmatrix.formatting import MISSING, milliseconds, percent, plus_minus, quantity
+from stackmatrix.report import charts, curves, experiment, headline, method, slo
+from stackmatrix.report import phases as times
 from stackmatrix.report.bounds import BOUNDS, bound
 from stackmatrix.report.html.site import render
 from stackmatrix.report.metrics import METRICS, whole
-from stackmatrix.report.numbers import MISSING, milliseconds, percent, plus_minus, quantity
 from stackmatrix.report.palette import STEPS, step
 from stackmatrix.report.view import Cell, Group, Pair, View
-from stackmatrix.results import ArmResult, Entry, ExperimentResult, Identity, Reason, Trial
+from stackmatrix.results.experiment import ExperimentResult
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import ArmResult, Identity
+from stackmatrix.results.trial import Entry, Trial
 
 Context = dict[str, Any]
 
@@ -49,7 +53,7 @@ def page(view: View) -> str:
         run=view.run,
         when=moment(view.run.started),
         machine=method.machine(view.run.environment),
-        headline=answer.headline(view),
+        headline=headline.headline(view),
         notes=method.notes(view),
         facts=method.facts(view),
         experiment=experiment_section(view.run.experiment),
@@ -62,8 +66,8 @@ def page(view: View) -> str:
         voids=shown.voids(),
         sweeps=sweeps,
         levels=shown.levels(),
-        level=levels.title(view.run.levels),
-        level_columns=levels.COLUMNS,
+        level=slo.title(view.run.levels),
+        level_columns=slo.COLUMNS,
         looks=list(looks.values()),
         comparable=any(len(group.ranked) > 1 for group in view.groups),
         trial_columns=TRIAL_COLUMNS,
@@ -95,7 +99,7 @@ class Shown:
             "title": self.title(group),
             "detail": "" if self._view.several_loads else group.load.label,
             "about": group.summary,
-            "answer": answer.sentence(group),
+            "answer": headline.sentence(group),
             "places": group.places,
             "ordered": [self.cell(cell) for cell in group.ordered],
         }
@@ -145,7 +149,7 @@ class Shown:
         return {
             **self.brief(cell),
             "reasons": distinct(arm.reasons),
-            "level": level.words if (level := levels.by_arm(self._view.run.levels).get(arm.id)) else "",
+            "level": level.words if (level := slo.by_arm(self._view.run.levels).get(arm.id)) else "",
             "both_loops": len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
             "explanation": " ".join(arm.explanation) if arm.goodput else "",
             "doubt": arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
@@ -182,15 +186,15 @@ class Shown:
 
     def levels(self) -> list[Context]:
         """The service levels of each workload."""
-        found = levels.by_arm(self._view.run.levels)
+        found = slo.by_arm(self._view.run.levels)
         return [
             {
                 "slug": group.slug,
                 "title": self.title(group),
                 "looks": [self._looks[cell.name] for cell in group.cells if cell.arm.id in found],
                 "rows": [
-                    {**self.brief(cells[level.arm]), "figures": levels.cells(level), "words": level.words}
-                    for level in levels.ordered([found[arm] for arm in cells if arm in found])
+                    {**self.brief(cells[level.arm]), "figures": slo.cells(level), "words": level.words}
+                    for level in slo.ordered([found[arm] for arm in cells if arm in found])
                 ],
             }
             for group in self._view.groups
@@ -258,7 +262,7 @@ def data(view: View, looks: Mapping[str, Any]) -> Context:
             for one in (pair, group.versus(pair.second, pair.first))
         },
         "sweeps": {str(index): curves.rows(groups) for index, groups in enumerate(view.sweeps())},
-        "levels": {group.slug: rows for group in view.groups if (rows := levels.rows(group, view))},
+        "levels": {group.slug: rows for group in view.groups if (rows := slo.rows(group, view))},
     }
 
 
@@ -310,11 +314,11 @@ def pair_data(pair: Pair, group: Group, view: View) -> Context:
     """One comparison, in words and for its chart."""
     interval = pair.goodput.interval if pair.goodput else None
     return {
-        "says": answer.comparison(pair, group.floor),
+        "says": headline.comparison(pair, group.floor),
         "value": pair.goodput.value if pair.goodput else None,
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
-        "ratios": {"goodput": answer.times(pair.goodput), "cpu_us_stack": answer.times(pair.cpu)},
+        "ratios": {"goodput": headline.times(pair.goodput), "cpu_us_stack": headline.times(pair.cpu)},
         "why": view.explained(pair),
         "settings": settings(pair.first, pair.second),
     }
@@ -379,7 +383,7 @@ def split(arm: ArmResult) -> Context | None:
     whole = sum(parts.values()) or 1.0
     return {
         "parts": [
-            (part, words.duration(seconds), words.percent(seconds / whole), round(seconds / whole * 100, 2))
+            (part, phrases.duration(seconds), phrases.percent(seconds / whole), round(seconds / whole * 100, 2))
             for part, seconds in parts.items()
         ],
         "remarks": times.remarks(arm.phases),
@@ -396,7 +400,7 @@ def flame_graph(arm: ArmResult) -> Context | None:
 
 def utilisation(arm: ArmResult) -> list[tuple[str, str, float]]:
     """How full each resource was: its name, the share, and the width of its bar."""
-    names = {str(name): text for name, text in words.BOUNDS.items()}
+    names = {str(name): text for name, text in phrases.BOUNDS.items()}
     ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
     return [(names.get(name, name), percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
 
@@ -483,7 +487,7 @@ def bound_words(cell: Cell) -> Context | None:
     found = bound(cell.bound)
     key = cell.bound if cell.bound in BOUNDS else "warning"
     pool = cell.arm.pool if cell.bound == "slots" else None
-    taken = f"its {words.POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else found.meaning
+    taken = f"its {phrases.POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else found.meaning
     return {"key": key, "sign": found.sign, "meaning": taken}
 
 

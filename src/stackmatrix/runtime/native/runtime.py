@@ -12,8 +12,9 @@ from pathlib import Path
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
+from stackmatrix.cores import Cores
 from stackmatrix.errors import LackingError, UserError
-from stackmatrix.runtime.base import UPSTREAMS, Cores, Say, Service, Upstream, stands_still
+from stackmatrix.runtime.base import UPSTREAMS, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.native import delay, environments, postgres
 from stackmatrix.runtime.native.commands import answers
 from stackmatrix.runtime.native.delay import Delay

@@ -1,0 +1,404 @@
+"""Two arms held against each other, workload by workload: faster, slower, no difference, or can't tell.
+
+Goodput decides: B is faster or slower when the whole interval of B ÷ A lies outside the noise floor, and there is no
+difference when the whole interval lies within it. Whatever is neither cannot be told. Where goodput says nothing,
+because it cannot be told or because load or slots bound both arms, CPU per request may: B is then cheaper or dearer. It
+bears what spoils a wall clock, and keeps the trials that were repeated for nothing else.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from stackmatrix.analysis.explain.phrases import number
+from stackmatrix.analysis.judge import by_round, comparable, cpu_us, interval, last_attempts
+from stackmatrix.analysis.statistics import (
+    LEAST_FLOOR,
+    LEAST_ROUNDS,
+    Estimate,
+    NoiseFloor,
+    Rounds,
+    location,
+    noise_floor,
+    ratio,
+    rounds_to_precision,
+    rounds_to_settle,
+    shift,
+    standing,
+)
+from stackmatrix.results.interval import Interval
+from stackmatrix.results.plan import Arm, Load
+from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
+from stackmatrix.results.run import ArmResult, Run
+from stackmatrix.results.trial import Trial
+
+Sense = Literal["better", "worse", "same", "unknown"]
+Verdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
+Outcome = Literal["no worse", "worse", "undecided"]
+
+MOST_FLOOR = 0.05
+"""A run that cannot see 5 % does not say that there is no difference."""
+MOST_ROUNDS = 1000
+"""More further rounds than anybody would run are none."""
+WAITING = ("load", "slots")
+
+GOODPUT_WORDS: Mapping[Sense, Verdict] = {
+    "better": "faster",
+    "worse": "slower",
+    "same": "no difference",
+    "unknown": "can't tell",
+}
+CPU_WORDS: Mapping[Sense, Verdict] = {"better": "cheaper", "worse": "dearer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One metric of both arms: B ÷ A, and what it shows beside the noise floor."""
+
+    a: float | None
+    b: float | None
+    ratio: Interval | None
+    floor: float
+    rounds: int
+    """In which both were timed."""
+    sense: Sense
+    """Of B, where it is trusted and clear."""
+    trusted: bool
+    """Whether there is an interval, and the copies of A agree with each other."""
+    further_rounds: int | None
+    """About how many more rounds would settle it, if the ratio holds; None where that cannot be said."""
+    against: list[str]
+    """Why nothing can be told, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One workload under one load."""
+
+    stack: str | None
+    """The variant that both runs timed; None where A and B are two variants."""
+    workload: str
+    params: dict[str, int | str]
+    load: Load
+    verdict: Verdict
+    words: str
+    goodput: Measure
+    cpu_us: Measure
+    """CPU of the stack per request: the less the better."""
+    bound: tuple[str, str]
+    """What bound A, and what bound B."""
+    outcome: Outcome | None = None
+    """Held against the limit that was given."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One arm: what the run says of it, and its metrics by round."""
+
+    result: ArmResult
+    goodput: Rounds
+    cpu: Rounds
+    """By every attempt of every round: a repeat is one more draw, and CPU time needs no quiet machine."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise floors of one pair."""
+
+    goodput: NoiseFloor
+    cpu: NoiseFloor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run: what it says of its arms, its trials, and the arms that it was to time, twins among them."""
+
+    run: Run
+    trials: Sequence[Trial]
+    arms: Sequence[Arm]
+
+
+Quotient = Callable[[Rounds, Rounds], Estimate | None]
+"""B, A → B ÷ A."""
+
+
+def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[Answer]:
+    """Two variants, `a` and `b` by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
+
+    `limit` is the share by which B may be worse.
+    """
+    arms, kept = measured.arms, measured.trials
+    results = {result.id: result for result in measured.run.arms}
+    found: list[Answer] = []
+    for one in arms:
+        if one.twin_of is not None or label(one) != a:
+            continue
+        other = next(arm for arm in arms if label(arm) == b and comparable(arm) == comparable(one))
+        twin = next(arm for arm in arms if arm.twin_of == one.id)
+        first, second = (side(results[arm.id], arm.id, kept) for arm in (one, other))
+        noise = Noise(*(noise_floor(*pair) for pair in zip(metrics(one.id, kept), metrics(twin.id, kept), strict=True)))
+        found.append(answer(first, second, noise, ratio, limit))
+    return found
+
+
+def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
+    """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
+    floors = Noise(*(larger(*each) for each in zip(floors_of(a), floors_of(b), strict=True)))
+    others = {result.id: result for result in b.run.arms}
+    alike = timed_as(a).items() & timed_as(b).items()
+    pairs = [(one, others[one.id]) for one in a.run.arms if one.id in {arm for arm, _ in alike}]
+    return [
+        replace(
+            answer(side(one, one.id, a.trials), side(other, other.id, b.trials), floors, shift, limit), stack=label(one)
+        )
+        for one, other in pairs
+    ]
+
+
+def label(arm: Arm | ArmResult) -> str:
+    """Its stack and variant, as the command line takes them."""
+    return arm.id.partition("/")[0]
+
+
+def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
+    """How each arm was timed, by its id."""
+    return {arm.id: (*comparable(arm), arm.timing) for arm in measured.arms if arm.twin_of is None}
+
+
+def metrics(arm: str, trials: Sequence[Trial]) -> tuple[Rounds, Rounds]:
+    """Goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
+    rounds = 1 + max((trial.round for trial in trials), default=-1)
+    own = [trial for trial in trials if trial.arm == arm]
+    costs = {
+        (trial.round, trial.attempt): cpu_us(trial)
+        for trial in own
+        if all(reason.kind in WALL_CLOCK for reason in trial.reasons)
+    }
+    attempts = sorted({(trial.round, trial.attempt) for trial in trials})
+    return by_round(last_attempts(own), rounds), [costs.get(attempt) for attempt in attempts]
+
+
+def side(result: ArmResult, arm: str, trials: Sequence[Trial]) -> Side:
+    """An arm with its metrics."""
+    return Side(result, *metrics(arm, trials))
+
+
+def floors_of(measured: Measured) -> tuple[NoiseFloor, NoiseFloor]:
+    """The largest noise floors of a run's twins: of goodput, and of CPU per request."""
+    twins = [[metrics(arm, measured.trials) for arm in (one.twin_of, one.id)] for one in measured.arms if one.twin_of]
+    goodput, cpu = (larger(*(noise_floor(one[place], copy[place]) for one, copy in twins)) for place in (0, 1))
+    return goodput, cpu
+
+
+def larger(*floors: NoiseFloor) -> NoiseFloor:
+    """The largest of some noise floors, valid only when all are; of none, the least that any has, and not known."""
+    if not floors:
+        return NoiseFloor(LEAST_FLOOR, None, None)
+    worst = max(floors, key=lambda floor: floor.value)
+    valid = [floor.valid for floor in floors]
+    return NoiseFloor(worst.value, worst.aa, False if False in valid else None if None in valid else True)
+
+
+def answer(a: Side, b: Side, noise: Noise, quotient: Quotient, limit: float | None = None) -> Answer:
+    """What one pair says."""
+    results = {"A": a.result, "B": b.result}
+    void = {name: result for name, result in results.items() if not result.valid}
+    faulty = {
+        name: result for name, result in void.items() if any(reason.kind not in NOISE for reason in result.reasons)
+    }
+    goodput = measure((a.goodput, b.goodput), noise.goodput, quotient, "higher", void)
+    cpu = measure((a.cpu, b.cpu), noise.cpu, quotient, "lower", faulty)
+    waiting = all(result.verdict in WAITING for result in results.values())
+    asked = goodput.sense == "unknown" or (waiting and goodput.sense == "same")
+    verdict = GOODPUT_WORDS[goodput.sense]
+    if asked:
+        verdict = CPU_WORDS.get(cpu.sense, verdict)
+    return Answer(
+        stack=None,
+        workload=a.result.workload,
+        params=a.result.params,
+        load=a.result.load,
+        verdict=verdict,
+        words=sentence(verdict, goodput, cpu, waiting),
+        goodput=goodput,
+        cpu_us=cpu,
+        bound=(a.result.verdict, b.result.verdict),
+        outcome=None if limit is None else held(limit, goodput, cpu if waiting or asked else None),
+    )
+
+
+def measure(
+    rounds: tuple[Rounds, Rounds], noise: NoiseFloor, quotient: Quotient, good: str, void: Mapping[str, ArmResult]
+) -> Measure:
+    """One metric; `good`: whether more of it is better (`higher`) or less (`lower`); `void`: arms that have none."""
+    estimate = quotient(rounds[1], rounds[0]) if not void else None
+    against = list(reasons(void, estimate, noise))
+    trusted = not against
+    sense: Sense = "unknown"
+    if estimate is not None and estimate.interval is not None and trusted:
+        clear = standing(estimate, noise.value)
+        inside = 1 / (1 + noise.value) <= estimate.interval.low and estimate.interval.high <= 1 + noise.value
+        if clear != "tie":
+            sense = "better" if clear == good else "worse"
+        elif noise.value > MOST_FLOOR:
+            against.append(f"the noise floor of {percent(noise.value)} hides what is less")
+        elif inside:
+            sense = "same"
+    centres = [location(side) if not void else None for side in rounds]
+    return Measure(
+        a=centres[0].value if centres[0] else None,
+        b=centres[1].value if centres[1] else None,
+        ratio=interval(estimate) if estimate else None,
+        floor=noise.value,
+        rounds=estimate.rounds if estimate else 0,
+        sense=sense,
+        trusted=trusted,
+        further_rounds=further(estimate, noise) if sense == "unknown" and estimate else None,
+        against=against,
+    )
+
+
+def reasons(void: Mapping[str, ArmResult], estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
+    """Why a ratio is not to be trusted."""
+    for name, result in void.items():
+        yield f"{name} has no number ({'; '.join(kinds(result.reasons))})"
+    if void:
+        return
+    if estimate is None:
+        yield "no round in which both were measured"
+    elif estimate.interval is None:
+        yield f"only {estimate.rounds} of the {LEAST_ROUNDS} rounds that an interval needs"
+    elif noise.valid is False:
+        yield "two copies of A differ from each other"
+    elif noise.valid is None:
+        yield f"A was timed against itself in fewer than {LEAST_ROUNDS} rounds, so the noise is not known"
+
+
+def kinds(reasons: Iterable[Reason]) -> Iterator[str]:
+    """Why an arm has no number: each kind once, with the first of its details."""
+    found: dict[str, list[str]] = {}
+    for reason in dict.fromkeys(reasons):
+        found.setdefault(reason.kind, []).append(reason.detail)
+    for kind, details in found.items():
+        more = f", and {len(details) - 1} more like it" if len(details) > 1 else ""
+        yield f"{kind}: {details[0]}{more}"
+
+
+def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
+    """About how many more rounds would lift the interval out of the noise floor, or fit it in, if the ratio holds.
+
+    From the interval's width, which shrinks with the root of the rounds; the noise floor is taken as it is.
+    """
+    if estimate.interval is None:
+        return max(1, LEAST_ROUNDS - estimate.rounds)
+    if noise.valid is False:
+        return None
+    margin = math.log1p(noise.value) - abs(math.log(estimate.value))
+    inside = margin > 0
+    if inside and noise.value > MOST_FLOOR:
+        return None
+    if estimate.interval.log_half_width > abs(margin) * math.sqrt(MOST_ROUNDS / estimate.rounds):
+        return None
+    more = rounds_to_precision(estimate, math.expm1(margin)) if inside else rounds_to_settle(estimate, noise.value)
+    return None if more is None else max(1, more)
+
+
+def held(limit: float, goodput: Measure, cpu: Measure | None) -> Outcome:
+    """Whether B is worse by more than `limit`, a share: by either metric, where CPU is asked as well.
+
+    CPU alone can say that B is worse, but not that it is no worse: what is not measured may be.
+    """
+    outcomes = [outcome(limit, goodput)]
+    if cpu is not None:
+        outcomes.append(outcome(limit, inverse(cpu)))
+    if "worse" in outcomes:
+        return "worse"
+    return "undecided" if "undecided" in outcomes else "no worse"
+
+
+def outcome(limit: float, metric: Measure) -> Outcome:
+    """Worse when the whole interval of B ÷ A lies below 1 − limit, no worse when it does not reach there.
+
+    A run whose noise floor is above the limit cannot say that nothing is worse.
+    """
+    if not metric.trusted or metric.ratio is None or metric.ratio.ci95 is None:
+        return "undecided"
+    low, high = metric.ratio.ci95
+    if high < 1 - limit:
+        return "worse" if metric.sense == "worse" else "undecided"
+    return "no worse" if low >= 1 - limit and metric.floor <= limit else "undecided"
+
+
+def inverse(cost: Measure) -> Measure:
+    """A metric of which less is better as one of which more is."""
+    if cost.ratio is None or cost.ratio.ci95 is None:
+        return cost
+    low, high = cost.ratio.ci95
+    return replace(cost, ratio=Interval(1 / cost.ratio.value, (1 / high, 1 / low)))
+
+
+def sentence(verdict: Verdict, goodput: Measure, cpu: Measure, waiting: bool) -> str:
+    """The answer with its figures."""
+    rate, cost = times("goodput", goodput), times("CPU per request", cpu)
+    across = f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
+    untold = [] if goodput.sense != "unknown" else goodput.against or [across]
+    if verdict in ("cheaper", "dearer"):
+        parts = [f"{cost}, noise floor {percent(cpu.floor)}", rate, *(["load or slots set it"] if waiting else untold)]
+    elif verdict == "can't tell":
+        parts = [rate, *untold, settled(goodput), cost]
+    else:
+        parts = [f"{rate}, noise floor {percent(goodput.floor)}", cost]
+    return "; ".join(part for part in parts if part)
+
+
+def times(what: str, metric: Measure) -> str:
+    """`goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
+    if metric.ratio is None:
+        return ""
+    return f"{what} B ÷ A {number(metric.ratio.value)} ({span(metric.ratio)})"
+
+
+def span(found: Interval) -> str:
+    """The interval in words."""
+    return f"95 %: {number(found.ci95[0])} to {number(found.ci95[1])}" if found.ci95 else "no interval"
+
+
+def settled(metric: Measure) -> str:
+    """How many more rounds would settle it."""
+    return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
+
+
+def percent(share: float) -> str:
+    """With one decimal: floors are small."""
+    return f"{share * 100:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of a comparison, as `compare.py --json` writes it."""
+
+    schema: int
+    a: str
+    b: str
+    """As the command was given them."""
+    interleaved: bool
+    """Whether both were timed in the same rounds; else two runs were held against each other."""
+    runs: list[str]
+    started: str
+    environment: dict[str, Any]
+    """Of the measurement; of two runs, of the first, which the second agrees with."""
+    answers: list[Answer]
+    limit: float | None
+    """The share by which B may be worse."""
+    outcome: Outcome | None
+    """Of all answers together, where there is a limit."""
+    remarks: list[str]
+
+
+def overall(answers: Iterable[Answer]) -> Outcome:
+    """The worst of all answers; where nothing was answered nothing is decided."""
+    found = {answer.outcome for answer in answers}
+    if "worse" in found:
+        return "worse"
+    return "no worse" if found == {"no worse"} else "undecided"

@@ -1,0 +1,1 @@
+"""What an experiment's own measurements say of its claims."""

@@ -1,0 +1,90 @@
+"""Whether the claims of an experiment hold."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from stackmatrix.analysis.experiment.metrics import MEASURES, Sight
+from stackmatrix.analysis.explain.phrases import listed, number, percent
+from stackmatrix.catalog.experiments import PLACE, Claim, Figure, figure
+from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
+
+
+def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
+    """Whether a claim holds, in its words with the figures filled in."""
+    value = value_of(claim, sight)
+    outcome = judged(claim, value)
+    arms = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
+    words = {"holds": claim.holds, "fails": claim.fails, "unknown": None}[outcome]
+    return ClaimResult(
+        outcome=outcome,
+        words=filled(words, claim, value, sight) if words else unknown(claim, arms, sight),
+        metric=claim.metric,
+        value=value,
+        least=finite(claim.least),
+        most=finite(claim.most),
+        arms=arms,
+    )
+
+
+def judged(claim: Claim, value: float | None) -> ClaimOutcome:
+    """What a value makes of a claim."""
+    if value is None:
+        return "unknown"
+    return "holds" if claim.least <= value <= claim.most else "fails"
+
+
+def value_of(claim: Claim, sight: Sight) -> float | None:
+    """The figure, ratio or share that is claimed; None when a part of it was not measured."""
+    names = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
+    found = [value for name in names if (value := measured(Figure(claim.metric, claim.by, name), sight)) is not None]
+    if len(found) < len(names):
+        return None
+    if len(found) == 1:
+        return found[0]
+    part, whole = (found[0] - found[1], found[2] - found[3]) if claim.of else (found[0], found[1])
+    return part / whole if whole else None
+
+
+def measured(wanted: Figure, sight: Sight) -> float | None:
+    """A figure of one arm."""
+    seen = sight(wanted.arm, wanted.by)
+    return None if seen is None else MEASURES[wanted.metric].value(seen)
+
+
+def filled(words: str, claim: Claim, value: float | None, sight: Sight) -> str:
+    """The words of a claim with the measured figures in their places."""
+
+    def write(place: re.Match[str]) -> str:
+        wanted = figure(place[1], claim, sight.names)
+        if wanted is None:
+            return whole(claim, value)
+        found = measured(wanted, sight)
+        return "an unknown figure" if found is None else MEASURES[wanted.metric].write(found)
+
+    return re.sub(PLACE, write, words)
+
+
+def whole(claim: Claim, value: float | None) -> str:
+    """What `{value}` is written as: a ratio, a share, or the figure itself."""
+    if value is None:
+        return "an unknown figure"
+    if claim.of:
+        return percent(value)
+    return number(value) if claim.against else MEASURES[claim.metric].write(value)
+
+
+def unknown(claim: Claim, arms: Sequence[str], sight: Sight) -> str:
+    """That a claim could not be judged, and for want of what."""
+    measure = MEASURES[claim.metric]
+    without = []
+    for name in dict.fromkeys(arms):
+        seen = sight(name, claim.by)
+        if seen is None or measure.value(seen) is None:
+            without.append(f"{name} ({(seen.void if seen else '') or 'not counted here'})")
+    return f"Not told, for want of the {measure.what} of {listed(without)}."
+
+
+def finite(value: float) -> float | None:
+    """None for no limit: JSON has no infinity."""
+    return value if math.isfinite(value) else None

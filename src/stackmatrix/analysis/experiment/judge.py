@@ -1,0 +1,99 @@
+"""An experiment's table, claims and answer, from a run's own measurements."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from stackmatrix.analysis.experiment.claims import judge_claim
+from stackmatrix.analysis.experiment.differences import differences, exceptions
+from stackmatrix.analysis.experiment.metrics import COUNTS, MEASURES, Seen, Sight, explained, predicted
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.experiments import Candidate, Experiment, Metric, experiment_names, read_experiment
+from stackmatrix.catalog.toml import pick
+from stackmatrix.cores import share_cores
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.experiment import Carried, ExperimentResult, ExperimentRow, Side
+from stackmatrix.results.plan import Arm, Plan
+from stackmatrix.results.run import ArmResult
+from stackmatrix.results.trial import Trial
+
+
+def examine(
+    experiment: Experiment,
+    carried: Carried,
+    arms: Sequence[Arm],
+    trials: Iterable[Trial],
+    results: Sequence[ArmResult],
+    catalog: Catalog,
+    cpus: Sequence[int],
+    shards: int = 1,
+) -> ExperimentResult:
+    """The rows, the claims, and where things differ from one another or from the model."""
+    seen = Sight(experiment, carried, arms, trials, results, catalog, partial(share_cores, cpus, shards=shards))
+    claims = [judge_claim(claim, seen) for claim in experiment.claims]
+    return ExperimentResult(
+        name=experiment.name,
+        question=experiment.question,
+        source=experiment.source,
+        command=experiment.command,
+        waits=carried.waits,
+        windows=carried.windows,
+        rows=[row for candidate in experiment.candidates for row in rows(candidate, seen)],
+        claims=claims,
+        answer=[f"Not shown: {claim.words}" if claim.outcome == "fails" else claim.words for claim in claims],
+        differences=differences(experiment, seen),
+        exceptions=[words for candidate in experiment.candidates for words in exceptions(candidate, seen)],
+    )
+
+
+def rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
+    """Goodput, and whatever else was published of one arm."""
+    own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
+    if own is None or tool is None:
+        return []
+    metrics: list[Metric] = ["goodput", *(metric for metric in candidate.published if metric != "goodput")]
+    return [
+        ExperimentRow(
+            arm=candidate.name,
+            ids=(own.arm.id, tool.arm.id),
+            metric=metric,
+            unit=MEASURES[metric].unit,
+            published=candidate.published.get(metric),
+            explained=explained(metric, tool),
+            own=side(metric, own),
+            tool=side(metric, tool),
+            void=own.void,
+        )
+        for metric in metrics
+    ]
+
+
+def side(metric: Metric, seen: Seen) -> Side:
+    """One figure as one side has it; counts of a window are the tool's alone, for it alone has a window of its own."""
+    if metric == COUNTS and seen.by == "generator" and not seen.candidate.expects_failures:
+        return Side()
+    value = MEASURES[metric].value(seen)
+    return Side(
+        predicted=predicted(metric, seen),
+        measured=value,
+        ci95=seen.result.goodput.ci95 if metric == "goodput" and seen.result.goodput else None,
+        at_scale=None if value is None else seen.candidate.at_published_scale(metric, value, seen.scale),
+    )
+
+
+def load(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
+    """One experiment; UserError for a name that does not exist, or a broken file."""
+    pick("experiment", name, dict.fromkeys(experiment_names(root)))
+    return read_experiment(root / "experiments" / f"{name}.toml", catalog.stacks, catalog.workloads)
+
+
+def examined(
+    plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], catalog: Catalog, cpus: Sequence[int]
+) -> ExperimentResult | None:
+    """What the trials on disk say to the plan's experiment; None when it has none."""
+    if plan.experiment is None:
+        return None
+    experiment = load(plan.experiment.name, catalog)
+    trials = directory.trials()
+    return examine(experiment, plan.experiment, plan.arms, trials, results, catalog, cpus, plan.shards)

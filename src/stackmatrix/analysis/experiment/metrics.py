@@ -1,0 +1,352 @@
+"""What each arm of an experiment measured: its metrics, and what the model makes of them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import median
+from typing import Final
+
+from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
+from stackmatrix.analysis.judge import facts_of, last_attempts
+from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, Rounds, ceiling, ramp, rounds_in_window
+from stackmatrix.analysis.model.facts import Facts
+from stackmatrix.analysis.statistics import middle, most
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.experiments import By, Candidate, Experiment, Metric, Offer, Scale
+from stackmatrix.cores import Cores
+from stackmatrix.results.experiment import Carried
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.reasons import NOISE
+from stackmatrix.results.run import ArmResult
+from stackmatrix.results.trial import Entry, Trial
+
+HELD: Final[tuple[Bound, ...]] = ("load", "slots")
+"""What binds the arms that the model must predict within its band."""
+
+
+BUSY: Final = 0.7
+"""A tool that uses more of its core may be what is measured."""
+
+
+STATEMENTS: Final = "SQL statements"
+
+
+CALLS: Final = "upstream calls"
+
+
+COUNTS: Final = "requests"
+"""Where a tool's window has its own number of whole rounds, this is the figure to predict."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One arm of the experiment as one side saw it."""
+
+    candidate: Candidate
+    by: By
+    scale: Scale
+    arm: Arm
+    result: ArmResult
+    trials: Sequence[Trial]
+    """The last attempt of each round."""
+    facts: Facts
+
+    @property
+    def shown_anyway(self) -> bool:
+        """Whether its figures are given whatever speaks against them: a tool's own story, and an arm that fails."""
+        return self.by == "tool" or self.candidate.expects_failures
+
+    @cached_property
+    def counted(self) -> list[Trial]:
+        """The trials that counts and CPU times are taken from: the clock on the wall may have been disturbed."""
+        if self.shown_anyway:
+            return [trial for trial in self.trials if trial.window_s]
+        return [trial for trial in self.trials if all(reason.kind in NOISE for reason in trial.reasons)]
+
+    @cached_property
+    def clocked(self) -> list[Trial]:
+        """The trials that rates and times are taken from."""
+        if self.shown_anyway:
+            return self.counted
+        return [trial for trial in self.trials if not trial.reasons] if self.result.valid else []
+
+    @property
+    def void(self) -> str:
+        """Why its figures are void for comparison; empty when they are not."""
+        kinds = ", ".join(dict.fromkeys(reason.kind for trial in self.trials for reason in trial.reasons))
+        if self.candidate.expects_failures:
+            return "shown failing"
+        if self.by == "generator" and not self.result.valid:
+            return ", ".join(dict.fromkeys(reason.kind for reason in self.result.reasons)) or "not timed"
+        return kinds if self.by == "tool" else ""
+
+    @cached_property
+    def demand(self) -> Demand | None:
+        """What the model is told of it."""
+        return self.facts.demand
+
+    @cached_property
+    def bounds(self) -> Ceiling | None:
+        """Ceiling and prediction."""
+        return None if self.demand is None else ceiling(self.demand)
+
+    @cached_property
+    def offer(self) -> Offer:
+        """The load at the run's scale."""
+        return self.candidate.offer.scaled(self.scale)
+
+    @cached_property
+    def rounds(self) -> Rounds | None:
+        """What the tool should count; None where it counts requests itself, is none, or CPU binds instead of waits."""
+        if self.by == "generator" or self.offer.requests is not None or self.demand is None or self.bounds is None:
+            return None
+        if not held(self) or self.candidate.expects_failures:
+            return None
+        return in_window(self.demand, self.offer)
+
+    @cached_property
+    def window_s(self) -> float:
+        """Of one trial."""
+        return middle(trial.window_s for trial in self.trials) or self.offer.seconds
+
+
+def in_window(demand: Demand, offer: Offer) -> Rounds:
+    """Whole rounds of a load that begins cold."""
+    starts = ramp(offer.users, offer.users / offer.ramp_s) if offer.ramp_s else None
+    return rounds_in_window(demand, offer.seconds, starts)
+
+
+def span(rounds: Rounds, offer: Offer) -> float:
+    """What a tool divides its count by: Locust until its last answer, the others by the window."""
+    return rounds.last_s if offer.tool == "locust" and rounds.last_s else offer.seconds
+
+
+def per_right(trial: Trial, count: float | None) -> float | None:
+    """A count of a whole trial, per right answer of it."""
+    return None if count is None or not trial.right else count / trial.right
+
+
+def entry(what: str) -> Callable[[Trial], float | None]:
+    """What the other side counted, per right answer."""
+
+    def counted(trial: Trial) -> float | None:
+        lines: Iterable[Entry] = (line for line in trial.ledger if line.what == what)
+        return next((per_right(trial, line.counted) for line in lines), None)
+
+    return counted
+
+
+def new_sessions(trial: Trial) -> float | None:
+    """Database sessions opened, per right answer."""
+    return per_right(trial, trial.new_db_sessions)
+
+
+def failed_share(trial: Trial) -> float | None:
+    """Of all requests that ended."""
+    ended = requests(trial) if trial.told else trial.answered + trial.errors.total
+    return trial.errors.total / ended if ended else None
+
+
+def cpu_share(trial: Trial) -> float | None:
+    """CPU seconds of the stack per second."""
+    return None if trial.cpu_s.stack is None or not trial.window_s else trial.cpu_s.stack / trial.window_s
+
+
+def counted(value: Callable[[Trial], float | None]) -> Callable[[Seen], float | None]:
+    """The median over the rounds that count."""
+    return lambda seen: middle(map(value, seen.counted))
+
+
+def clocked(value: Callable[[Trial], float | None]) -> Callable[[Seen], float | None]:
+    """The median over the rounds in which the clock can be trusted."""
+    return lambda seen: middle(map(value, seen.clocked))
+
+
+def goodput(seen: Seen) -> float | None:
+    """The run's own estimate, or what an arm without one did; of a tool what it says, with all that it counts."""
+    if seen.by == "tool":
+        return middle(trial.told.rps for trial in seen.clocked if trial.told)
+    if seen.result.goodput is not None:
+        return seen.result.goodput.value
+    return middle(trial.goodput for trial in seen.clocked)
+
+
+def mean_ms(seen: Seen) -> float | None:
+    """As measured; of a tool that ends by count, as it reckons it itself: users ÷ rate."""
+    if seen.by == "tool" and seen.offer.requests is not None:
+        per_second = goodput(seen)
+        return seen.offer.users / per_second * 1e3 if per_second else None
+    return middle(trial.latency_ms.mean for trial in seen.clocked)
+
+
+def requests(trial: Trial) -> float:
+    """Of one window: right answers, or all that a tool counts."""
+    return trial.told.requests if trial.told else trial.answered
+
+
+def reachable(seen: Seen) -> float | None:
+    """Slots that the connections can take, as the accepts dealt them to the workers."""
+    slots = seen.demand.slots_per_worker if seen.demand else None
+    deals = [trial.connections_per_worker for trial in seen.counted if trial.connections_per_worker]
+    if not deals:
+        return None
+    return median(sum(min(slots or users, users) for users in deal) for deal in deals)
+
+
+def most_connections(seen: Seen) -> float | None:
+    """Of the worker that has the most."""
+    return middle(max(trial.connections_per_worker) for trial in seen.counted if trial.connections_per_worker)
+
+
+def of_predicted(seen: Seen) -> float | None:
+    """Measured ÷ predicted."""
+    measured, expected = goodput(seen), predicted("goodput", seen)
+    return measured / expected if measured is not None and expected else None
+
+
+def held(seen: Seen) -> bool:
+    """Whether load or slots bind it and the model knows how long a request waits."""
+    return seen.bounds is not None and seen.bounds.bound in HELD and seen.facts.wait_known
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric: what it is called, its unit, how it is measured, and how it is written inside a sentence."""
+
+    what: str
+    unit: str
+    value: Callable[[Seen], float | None]
+    write: Callable[[float], str]
+
+
+def noun(one: str) -> Callable[[float], str]:
+    """`4 threads`."""
+    return lambda value: some(float(f"{value:.3g}") if value < 1000 else round(value), one)
+
+
+def milliseconds(value: float) -> str:
+    """A time given in ms."""
+    return duration(value / 1e3)
+
+
+def microseconds(value: float) -> str:
+    """A time given in µs."""
+    return duration(value / 1e6)
+
+
+def peak(name: str) -> Callable[[Seen], float | None]:
+    """The largest of a trial's own figure in any round."""
+    return lambda seen: most(getattr(trial, name) for trial in seen.counted)
+
+
+def phase(name: str) -> Callable[[Seen], float | None]:
+    """A part of a request's time in the explaining pass."""
+
+    def spent(seen: Seen) -> float | None:
+        seconds = getattr(seen.result.phases, name, None)
+        return None if seconds is None else seconds * 1e3
+
+    return spent
+
+
+def cpu_us(trial: Trial) -> float | None:
+    """CPU-µs of the stack per right answer."""
+    return trial.cpu_us(trial.cpu_s.stack)
+
+
+def kilobytes(trial: Trial) -> float | None:
+    """Of one answer."""
+    return trial.bytes / trial.answered / 1e3 if trial.bytes and trial.answered else None
+
+
+MEASURES: Final[Mapping[Metric, Measure]] = {
+    "goodput": Measure("rate", "requests/s", goodput, rate),
+    "requests": Measure("number of requests", "requests", clocked(requests), noun("request")),
+    "mean_ms": Measure("mean time", "ms", mean_ms, milliseconds),
+    "p50_ms": Measure("median time", "ms", clocked(lambda trial: trial.latency_ms.p50), milliseconds),
+    "cpu_us": Measure("CPU per request", "µs", counted(cpu_us), microseconds),
+    "cpu_share": Measure("use of CPU", "of a core", counted(cpu_share), percent),
+    "threads": Measure("number of threads", "threads", peak("threads"), noun("thread")),
+    "processes": Measure("number of processes", "processes", peak("processes"), noun("process")),
+    "restarts": Measure("number of workers that ended", "", counted(lambda trial: trial.ended_processes), noun("time")),
+    "failed": Measure("number of failures", "requests", counted(lambda trial: trial.errors.total), noun("request")),
+    "failed_share": Measure("share of failures", "", counted(failed_share), percent),
+    "statements": Measure("count of statements", "a request", counted(entry(STATEMENTS)), noun("statement")),
+    "sessions": Measure("number of sessions", "sessions", peak("db_sessions"), noun("session")),
+    "new_sessions": Measure("count of new sessions", "a request", counted(new_sessions), number),
+    "calls": Measure("count of calls", "a request", counted(entry(CALLS)), noun("call")),
+    "kilobytes": Measure("size of answers", "kB", counted(kilobytes), lambda kb: f"{number(kb)} kB"),
+    "reachable": Measure("number of slots in reach", "slots", reachable, noun("slot")),
+    "most_connections": Measure("deal of connections", "connections", most_connections, noun("connection")),
+    "of_predicted": Measure("share of the prediction", "", of_predicted, percent),
+    "gather_ms": Measure("time to gather", "ms", phase("gather_s"), milliseconds),
+    "encode_ms": Measure("time to encode", "ms", phase("encode_s"), milliseconds),
+    "outside_ms": Measure("time outside the application", "ms", phase("outside_s"), milliseconds),
+}
+
+
+def predicted(metric: str, seen: Seen) -> float | None:
+    """What the model expects of this side's very window; None where it says nothing about the metric."""
+    if seen.bounds is None or seen.candidate.expects_failures:
+        return None
+    if seen.bounds.bound in HELD and not held(seen):
+        return None  # no more than an upper bound
+    if seen.rounds is not None:
+        known = {COUNTS: float(seen.rounds.requests), "goodput": seen.rounds.requests / span(seen.rounds, seen.offer)}
+        return known.get(metric)
+    if metric == "goodput":
+        return seen.bounds.predicted_goodput
+    response_s = seen.bounds.predicted_response_s
+    if metric != "mean_ms" or response_s is None or seen.arm.timing is None:
+        return None
+    # A queue takes a whole response time to build up: what has warmed up for less has not seen it.
+    return response_s * 1e3 if response_s <= seen.arm.timing.warmup_s else None
+
+
+def explained(metric: str, seen: Seen) -> float | None:
+    """What the model makes of the published command, where load or slots bind; CPU is another machine's."""
+    waiting, offer = seen.candidate.workload.waiting(), seen.candidate.offer
+    if seen.demand is None or waiting is None or waiting.ms is None or seen.candidate.expects_failures:
+        return None
+    stated = waiting.seconds or 0.0
+    demand = replace(seen.demand, wait_s=stated, rates={})
+    if ceiling(demand).bound not in HELD or offer.requests is not None:
+        return None
+    rounds = in_window(demand, offer)
+    return {COUNTS: float(rounds.requests), "goodput": rounds.requests / span(rounds, offer)}.get(metric)
+
+
+class Sight:
+    """All arms of an experiment, by their names and who timed them."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        carried: Carried,
+        arms: Sequence[Arm],
+        trials: Iterable[Trial],
+        results: Sequence[ArmResult],
+        catalog: Catalog,
+        share: Callable[[int], Cores],
+    ) -> None:
+        by_id, judged = {arm.id: arm for arm in arms}, {result.id: result for result in results}
+        kept: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
+        for trial in trials:
+            if trial.arm in kept:
+                kept[trial.arm].append(trial)
+        self.scale = Scale(carried.waits, carried.windows)
+        self.names = [candidate.name for candidate in experiment.candidates]
+        self._seen: dict[tuple[str, str], Seen] = {}
+        sides: tuple[By, By] = ("generator", "tool")
+        for candidate in experiment.candidates:
+            for by, name in zip(sides, carried.arms.get(candidate.name, ()), strict=False):
+                standing = last_attempts(kept[name])
+                good = [trial for trial in standing if not trial.reasons] or standing
+                facts = facts_of(by_id[name], good, (), judged[name].goodput, catalog, share)
+                self._seen[candidate.name, by] = Seen(
+                    candidate, by, self.scale, by_id[name], judged[name], standing, facts
+                )
+
+    def __call__(self, name: str, by: By) -> Seen | None:
+        """One arm; None when the run does not have it."""
+        return self._seen.get((name, by))

@@ -1,0 +1,1 @@
+"""Explanations in words, from the facts of an arm or of a pair."""

@@ -1,0 +1,339 @@
+"""Why each number is what it is, in sentences made from the figures beside it.
+
+A sentence is written only when every fact that it rests on was measured; what another setting would do is the
+ceiling evaluated again with that setting, never a rule of thumb. The model is not asked where it disagrees.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from stackmatrix.analysis.explain.phrases import (
+    BOUNDS,
+    MOST_SENTENCES,
+    allows,
+    capital,
+    count,
+    crowd,
+    duration,
+    listed,
+    percent,
+    program,
+    rate,
+    sentences,
+    some,
+    thing,
+    things,
+    wait,
+)
+from stackmatrix.analysis.model.bottleneck import Verdict, verdict
+from stackmatrix.analysis.model.ceiling import BAND
+from stackmatrix.analysis.model.disagreement import FULL, in_flight, late
+from stackmatrix.analysis.model.facts import Facts
+from stackmatrix.analysis.model.what_if import idle, lever
+from stackmatrix.results.explain import Phases
+
+Parts = list[tuple[float, str]]
+"""Seconds, and what they went to."""
+
+LEAST_SHARE = 0.005
+"""Of a request's time: what takes less is not worth a word."""
+LATE_LOOP_S = 0.005
+"""A loop that is later than this on average delays what it serves."""
+
+
+def explain_arm(facts: Facts) -> list[str]:
+    """Two to four sentences: what bound the arm, where a request's time went, what would move its ceiling."""
+    found = verdict(facts)
+    if found.of_ceiling is None:
+        return sentences(without_number(facts, found))
+    told = (
+        headline(facts, found),
+        from_inside(facts, found) or from_outside(facts, found),
+        disagreement(facts, found),
+        outlook(facts, found),
+        known_default(found),
+    )
+    return sentences(told)[:MOST_SENTENCES]
+
+
+def without_number(facts: Facts, found: Verdict) -> Iterator[str]:
+    """Why there is none, and what to do about it."""
+    if not found.reasons:
+        yield f"Nothing was metered that could have bound {facts.arm}"
+        return
+    details = dict.fromkeys(reason.detail for reason in found.reasons)
+    yield f"{facts.arm} has no number: {'; '.join(details)}"
+    yield capital(found.reasons[0].remedy)
+
+
+# What bound it.
+
+
+def headline(facts: Facts, found: Verdict) -> str | None:
+    """The throughput against its ceiling, and what bound it."""
+    if facts.goodput is None or facts.ceiling is None or found.of_ceiling is None:
+        return None
+    why = nothing_full(found) or CAUSES[found.name](facts, found)
+    if found.doubt is not None and why == found.doubt.words:
+        why = None  # the sentence on the model says it
+    reached = f"{rate(facts.goodput.value)}, {percent(found.of_ceiling)} of its ceiling of"
+    return f"{facts.arm} answered {reached} {rate(facts.ceiling.goodput)}" + (f": {why}" if why else "")
+
+
+def used(found: Verdict) -> float | None:
+    """How full what bound the arm was, whoever filled it."""
+    return None if found.name == "void" else found.full.get(found.name)
+
+
+def nothing_full(found: Verdict) -> str | None:
+    """Where the model disagrees and no resource is used up: the fullest of them."""
+    share = used(found)
+    if found.doubt is None or found.doubt.bound is not None or found.name == "void" or share is None or share >= FULL:
+        return None
+    which = f"the pool of {thing(found.pool)}s" if found.pool else BOUNDS[found.name]
+    return f"nothing metered is full, the fullest at {percent(share)} is {which}"
+
+
+def by_load(facts: Facts, found: Verdict) -> str | None:
+    """The load asks for no more."""
+    demand, share = facts.demand, used(found)
+    if demand is None or share is None:
+        return None
+    if demand.users is None:
+        return "that is what was offered" if share >= FULL else None
+    waits = [f"{duration(demand.wait_s)} for {wait(facts.waits_on)}"] if knows_wait(facts) else []
+    pauses = [f"{duration(demand.think_s)} between requests"] if demand.think_s else []
+    who = some(demand.users, "user") + (f", waiting {listed(waits + pauses)}," if waits + pauses else "")
+    return f"{who} cannot ask for more" if share >= FULL else f"{who} ask for little more"
+
+
+def by_slots(facts: Facts, found: Verdict) -> str | None:
+    """A pool is used up, one that is declared or not."""
+    share, held = used(found), in_flight(facts)
+    if found.pool is None or facts.demand is None:
+        return None if held is None else f"only about {some(round(held), 'request')} at a time got as far as the wait"
+    if share is None:
+        return None
+    state = "blocked" if found.pool.name == "loop" else "taken"
+    each = f", {duration(facts.held_s)} by each request" if facts.held_s is not None else ""
+    verb = "is" if found.pool.size * facts.demand.workers == 1 else "are"
+    many = things(found.pool, facts.demand.workers)
+    return f"its {many} {verb} {state} {percent(min(share, 1.0))} of the time{each}"
+
+
+def by_cpu(facts: Facts, found: Verdict) -> str | None:
+    """The stack's cores are used up."""
+    own, share = found.utilisation.get("server-cpu"), used(found)
+    if own is None or share is None or facts.cpu_s is None or facts.demand is None:
+        return None
+    cores = min(facts.demand.cores, facts.demand.workers * facts.demand.cores_per_worker)
+    which = "its core is" if cores == 1 else f"its {count(cores)} cores are"
+    each = f"{duration(facts.cpu_s)} by each request"
+    if share - own < LEAST_SHARE:
+        return f"{which} busy {percent(min(own, 1.0))} of the time, {each}"
+    return f"{which} busy with it {percent(min(own, 1.0))} of the time, {each}, and with others {percent(share - own)}"
+
+
+def by_side(facts: Facts, found: Verdict) -> str | None:
+    """An upstream or the generator is at its end, alone or on a core that it shares."""
+    share = used(found)
+    if share is None or found.name == "void" or (found.doubt is not None and found.doubt.bound == found.name):
+        return None
+    if found.shared is not None and found.name == found.shared.sides[0]:
+        return crowd(found.shared, facts.cpu)
+    return f"{program(found.name, facts.cpu)} is busy {percent(min(share, 1.0))} of the time"
+
+
+CAUSES: Mapping[str, Callable[[Facts, Verdict], str | None]] = {
+    "load": by_load,
+    "slots": by_slots,
+    "server-cpu": by_cpu,
+    "database": by_side,
+    "upstream": by_side,
+    "generator": by_side,
+}
+
+
+# Where a request's time went.
+
+
+def from_outside(facts: Facts, found: Verdict) -> str | None:
+    """Its wait and its CPU time as known, and what is left of the response time."""
+    whole = facts.response_s
+    if not whole or facts.cpu_s is None or facts.demand is None:
+        return None
+    parts = [(facts.demand.wait_s, f"waiting for {wait(facts.waits_on)}")] if knows_wait(facts) else []
+    if facts.database_s and not facts.wait_known:
+        parts.append((facts.database_s, "at work in the database"))
+    parts.append((facts.cpu_s, "on the CPU"))
+    rest = whole - sum(seconds for seconds, _ in parts)
+    if rest < -BAND * whole:
+        return None  # the parts overlap, and their shares say nothing
+    if rest >= LEAST_SHARE * whole:
+        parts.append((rest, rest_words(facts, found)))
+    return f"A request took {duration(whole)} on average: {shares(parts, whole)}"
+
+
+def knows_wait(facts: Facts) -> bool:
+    """Whether a request waits, for a time that is known."""
+    return facts.demand is not None and facts.waits_on is not None and facts.wait_known and facts.demand.wait_s > 0
+
+
+def rest_words(facts: Facts, found: Verdict) -> str:
+    """What a request did besides its own wait and CPU time, as far as it is known."""
+    unknown = [wait(facts.waits_on)] if facts.waits_on and not facts.wait_known and not facts.database_s else []
+    line = in_line_for(found)
+    if line is None:
+        return f"elsewhere, {unknown[0]} included" if unknown else "elsewhere"
+    return f"waiting for {listed([line, *unknown])}"
+
+
+def in_line_for(found: Verdict) -> str | None:
+    """What requests stand in line for: something inside the stack that is full; None when nothing is."""
+    if found.name == "slots" and found.pool is None:
+        return "its turn"
+    if found.name not in ("slots", "server-cpu") or (found.doubt is not None and found.full[found.name] < FULL):
+        return None
+    if found.pool is None:
+        return "the CPU"
+    return "the event loop" if found.pool.name == "loop" else f"a free {thing(found.pool)}"
+
+
+def from_inside(facts: Facts, found: Verdict) -> str | None:
+    """As the application itself timed it in the explaining pass, and who stood in line meanwhile."""
+    phases = facts.phases
+    if phases is None or not phases.response_s:
+        return None
+    whole = phases.response_s
+    known = [*queued(phases), *with_database(facts, found), *gathering(facts, found), *encoding(phases)]
+    rest = phases.total_s - sum(seconds for seconds, _ in known)
+    if min(rest, phases.outside_s) < -BAND * whole:
+        return None  # the parts overlap, and their shares say nothing
+    parts = [*known, *elsewhere(rest, phases, in_line_for(found))]
+    worth = [(seconds, name) for seconds, name in parts if seconds >= LEAST_SHARE * whole]
+    told = f"With Server-Timing on, a request took {duration(whole)} on average: {shares(worth, whole)}"
+    return "; ".join([told, *crowds(facts)])
+
+
+def elsewhere(rest_s: float, phases: Phases, line: str | None) -> Parts:
+    """What no phase names: in a thread pool requests stand in line within the application, for all else before it."""
+    inside, outside = "elsewhere in the application", "outside the application"
+    if line == "a free thread" and phases.queue_s is None:
+        inside += f", in line for {line}"
+    elif line in ("the CPU", "the event loop", "a free greenlet", "its turn"):
+        outside += f", in line for {line}"
+    return [(rest_s, inside), (phases.outside_s, outside)]
+
+
+def queued(phases: Phases) -> Parts:
+    """Its line for a thread."""
+    return [] if phases.queue_s is None else [(phases.queue_s, "waiting for a thread")]
+
+
+def encoding(phases: Phases) -> Parts:
+    """Its answer's way into bytes."""
+    return [] if phases.encode_s is None else [(phases.encode_s, "encoding")]
+
+
+def with_database(facts: Facts, found: Verdict) -> Parts:
+    """Its time with the database: what the database counted itself, and what is around that."""
+    whole = facts.phases.db_s if facts.phases else None
+    if whole is None:
+        return []
+    stated = facts.demand.wait_s if facts.demand and knows_wait(facts) and facts.waits_on == "database" else None
+    work = facts.database_s or stated
+    if work is None or work > whole:
+        return [(whole, "with the database")]
+    full = found.pool is not None and found.pool.name == "db_pool"
+    return [
+        (
+            whole - work,
+            "waiting for a database connection" if full else "on the way to the database and back",
+        ),
+        (work, "at work in the database"),
+    ]
+
+
+def gathering(facts: Facts, found: Verdict) -> Parts:
+    """Its time with upstreams or the timer: the wait that is stated, and what is around that."""
+    whole = facts.phases.gather_s if facts.phases else None
+    if whole is None:
+        return []
+    if facts.demand is None or not knows_wait(facts) or facts.waits_on == "database" or facts.demand.wait_s > whole:
+        return [(whole, "gathering")]
+    full = found.pool is not None and found.pool.name == "http_pool"
+    on = wait(facts.waits_on)
+    return [
+        (
+            whole - facts.demand.wait_s,
+            "waiting for an HTTP connection" if full else f"on the way to {on} and back",
+        ),
+        (facts.demand.wait_s, f"waiting for {on}"),
+    ]
+
+
+def shares(parts: Sequence[tuple[float, str]], whole: float) -> str:
+    """`1.00 s (40 %) waiting for the timer and 1.50 s (60 %) …`."""
+    return listed([f"{duration(part)} ({percent(min(part / whole, 1.0))}) {name}" for part, name in parts])
+
+
+def crowds(facts: Facts) -> Iterator[str]:
+    """Who stood in line inside the stack meanwhile, and what else was seen there."""
+    phases = facts.phases
+    if phases is None:
+        return
+    if (held := in_line(facts, phases)) is not None and held >= 1:
+        yield f"about {some(round(held), 'request')} stood in line for a thread"
+    if phases.lag_s is not None and phases.lag_s >= LATE_LOOP_S:
+        yield f"the event loop was {duration(phases.lag_s)} late"
+    if phases.sessions_active is not None and phases.sessions_idle is not None and phases.sessions_active >= 1:
+        all_of_them = some(round(phases.sessions_active + phases.sessions_idle), "database session")
+        yield f"{count(round(phases.sessions_active, 1))} of its {all_of_them} were at work"
+
+
+def in_line(facts: Facts, phases: Phases) -> float | None:
+    """Requests that waited for a thread at any one time, by Little's law at the throughput of the explaining pass."""
+    if phases.queue_s is None or facts.demand is None:
+        return None
+    if facts.demand.users is None:
+        return (facts.demand.rate or 0.0) * phases.queue_s
+    return facts.demand.users * phases.queue_s / (phases.response_s + facts.demand.think_s)
+
+
+# What would change it.
+
+
+def disagreement(facts: Facts, found: Verdict) -> str | None:
+    """What the model expects, and the fact against it."""
+    if found.doubt is None or facts.ceiling is None:
+        return None
+    response_s = facts.ceiling.predicted_response_s
+    expects = rate(facts.ceiling.predicted_goodput)
+    if late(facts) and response_s is not None:
+        expects = f"{duration(response_s)} a request"
+    return f"The model disagrees, it expects {expects}: {found.doubt.words}"
+
+
+def outlook(facts: Facts, found: Verdict) -> str | None:
+    """What would move the ceiling, to what; and what would not."""
+    if found.doubt is not None:
+        return without_limit(facts, found)
+    change, useless = lever(facts, found), idle(facts)
+    if change is None:
+        return None
+    told = f"With {change.what} its ceiling becomes {rate(change.ceiling.goodput)}, bound by {change.binds}"
+    return told + (f"; more {listed(useless, 'or')} alone would not move it" if useless else "")
+
+
+def without_limit(facts: Facts, found: Verdict) -> str | None:
+    """Of a limit that nobody declared: the ceiling is without it."""
+    if found.default is None or found.pool is not None or facts.ceiling is None:
+        return None
+    ceiling = facts.ceiling
+    return f"Without that limit its ceiling is {rate(ceiling.goodput)}, bound by {BOUNDS[ceiling.bound]}"
+
+
+def known_default(found: Verdict) -> str | None:
+    """Of a declared pool: its size is what the library takes by itself."""
+    if found.pool is None or found.default is None:
+        return None
+    return f"Its limit equals a library's default: {allows(found.default)}"

@@ -1,0 +1,1 @@
+"""The queueing model: ceilings, facts, bottlenecks, and where the model and the measurement disagree."""

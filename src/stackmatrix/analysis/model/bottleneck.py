@@ -1,0 +1,66 @@
+"""What bound an arm: the resource that was used most, unless a doubt about the model knows better."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from stackmatrix.analysis.model.ceiling import Bound
+from stackmatrix.analysis.model.disagreement import Doubt, doubt
+from stackmatrix.analysis.model.facts import Facts, Pool, Shared, busiest, shared, utilisation
+from stackmatrix.analysis.model.library_defaults import Default, matching
+from stackmatrix.results.reasons import Reason
+
+Name = Literal["load", "slots", "server-cpu", "database", "upstream", "generator", "void"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What bound the arm, and how much of everything was used."""
+
+    name: Name
+    pool: Pool | None = None
+    """Of `slots`: which; None for a limit that no manifest names."""
+    default: Default | None = None
+    """The library's own limit that the pool, or the number in flight, equals."""
+    utilisation: Mapping[Bound, float]
+    """Of every resource that was metered, by this arm's requests; 1 is all that it can do."""
+    full: Mapping[Bound, float]
+    """The same, whoever used it: the fullest is the verdict, unless a doubt about the model knows better."""
+    shared: Shared | None = None
+    """The core that generator and upstreams share."""
+    of_ceiling: float | None = None
+    of_predicted: float | None = None
+    doubt: Doubt | None = None
+    """Why the model disagrees; None when it does not."""
+    reasons: tuple[Reason, ...] = ()
+    """Why there is no number."""
+
+
+def verdict(facts: Facts) -> Verdict:
+    """What bound the arm; void when its numbers are not to be trusted, or when nothing was metered."""
+    if facts.reasons or facts.ceiling is None or facts.goodput is None:
+        kinds = {reason.kind for reason in facts.reasons}
+        return Verdict(
+            name="generator" if kinds == {"generator"} else "void", utilisation={}, full={}, reasons=facts.reasons
+        )
+    full, doubted = busiest(facts), doubt(facts)
+    name = doubted.bound if doubted and doubted.bound else max(full, key=lambda bound: full[bound])
+    pool = facts.pool if name == "slots" and not (doubted and doubted.bound) else None
+    return Verdict(
+        name=name,
+        pool=pool,
+        default=doubted.default if doubted else default_of(pool, facts),
+        utilisation=utilisation(facts),
+        full=full,
+        shared=shared(facts),
+        of_ceiling=facts.goodput.value / facts.ceiling.goodput,
+        of_predicted=facts.of_predicted,
+        doubt=doubted,
+    )
+
+
+def default_of(pool: Pool | None, facts: Facts) -> Default | None:
+    """The library's own limit that a declared pool equals."""
+    if pool is None:
+        return None
+    return matching(pool.size, {pool.name}, facts.libraries, cpus=facts.cpus, tolerance=0)

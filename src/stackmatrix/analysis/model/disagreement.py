@@ -1,0 +1,270 @@
+"""Where model and measurement disagree: the assumption of the model that the facts speak against.
+
+Every assumption is held against one measured fact, the most certain first; a doubt that no fact supports is
+never raised, except the last, which says that nothing metered explains the difference.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from stackmatrix.analysis.explain.phrases import allows, count, crowd, duration, percent, some, wait
+from stackmatrix.analysis.model.ceiling import BAND, Bound
+from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, busiest, shared, utilisation
+from stackmatrix.analysis.model.library_defaults import Default, matching
+from stackmatrix.catalog.workloads import WaitOn
+
+FULL = 1 - BAND
+"""A resource used this much is the bottleneck, as far as the model can tell."""
+BUSY = 0.70
+"""What is used less than this makes nobody wait for long."""
+FAR = 2.0
+"""An open load's mean response time beyond this multiple of the predicted one refutes the model."""
+OVERHEAD_S = 0.001
+"""What network, kernel and generator may take of a request without being a queue."""
+WHOLE_ROUNDS = 10
+"""A window of fewer rounds may lose more than the band to the one that its end cuts off."""
+POOLS_OF_WAIT: dict[WaitOn, frozenset[str]] = {
+    "timer": frozenset({"threads", "workers"}),
+    "database": frozenset({"threads", "workers", "db_pool"}),
+    "upstream": frozenset({"threads", "workers", "http_pool"}),
+}
+
+Kind = Literal[
+    "capacity",
+    "cpu-grew",
+    "slow-database",
+    "slow-upstream",
+    "short-window",
+    "overhead",
+    "default-limit",
+    "neighbours",
+    "shared-core",
+    "uneven-deal",
+    "unknown-wait",
+    "unmetered-cpu",
+    "unnamed-limit",
+    "cpu-shrank",
+    "more-slots",
+    "short-wait",
+    "more-cores",
+    "unexplained",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The assumption in doubt."""
+
+    kind: Kind
+    words: str
+    """The fact against it, as the end of a sentence."""
+    bound: Bound | None = None
+    """What bound the arm if the doubt is right; None leaves it to the utilisations."""
+    default: Default | None = None
+    """The library's limit that nobody declared."""
+
+
+Assumption = Callable[[Facts], Doubt | None]
+
+
+def doubt(facts: Facts) -> Doubt | None:
+    """Which assumption is in doubt; None when the model agrees, or there is none."""
+    model, goodput = facts.ceiling, facts.goodput
+    if model is None or goodput is None:
+        return None
+    low, high = model.band
+    if low <= goodput.value <= high and not late(facts):
+        return None
+    found = (assumption(facts) for assumption in (ABOVE if goodput.value > high else BELOW))
+    unexplained = Doubt("unexplained", "nothing that was metered explains the difference")
+    return next((one for one in found if one is not None), unexplained)
+
+
+def late(facts: Facts) -> bool:
+    """Whether an open load, which sets its own throughput, waited far longer than predicted."""
+    model, response_s = facts.ceiling, facts.response_s
+    if model is None or response_s is None or model.predicted_response_s is None or facts.users is not None:
+        return False
+    return response_s > FAR * model.predicted_response_s + OVERHEAD_S
+
+
+def wrong_capacity(facts: Facts) -> Doubt | None:
+    """The stack holds as many requests as declared: not by the overlap test."""
+    declared = facts.demand.slots if facts.demand else None
+    if facts.capacity is None or facts.capacity == declared:
+        return None
+    limits = facts.held is not None and facts.held >= FULL * facts.capacity
+    said = "unlimited" if declared is None else f"{count(declared)}"
+    words = f"the overlap test found room for {some(facts.capacity, 'request')}, declared is {said}"
+    return Doubt("capacity", words, "slots" if limits else None)
+
+
+def cpu_grew(facts: Facts) -> Doubt | None:
+    """A request costs the CPU time that the model was told: more was metered under this load, and fills the CPU."""
+    told = facts.demand.cpu_s if facts.demand else None
+    if not told or facts.cpu_s is None or utilisation(facts).get("server-cpu", 0.0) < FULL:
+        return None
+    words = f"a request took {duration(facts.cpu_s)} of CPU under this load, not {duration(told)}"
+    return Doubt("cpu-grew", words, "server-cpu") if facts.cpu_s > told * (1 + BAND) else None
+
+
+def slow_database(facts: Facts) -> Doubt | None:
+    """The database takes as long as stated: it counted more itself."""
+    if facts.demand is None or facts.database_s is None or not facts.wait_known or full(facts, FULL):
+        return None
+    words = f"the database itself counted {duration(facts.database_s)} a request, not {duration(facts.demand.wait_s)}"
+    return Doubt("slow-database", words, "database") if facts.database_s > facts.demand.wait_s * (1 + BAND) else None
+
+
+def slow_upstream(facts: Facts) -> Doubt | None:
+    """The upstream takes as long as stated: all users were there at once, so nothing held them back before it."""
+    if facts.users is None or facts.in_flight is None or facts.waits_on != "upstream" or full(facts, FULL):
+        return None
+    words = f"{some(facts.in_flight, 'call')} reached the upstream at once, so it kept them for longer than it was told"
+    enough = facts.in_flight >= FULL * facts.users * facts.calls
+    return Doubt("slow-upstream", words, "upstream") if enough else None
+
+
+def short_window(facts: Facts) -> Doubt | None:
+    """The window is long: its end cuts off at most R/W of the whole (METHOD §4), and that is what is missing."""
+    if facts.window_s is None or facts.response_s is None or facts.of_predicted is None:
+        return None
+    few = facts.response_s > facts.window_s / WHOLE_ROUNDS
+    words = (
+        f"in a window of {duration(facts.window_s)} requests of {duration(facts.response_s)} are few, "
+        "and those that its end cuts off are missing"
+    )
+    lost = facts.response_s / facts.window_s
+    return Doubt("short-window", words) if few and 1 - facts.of_predicted <= lost else None
+
+
+def overhead(facts: Facts) -> Doubt | None:
+    """Only waits, CPU and queues take time: what is missing is less than network and generator may take."""
+    if facts.held_s is None or facts.response_s is None or facts.response_s - facts.held_s > OVERHEAD_S:
+        return None
+    return Doubt("overhead", "requests are so short that network, kernel and generator count, which it leaves out")
+
+
+def default_limit(facts: Facts) -> Doubt | None:
+    """Nothing limits requests but what is declared: as many are in flight as a library allows by itself."""
+    held = in_flight(facts)
+    if facts.waits_on is None or facts.demand is None or facts.cpu_s is None or held is None or full(facts, FULL):
+        return None
+    limits = POOLS_OF_WAIT[facts.waits_on]
+    for waiting, pools in ((held * facts.calls, limits & CALL_POOLS), (held, limits - CALL_POOLS)):
+        found = matching(waiting, pools, facts.libraries, workers=facts.demand.workers, cpus=facts.cpus)
+        if found is not None:
+            words = f"about {count(round(waiting))} are in flight at once, and {allows(found)}"
+            return Doubt("default-limit", words, "slots", found)
+    return None
+
+
+def neighbours(facts: Facts) -> Doubt | None:
+    """The stack has its cores for itself: others used them too, interrupts included."""
+    share = facts.foreign_share or 0.0
+    busy = busiest(facts).get("server-cpu", 0.0) >= BUSY
+    words = f"others, interrupts included, used {percent(share)} of the stack's core"
+    return Doubt("neighbours", words) if busy and share > BAND else None
+
+
+def shared_core(facts: Facts) -> Doubt | None:
+    """Upstreams and generator do not get in one another's way: they share a core, and it is busy."""
+    together = shared(facts)
+    return Doubt("shared-core", crowd(together, facts.cpu)) if together and together.share >= BUSY else None
+
+
+def uneven_deal(facts: Facts) -> Doubt | None:
+    """Connections fall evenly to the workers: nobody counted."""
+    demand = facts.demand
+    if demand is None or demand.workers == 1 or demand.users_per_worker is not None:
+        return None
+    return Doubt("uneven-deal", f"how the connections fell to the {demand.workers} workers was not counted")
+
+
+def unknown_wait(facts: Facts) -> Doubt | None:
+    """The wait is known: it is not."""
+    words = f"how long {wait(facts.waits_on)} takes was not measured"
+    if facts.database_s:
+        counted = duration(facts.database_s)
+        words = f"what network and driver add to the {counted} that the database itself counted is not known"
+    return None if facts.wait_known else Doubt("unknown-wait", words)
+
+
+def unmetered_cpu(facts: Facts) -> Doubt | None:
+    """The CPU time is known: it is not."""
+    return Doubt("unmetered-cpu", "the CPU time of a request was not metered") if facts.cpu_s is None else None
+
+
+def unnamed_limit(facts: Facts) -> Doubt | None:
+    """Nothing limits requests but what is declared: with a known wait and all else idle, no other cause is left."""
+    held = in_flight(facts)
+    if facts.waits_on is None or facts.cpu_s is None or held is None or held < FULL or full(facts, BUSY):
+        return None
+    words = f"about {some(round(held), 'request')} at a time got as far as the wait, and nothing metered was busy"
+    return Doubt("unnamed-limit", words, "slots")
+
+
+def cpu_shrank(facts: Facts) -> Doubt | None:
+    """A request costs the CPU time that the model was told: less was metered under this load."""
+    told = facts.demand.cpu_s if facts.demand else None
+    if not told or facts.cpu_s is None or facts.cpu_s * (1 + BAND) >= told:
+        return None
+    return Doubt("cpu-shrank", f"a request took {duration(facts.cpu_s)} of CPU under this load, not {duration(told)}")
+
+
+def more_slots(facts: Facts) -> Doubt | None:
+    """The stack holds no more requests than declared: that bound was passed."""
+    if facts.ceiling is None or facts.ceiling.bound != "slots" or facts.demand is None or facts.held is None:
+        return None
+    held, declared = some(round(facts.held), "request"), count(facts.demand.slots or 0)
+    return Doubt("more-slots", f"about {held} must have been in flight at once, {declared} are declared")
+
+
+def short_wait(facts: Facts) -> Doubt | None:
+    """The wait is no shorter than stated: that bound was passed."""
+    if facts.ceiling is None or facts.ceiling.bound != "load" or facts.demand is None or not facts.demand.wait_s:
+        return None
+    return Doubt("short-wait", f"{wait(facts.waits_on)} must have taken less than {duration(facts.demand.wait_s)}")
+
+
+def more_cores(facts: Facts) -> Doubt | None:
+    """The stack keeps to its cores: more CPU was metered than they have."""
+    if utilisation(facts).get("server-cpu", 0.0) <= 1 + BAND:
+        return None
+    return Doubt("more-cores", "more CPU time was metered than the stack's cores have")
+
+
+BELOW: tuple[Assumption, ...] = (
+    wrong_capacity,
+    cpu_grew,
+    slow_database,
+    slow_upstream,
+    overhead,
+    default_limit,
+    neighbours,
+    shared_core,
+    short_window,
+    uneven_deal,
+    unknown_wait,
+    unmetered_cpu,
+    unnamed_limit,
+)
+"""Less than predicted: something takes longer, or holds less, than the model was told."""
+ABOVE: tuple[Assumption, ...] = (wrong_capacity, cpu_shrank, more_slots, short_wait, more_cores)
+"""More than is possible: the model was told of too little."""
+
+
+def full(facts: Facts, share: float) -> bool:
+    """Whether any resource is used so much; an open load, served in full, always is and does not count."""
+    shares = busiest(facts)
+    if facts.users is None:
+        shares.pop("load", None)
+    return max(shares.values(), default=0.0) >= share
+
+
+def in_flight(facts: Facts) -> float | None:
+    """Requests that waited at the same time: counted by the upstream, else by Little's law."""
+    if facts.waits_on == "upstream" and facts.in_flight is not None:
+        return facts.in_flight / facts.calls
+    return facts.held

@@ -1,0 +1,124 @@
+"""What would move an arm's ceiling, to what, and what would not: the ceiling evaluated again with one thing changed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+from stackmatrix.analysis.explain.phrases import BOUNDS, rate, some, thing, things
+from stackmatrix.analysis.model.bottleneck import Verdict
+from stackmatrix.analysis.model.ceiling import Ceiling, Demand, ceiling
+from stackmatrix.analysis.model.facts import Facts, Pool, rates, slots
+from stackmatrix.cores import Cores
+
+NO_CHANGE = 0.01
+"""A ceiling that a change lifts by less than this does not move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing changed, and what then bounds the arm."""
+
+    what: str
+    """After `with`: `THREADS=500`; of a change that does nothing, after `more`: `users`."""
+    demand: Demand
+    pools: tuple[Pool, ...]
+
+    @property
+    def ceiling(self) -> Ceiling:
+        """With the change."""
+        return ceiling(self.demand)
+
+    @property
+    def binds(self) -> str:
+        """What then bounds the arm."""
+        pool = min(self.pools, key=lambda pool: pool.requests, default=None)
+        if self.ceiling.bound == "slots" and pool is not None:
+            return f"its {things(pool, self.demand.workers)}"
+        return BOUNDS[self.ceiling.bound]
+
+
+def as_measured(facts: Facts) -> Demand | None:
+    """What the arm asks for, with the CPU times that were metered under this load."""
+    if facts.demand is None:
+        return None
+    others = rates(facts.cpu, facts.cores) if facts.cores else {}
+    return replace(facts.demand, cpu_s=facts.cpu_s, rates={**facts.demand.rates, **others})
+
+
+def lever(facts: Facts, found: Verdict) -> Change | None:
+    """The change that lifts what binds; None when none is known, or when it alone would do nothing."""
+    demand = as_measured(facts)
+    if demand is None:
+        return None
+    change = None
+    if found.name == "load":
+        change = Change(*more_load(demand), facts.pools)
+    elif found.name == "server-cpu":
+        change = Change(*another_core(demand), facts.pools)
+    elif found.name == "slots" and found.pool is not None:
+        change = more_of(found.pool, demand, facts.pools)
+    elif found.shared is not None and found.name in found.shared.sides and facts.cores is not None:
+        apart = generator_apart(facts.cores)
+        own = {**demand.rates, **rates(facts.cpu, apart)}
+        change = Change("the generator on a core of its own", replace(demand, rates=own), facts.pools)
+    return change if change is not None and lifts(change, demand) else None
+
+
+def idle(facts: Facts) -> list[str]:
+    """What would not move the ceiling: more `users`, `threads` …"""
+    demand = as_measured(facts)
+    if demand is None:
+        return []
+    return [change.what for change in doubled(demand, facts.pools) if not lifts(change, demand)]
+
+
+def doubled(demand: Demand, pools: tuple[Pool, ...]) -> Iterator[Change]:
+    """Twice of everything that a user can set, one at a time."""
+    yield Change("arrivals" if demand.users is None else "users", more_load(demand)[1], pools)
+    for pool in pools:
+        if pool.name not in ("loop", "slots"):
+            more = tuple(replace(each, size=2 * each.size) if each == pool else each for each in pools)
+            yield Change(f"{thing(pool)}s", replace(demand, slots=slots(more, demand.workers)), more)
+    twice = None if demand.slots is None else 2 * demand.slots
+    yield Change("workers", replace(demand, workers=2 * demand.workers, slots=twice, users_per_worker=None), pools)
+    yield Change("cores", replace(demand, cores=2 * demand.cores), pools)
+
+
+def more_load(demand: Demand) -> tuple[str, Demand]:
+    """Twice the users, or twice the rate."""
+    if demand.users is None:
+        more = 2 * (demand.rate or 0.0)
+        return f"{rate(more)} offered", replace(demand, rate=more)
+    return some(2 * demand.users, "user"), replace(demand, users=2 * demand.users, users_per_worker=None)
+
+
+def another_core(demand: Demand) -> tuple[str, Demand]:
+    """Twice the workers, each on cores of its own."""
+    workers, cores = 2 * demand.workers, 2 * min(demand.cores, demand.workers * demand.cores_per_worker)
+    twice = None if demand.slots is None else 2 * demand.slots
+    more = replace(demand, workers=workers, cores=cores, slots=twice, users_per_worker=None)
+    return f"WORKERS={workers} on {some(cores, 'core')}", more
+
+
+def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | None:
+    """As much of the pool as the next bound can use, and no more."""
+    if pool.name == "slots":
+        return None
+    if pool.name == "loop":
+        return Change("waits that do not block the event loop", replace(demand, slots=None), ())
+    others = tuple(other for other in pools if other != pool)
+    rest = ceiling(replace(demand, slots=slots(others, demand.workers))).goodput
+    each = ceil(rest * demand.service_s / demand.workers - 1e-6) * pool.takes
+    more = tuple(replace(other, size=max(each, pool.size)) if other == pool else other for other in pools)
+    return Change(f"{pool.name.upper()}={each}", replace(demand, slots=slots(more, demand.workers)), more)
+
+
+def generator_apart(cores: Cores) -> Cores:
+    """The same with as many cores for the generator that nobody else uses."""
+    free = 1 + max((*cores.stack, *cores.generator, *cores.upstreams))
+    return replace(cores, generator=tuple(range(free, free + len(cores.generator))))
+
+
+def lifts(change: Change, demand: Demand) -> bool:
+    """Whether the ceiling rises with the change."""
+    return change.ceiling.goodput > ceiling(demand).goodput * (1 + NO_CHANGE)

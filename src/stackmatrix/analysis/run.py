@@ -1,0 +1,53 @@
+"""Judge a run by what is on disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from stackmatrix.analysis.experiment.judge import examined
+from stackmatrix.analysis.judge import judge
+from stackmatrix.analysis.latency import pooled_latency
+from stackmatrix.analysis.slo.verdict import judged as service_levels
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.plan import Plan
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import Identity
+from stackmatrix.results.run import Run as RunFile
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a run besides its trials."""
+
+    ended_by: str
+    environment: dict[str, Any]
+    cpus: Sequence[int]
+    """The machine's."""
+    barred: Mapping[str, Reason] = field(default_factory=dict)
+    identities: dict[str, Identity] = field(default_factory=dict)
+
+
+def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Seen) -> RunFile:
+    """Judge a run by what is on disk, and keep that as run.json; UserError when records are missing."""
+    pooled = partial(pooled_latency, directory)
+    known = catalog, seen.cpus, pooled, seen.barred, plan.shards, directory.passes()
+    judged = judge(plan.arms, directory.trials(), *known)
+    run = RunFile(
+        schema=SCHEMA,
+        name=plan.name,
+        command=plan.command,
+        started=directory.started,
+        ended_by=seen.ended_by,
+        environment=seen.environment,
+        arms=judged.arms,
+        aa=judged.aa,
+        answers=judged.answers,
+        comparisons=judged.comparisons,
+        identities=seen.identities,
+        levels=service_levels(plan, directory),
+        experiment=examined(plan, directory, judged.arms, catalog, seen.cpus),
+    )
+    directory.write("run.json", run)
+    return run

@@ -1,0 +1,1 @@
+"""The largest rate at which an arm keeps a service level."""

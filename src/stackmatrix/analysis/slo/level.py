@@ -1,0 +1,135 @@
+"""A service level such as `p99<200ms`, and whether the requests of a window kept it: pure functions of records.
+
+The sample is every request *scheduled* in the window, whenever it ended and however: what failed or never ended counts
+as slower than any limit. What the server could not take in time is not left out, as it would be in a closed loop.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from stackmatrix.errors import UserError
+from stackmatrix.load.job import MOST_DRAIN_S
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.records import Records
+from stackmatrix.load.summary import BEYOND, Floats, percentile, within
+
+PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+METRICS: Final = (*PERCENTILES, "mean", "max")
+UNITS: Final = {"ms": 1.0, "s": 1000.0}
+FAILURES: Final = 0.001
+"""The share of requests that may fail."""
+LEAST_REQUESTS: Final = 100
+"""That a mean or a maximum is judged by."""
+LONGEST_LIMIT_MS: Final = 30_000.0
+LONGEST_WINDOW_S: Final = 20.0
+"""To which a window is lengthened for a low rate."""
+IN_A_ROW: Final = 20
+"""Requests that must be answered within the limit, one after the other, for a stack to have recovered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What the latency must stay below."""
+
+    metric: str
+    limit_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.metric}<{self.limit_ms:g}ms"
+
+    @property
+    def words(self) -> str:
+        """As sentences have it."""
+        limit = f"{self.limit_ms:g} ms" if self.limit_ms < 1000 else f"{self.limit_ms / 1000:g} s"
+        return f"{self.metric} < {limit}"
+
+    @property
+    def requests(self) -> int:
+        """How many a window must hold for the level to be judged."""
+        percent = PERCENTILES.get(self.metric)
+        return LEAST_REQUESTS if percent is None else round(BEYOND * 100 / (100 - percent))
+
+    @property
+    def due(self) -> float:
+        """How many should be due in a window of Poisson arrivals for it to hold so many: four sigmas more."""
+        return self.requests + 4 * math.sqrt(self.requests)
+
+    def window_s(self, rate: float) -> float:
+        """How long a window must be at a rate: it holds enough requests that could take as long as the limit."""
+        return self.due / rate + max(0.0, self.limit_ms / 1000 - MOST_DRAIN_S)
+
+    @property
+    def least_rate(self) -> float:
+        """The least rate at which it can be judged."""
+        return self.due / LONGEST_WINDOW_S
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one window says of a level."""
+
+    requests: int
+    failed: int
+    """Answered wrongly or not at all, cut-off ones not counted."""
+    value_ms: float | None
+    """Of the level's metric; None where the sample cannot support it, or where so many have no answer."""
+    kept: bool | None
+    """None where the sample cannot support the metric."""
+
+
+def parse(text: str) -> Level:
+    """`p99<200ms`; UserError for anything else."""
+    match = re.fullmatch(r"\s*([a-z0-9.]+)\s*<\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s)\s*", text)
+    if not match or match[1] not in METRICS:
+        raise UserError(
+            f"--slo {text!r}: no service level; write one of {', '.join(METRICS)}, then < and a time in ms or s, "
+            "in quotes: 'p99<200ms'"
+        )
+    limit_ms = float(match[2]) * UNITS[match[3]]
+    if not 0 < limit_ms <= LONGEST_LIMIT_MS:
+        raise UserError(f"--slo {text!r}: the limit must lie above 0 and be 30s at most")
+    return Level(match[1], limit_ms)
+
+
+def judge(records: Records, start: float, end: float, level: Level) -> Seen:
+    """Whether the requests scheduled in [start, end) kept the level.
+
+    `end` is the window's; what was scheduled so late that the drain gave it less time than the limit is left out.
+    """
+    sample = records[within(records["scheduled"], start, end - max(0.0, level.limit_ms / 1000 - MOST_DRAIN_S))]
+    failed = int(((sample["verdict"] != Verdict.OK) & (sample["verdict"] != Verdict.UNFINISHED)).sum())
+    value = metric(latencies(sample), level.metric)
+    if value is None:
+        return Seen(len(sample), failed, None, None)
+    kept = value < level.limit_ms and failed <= FAILURES * len(sample)
+    return Seen(len(sample), failed, value if math.isfinite(value) else None, kept)
+
+
+def latencies(records: Records) -> Floats:
+    """Milliseconds from schedule to end, in order of the records; infinite where no right answer came."""
+    spent = (records["end"] - records["scheduled"]) * 1e3
+    return np.asarray(np.where(records["verdict"] == Verdict.OK, spent, np.inf))
+
+
+def metric(ms: Floats, name: str) -> float | None:
+    """The percentile, mean or maximum of latencies; None where they are too few for it."""
+    if name in PERCENTILES:
+        return percentile(np.sort(ms), PERCENTILES[name])
+    if len(ms) < LEAST_REQUESTS:
+        return None
+    return float(ms.mean() if name == "mean" else ms.max())
+
+
+def recovery_s(records: Records, over: float, end: float, level: Level) -> float | None:
+    """Seconds from the end of an overload until the first of IN_A_ROW requests in a row that were answered within the
+    limit; None when there were none before `end`."""
+    after = records[within(records["scheduled"], over, end)]
+    after = after[np.argsort(after["scheduled"], kind="stable")]
+    well = latencies(after) < level.limit_ms
+    run = np.convolve(well, np.ones(IN_A_ROW), "valid") if len(well) >= IN_A_ROW else np.zeros(0)
+    first = np.flatnonzero(run > IN_A_ROW - 0.5)
+    return float(after["scheduled"][first[0]] - over) if len(first) else None

@@ -1,0 +1,67 @@
+"""More than a stack holds, for a while, and then half of it: what is answered meanwhile, and how long until it is over.
+
+The rate changes within one load, so that no gap lets the backlog drain unseen.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from stackmatrix.analysis.slo.level import IN_A_ROW, Level, latencies, metric, recovery_s
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.records import Records
+from stackmatrix.load.summary import within
+from stackmatrix.results.plan import Load, LoadStep, Timing
+from stackmatrix.results.slo import Overload
+
+FACTOR: Final = 1.2
+"""Times the rate that was found."""
+RELIEF: Final = 0.5
+"""Times the same rate, before the overload and after it."""
+LEAST_S: Final = 3.0
+MOST_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The course of one overload trial, in seconds."""
+
+    settle_s: float
+    over_s: float
+    watch_s: float
+
+    @classmethod
+    def of(cls, level: Level, rate: float) -> "Course":
+        """Long enough that a fifth too much becomes a queue of twice the limit, and that recovery can be told."""
+        limit_s = level.limit_ms / 1000
+        over_s = min(max(LEAST_S, 2 * limit_s / (FACTOR - 1)), MOST_S)
+        watch_s = min(max(over_s, 2 * IN_A_ROW / (RELIEF * rate)), MOST_S)
+        return cls(min(max(1.0, 2 * limit_s), MOST_S), over_s, watch_s)
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.settle_s + self.over_s + self.watch_s
+
+    @property
+    def timing(self) -> Timing:
+        """The window opens with the overload."""
+        return Timing(self.settle_s, self.over_s + self.watch_s)
+
+    def load(self, rate: float) -> Load:
+        """Half the rate, the overload, half the rate."""
+        steps = LoadStep(self.settle_s, FACTOR * rate), LoadStep(self.settle_s + self.over_s, RELIEF * rate)
+        return Load("open", rate=RELIEF * rate, arrivals="poisson", steps=steps)
+
+    def judge(self, records: Records, start: float, level: Level) -> Overload:
+        """What the records of the trial say, whose window opened at `start`."""
+        over, end = start + self.over_s, start + self.over_s + self.watch_s
+        answered = within(records["end"], start, over) & (records["verdict"] == Verdict.OK)
+        value = metric(latencies(records[within(records["scheduled"], start, over)]), level.metric)
+        return Overload(
+            goodput=int(answered.sum()) / self.over_s,
+            value_ms=value if value is not None and np.isfinite(value) else None,
+            recovery_s=recovery_s(records, over, end, level),
+            watched_s=self.watch_s,
+        )

@@ -1,0 +1,233 @@
+"""From the probes of a run to what it says of each arm's service level: pure functions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Final
+
+from stackmatrix.analysis import statistics
+from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
+from stackmatrix.analysis.judge import comparable, interval
+from stackmatrix.analysis.slo.level import LONGEST_WINDOW_S, Level, Seen, parse
+from stackmatrix.analysis.slo.overload import FACTOR
+from stackmatrix.analysis.slo.search import MOST_RATE, Answer, Bracket
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
+from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.load.job import CONNECTIONS
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.plan import Arm, Plan
+from stackmatrix.results.reasons import ReasonKind
+from stackmatrix.results.slo import LevelEnd, Overloads, Probe, ProbeOutcome, ServiceLevel
+from stackmatrix.results.trial import Trial
+
+
+def judged(plan: Plan, directory: RunDirectory) -> list[ServiceLevel]:
+    """What the probes on disk say; nothing in a run that had no service level."""
+    return judge(plan.arms, directory.probes(), parse(plan.slo)) if plan.slo else []
+
+
+ANSWERS: Final[Mapping[ProbeOutcome, Answer]] = {"kept": "kept", "broken": "broken", "generator": "generator"}
+"""The outcomes that say something of a rate."""
+
+
+MOST_REPEATS: Final = 1
+"""Of a rate at which the machine took part; then lower ones are asked, for the stack may not keep those either."""
+
+
+DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})
+"""After these no rate says anything."""
+
+
+MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})
+
+
+def outcome(trial: Trial, seen: Seen) -> ProbeOutcome:
+    """What one trial says of its rate.
+
+    Neighbours and a late generator can break a level, never keep it: they only matter where it was not kept. Requests
+    that left late because all connections were taken waited for the stack, not for the generator.
+    """
+    kinds = {reason.kind for reason in trial.reasons}
+    late = "drift" in kinds and trial.connections < CONNECTIONS
+    if kinds & DISHONEST:
+        return "failed"
+    if seen.kept is None:
+        return "unsupported"
+    if seen.kept:
+        return "kept"
+    if kinds & MACHINE:
+        return "spoiled"
+    return "generator" if late or "generator" in kinds else "broken"
+
+
+class Answers:
+    """What the outcomes of one search, one after the other, say of their rates."""
+
+    def __init__(self) -> None:
+        self._spoiled = 0
+
+    def of(self, outcome: ProbeOutcome) -> Answer | None:
+        """The answer; None when the same rate is to be asked again."""
+        if outcome in ANSWERS:
+            self._spoiled = 0
+            return ANSWERS[outcome]
+        self._spoiled += 1
+        if self._spoiled <= MOST_REPEATS:
+            return None
+        self._spoiled = 0
+        return "spoiled"
+
+
+def brackets(probes: Iterable[Probe]) -> dict[int, Bracket]:
+    """What each round's search of one arm came to."""
+    found: dict[int, Bracket] = {}
+    heard: dict[int, Answers] = {}
+    for probe in probes:
+        if probe.purpose == "search":
+            bracket = found.setdefault(probe.round, Bracket())
+            answer = heard.setdefault(probe.round, Answers()).of(probe.outcome)
+            if answer is not None:
+                bracket.tell(probe.rate, answer)
+    return found
+
+
+def values(probes: Iterable[Probe], rounds: int) -> list[float | None]:
+    """The rate that each round found."""
+    found = brackets(probes)
+    return [found[number].value if number in found else None for number in range(rounds)]
+
+
+def judge(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> list[ServiceLevel]:
+    """One result per arm, with places among those of one workload."""
+    by_arm: dict[str, list[Probe]] = {arm.id: [] for arm in arms}
+    for probe in probes:
+        if probe.arm in by_arm:
+            by_arm[probe.arm].append(probe)
+    rounds = 1 + max((probe.round for seen in by_arm.values() for probe in seen), default=-1)
+    places = ranks(arms, {arm: values(seen, rounds) for arm, seen in by_arm.items()})
+    return [judge_arm(arm, by_arm[arm.id], rounds, level, places.get(arm.id)) for arm in arms]
+
+
+def ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) -> dict[str, int]:
+    """Places by the rates that were found, where two arms of one workload have enough of them for an interval."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for arm in arms:
+        if sum(value is not None for value in found[arm.id]) >= LEAST_ROUNDS:
+            groups.setdefault(comparable(arm), []).append(arm.id)
+    return {
+        arm: rank.place
+        for group in groups.values()
+        if len(group) > 1
+        for arm, rank in statistics.ranks({arm: found[arm] for arm in group}, statistics.LEAST_FLOOR).items()
+    }
+
+
+def judge_arm(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank: int | None) -> ServiceLevel:
+    """One arm's result."""
+    found = values(probes, rounds)
+    estimate = statistics.location(found)
+    asked = [probe for probe in probes if probe.purpose == "search"]
+    result = ServiceLevel(
+        arm=arm.id,
+        level=str(level),
+        limit_ms=level.limit_ms,
+        rate=interval(estimate) if estimate else None,
+        rounds=sum(value is not None for value in found),
+        kept=max((probe.rate for probe in asked if probe.outcome == "kept"), default=None),
+        broken=min((probe.rate for probe in asked if probe.outcome == "broken"), default=None),
+        ended="found" if estimate else ended(asked, level),
+        words="",
+        rank=rank,
+        overload=overloads([probe for probe in probes if probe.purpose == "overload"]),
+    )
+    return replace(result, words=f"{variant_label(arm.stack, arm.variant)} {says(result, level, asked)}.")
+
+
+def ended(asked: Sequence[Probe], level: Level) -> LevelEnd:
+    """Why no rate was found: by the last search."""
+    if not asked:
+        return "untimed"
+    last = asked[-1]
+    bracket = brackets(asked)[last.round]
+    if last.outcome == "failed":
+        return "failed"
+    if bracket.narrow or (bracket.kept is None and bracket.lost is not None and bracket.lost <= level.least_rate):
+        return "below" if bracket.by == "broken" else bracket.by
+    return "above" if bracket.kept is not None and bracket.kept >= MOST_RATE else "untimed"
+
+
+def overloads(probes: Sequence[Probe]) -> Overloads | None:
+    """All overload trials of an arm together; None without one."""
+    seen = [probe.overload for probe in probes if probe.overload is not None]
+    goodput = statistics.location([one.goodput for one in seen])
+    if goodput is None:
+        return None
+    recovered = [one.recovery_s for one in seen if one.recovery_s is not None]
+    known = [one.value_ms for one in seen if one.value_ms is not None]
+    return Overloads(
+        factor=FACTOR,
+        rate=probes[-1].rate,
+        trials=len(seen),
+        goodput=interval(goodput),
+        value_ms=median(known) if 2 * len(known) > len(seen) else None,
+        recovery_s=median(recovered) if 2 * len(recovered) > len(seen) else None,
+        recovery_range_s=(min(recovered), max(recovered)) if recovered else None,
+        watched_s=min(one.watched_s for one in seen),
+    )
+
+
+def says(result: ServiceLevel, level: Level, asked: Sequence[Probe]) -> str:
+    """What was found, after the arm's name."""
+    if result.rate is not None:
+        return f"keeps {level.words} up to {rate(result.rate.value)}{known(result)}{overloaded(result, level)}"
+    lowest, highest = rate(level.least_rate), rate(result.kept) if result.kept else ""
+    asked_for = rate(asked[-1].rate) if asked else ""
+    needed = f"windows of {LONGEST_WINDOW_S:.0f} s hold the {some(level.requests, 'request')} that {level.metric} needs"
+    told: dict[LevelEnd, str] = {
+        "below": f"does not keep {level.words} at {lowest}, the least rate at which {needed}",
+        "above": f"keeps {level.words} at {highest}, the most that is asked for",
+        "generator": f"keeps {level.words} at {highest}: the generator could not offer more"
+        if highest
+        else f"cannot be asked about {level.words}: the generator could not offer {asked_for}",
+        "failed": f"has no rate for {level.words}: {failure(asked)}",
+        "spoiled": f"has no rate for {level.words}: the machine took part in every attempt{so_far(result)}",
+        "untimed": f"has no rate for {level.words}: the time was over before one was found{so_far(result)}",
+        "found": "",
+    }
+    return told[result.ended]
+
+
+def known(result: ServiceLevel) -> str:
+    """How well the rate is known."""
+    if result.rate is not None and result.rate.ci95 is not None:
+        low, high = result.rate.ci95
+        return f" (95 % interval {number(low)} to {number(high)})"
+    searches = "one search" if result.rounds == 1 else f"{result.rounds} searches"
+    return f" (from {searches}; an interval needs {LEAST_ROUNDS})"
+
+
+def overloaded(result: ServiceLevel, level: Level) -> str:
+    """What more than that does to it."""
+    found = result.overload
+    if found is None:
+        return ""
+    slow = f"{level.metric} {duration(found.value_ms / 1000)}" if found.value_ms is not None else "many never"
+    answered = (
+        f"at {rate(found.rate)}, {percent(found.factor)} of that, it answers {rate(found.goodput.value)} ({slow})"
+    )
+    if found.recovery_s is None:
+        return f"; {answered} and is not back within the limit in {duration(found.watched_s)} at half the rate"
+    back = f"in {duration(found.recovery_s)}" if found.recovery_s > 0 else "at once"
+    return f"; {answered} and is back within the limit {back} once half the rate comes"
+
+
+def so_far(result: ServiceLevel) -> str:
+    """Between which rates it lies, as far as was seen."""
+    seen = [f"{word} at {rate(value)}" for word, value in (("kept", result.kept), ("not kept", result.broken)) if value]
+    return f" ({', '.join(seen)})" if seen else ""
+
+
+def failure(asked: Sequence[Probe]) -> str:
+    """Why the stack failed."""
+    reasons = [reason for probe in asked if probe.outcome == "failed" for reason in probe.trial.reasons]
+    return next((reason.detail for reason in reasons if reason.kind in DISHONEST), "it failed")

@@ -1,0 +1,140 @@
+"""The gates that a trial must pass before its number counts (`docs/method.md`): pure functions of one trial."""
+
+from collections.abc import Iterator
+
+from stackmatrix.results.plan import Load
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.trial import Trial
+
+GENERATOR_SHARE = 0.70
+"""Of its core: above it the generator may be what is measured."""
+LITTLE = 0.03
+"""How far throughput × response time may be from the users."""
+DRIFT_MS = 5.0
+DRIFT_OF_P50 = 0.05
+SENT_SHARE = 0.99
+STEADY = 2.0
+"""How many times the goodput of one half of the window may be that of the other."""
+LATE = 10.0
+"""How many response times the first answer may take where the warm-up saw none."""
+SIGMAS = 3
+"""Of a count: what lies within may be chance."""
+FOREIGN_SHARE = 0.25
+"""Of the stack's cores, interrupts included."""
+STEAL_SHARE = 0.02
+
+
+def reasons(trial: Trial, load: Load, generator_rps: float | None = None) -> list[Reason]:
+    """Every reason not to trust this trial; none when it passed.
+
+    `generator_rps` is the most that the generator can do on this machine, by its calibration.
+    """
+    return [
+        *failures(trial),
+        *keep_alive(trial),
+        *effects(trial),
+        *steady(trial),
+        *processes(trial),
+        *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
+        *generator(trial, generator_rps if load.tool is None else None),
+        *machine(trial),
+    ]
+
+
+def failures(trial: Trial) -> Iterator[Reason]:
+    """One failed request is enough: a stack that errs does other work than one that answers."""
+    if trial.errors.total:
+        yield Reason("errors", f"{trial.errors.total} of {trial.offered} requests failed: {trial.errors}")
+    if trial.errors_outside.total:
+        yield Reason("errors", f"requests failed before or after the window: {trial.errors_outside}")
+    if not trial.answered:
+        yield Reason("unfinished", f"no request was answered in {trial.window_s:.1f} s")
+    if trial.stuck:
+        yield Reason("stuck", f"{trial.stuck} requests had no answer after ten times as long as any answer took")
+
+
+def keep_alive(trial: Trial) -> Iterator[Reason]:
+    """Connecting anew is work that the other stacks do not do, and that no workload asks for."""
+    if trial.reconnects:
+        yield Reason(
+            "reconnects",
+            f"{trial.reconnects} connections were closed and opened anew for {trial.right} right answers: "
+            "keep-alive does not hold under load",
+        )
+
+
+def effects(trial: Trial) -> Iterator[Reason]:
+    """The ledger must balance where the other side could be asked."""
+    for entry in trial.ledger:
+        if entry.balanced is False:
+            yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
+
+
+def steady(trial: Trial) -> Iterator[Reason]:
+    """A stack that warms up while it is timed, or breaks down, has no one throughput."""
+    first, p50 = trial.first_answer_s, trial.latency_ms.p50
+    if first is not None and p50 is not None and first > max(trial.warmup_s, LATE * p50 / 1000):
+        yield Reason(
+            "unsteady",
+            f"the first answer came after {first:.1f} s, where one takes {p50 / 1000:.2f} s: it was not ready",
+        )
+    if trial.halves is None:
+        return
+    less, more = sorted(rate * trial.window_s / 2 for rate in trial.halves)
+    if more > STEADY * less and more - less > SIGMAS * (more + less) ** 0.5:
+        before, after = trial.halves
+        yield Reason("unsteady", f"goodput went from {before:.0f}/s to {after:.0f}/s within the window")
+
+
+def processes(trial: Trial) -> Iterator[Reason]:
+    """What is timed at the end must be what was timed at the start, and nothing may have held it back."""
+    if trial.started_processes or trial.ended_processes:
+        yield Reason(
+            "restart",
+            f"{trial.started_processes} processes of the stack came and {trial.ended_processes} went under load",
+        )
+    for name, periods in trial.throttled.items():
+        yield Reason("throttled", f"{name} was held back in {periods} periods for its CPU quota")
+    for name, kills in trial.oom_kills.items():
+        yield Reason("oom", f"{kills} processes of {name} were killed for want of memory")
+
+
+def closed(trial: Trial, load: Load) -> Iterator[Reason]:
+    """Closed loop: the interactive response-time law N = X(R + Z) (Denning & Buzen 1978) must hold.
+
+    It speaks of long windows: the edges of one that holds k rounds may shift it by 2/k, and below ten rounds
+    it says too little to be asked.
+    """
+    if trial.little is not None and load.users and trial.answered >= 10 * load.users:
+        off = trial.little - 1
+        if abs(off) > max(LITTLE, 2 / (trial.answered / load.users)):
+            yield Reason(
+                "little", f"throughput × latency gives {trial.little * load.users:.1f} users where {load.users} were"
+            )
+
+
+def open_(trial: Trial, load: Load) -> Iterator[Reason]:
+    """Open loop: requests must have left when they were due."""
+    drift, p50 = trial.drift_p99_ms, trial.latency_ms.p50
+    if drift is not None and drift > max(DRIFT_MS, DRIFT_OF_P50 * (p50 or 0)):
+        yield Reason("drift", f"1 % of requests left more than {drift:.1f} ms late")
+    due = (load.rate or 0) * trial.window_s
+    if due > 100 and trial.offered < SENT_SHARE * due - SIGMAS * due**0.5:
+        yield Reason("drift", f"{trial.offered} requests were sent of about {due:.0f} due")
+
+
+def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
+    """What offers the load must have had room to offer more."""
+    if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
+        yield Reason("generator", f"the generator used {trial.generator_share:.0%} of its core")
+    elif most_rps is not None and trial.goodput > GENERATOR_SHARE * most_rps:
+        share = trial.goodput / most_rps
+        yield Reason("generator", f"{trial.goodput:.0f}/s is {share:.0%} of what the generator can do here")
+
+
+def machine(trial: Trial) -> Iterator[Reason]:
+    """Neighbours and host must not have taken part in the result."""
+    if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
+        yield Reason("neighbour", f"others used {trial.foreign_share:.0%} of the stack's core")
+    if trial.steal_share > STEAL_SHARE:
+        yield Reason("steal", f"the host took {trial.steal_share:.1%} of the CPU time")

@@ -1,0 +1,121 @@
+"""What `compare.py` takes: two runs on disk; or two stacks, variants, revisions of a stack, or directories."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackmatrix.catalog.stacks import Stack, Variant, parse_variant
+from stackmatrix.errors import UserError
+from stackmatrix.measure.copies import Copies
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.runtime import revisions
+
+RUN_FILES = ("run.json", "trials.jsonl", "plan.json")
+STACK = re.compile(r"(?P<where>[^\[\]@]+)(?P<variant>\[[^\[\]]*\])?(?:@(?P<revision>[^\[\]]+))?")
+MAY_BE = """each side is one of
+  results/20260102T030405Z-name            a run on disk, against another run
+  fastapi-async                            a stack, as it is in the working tree
+  'fastapi-async[http_client=httpx]'       a variant of it
+  fastapi-async@HEAD~1                     a stack, or a variant, of a git revision
+  ./my-copy/                               a directory that is a stack: it has a stack.toml"""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A stack to be timed: in the checkout, in a directory, or in a revision."""
+
+    text: str
+    stack: str
+    variant: str
+    directory: Path | None = None
+    revision: str | None = None
+
+
+Operand = RunDirectory | Timed
+
+
+def read(text: str, stacks: Mapping[str, Stack]) -> Operand:
+    """What the user means; UserError that lists what it may be."""
+    path = Path(text)
+    if any((path / file).exists() for file in RUN_FILES):
+        return RunDirectory.open(path)
+    match = STACK.fullmatch(text)
+    if match:
+        where, variant, revision = match["where"], match["variant"] or "", match["revision"]
+        if where in stacks or (revision and "/" not in where):
+            return Timed(text, where, variant, revision=revision)
+        directory = Path(where)
+        if (directory / "stack.toml").is_file() and not revision:
+            home = directory.resolve()
+            if home in [stack.directory for stack in stacks.values()]:
+                return Timed(text, home.name, variant)
+            return Timed(text, slug(home.name), variant, directory=home)
+    near = difflib.get_close_matches(match["where"] if match else text, stacks, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(f"{text!r} is neither a run nor a stack{hint}\n{MAY_BE}")
+
+
+def two(one: str, other: str, stacks: Mapping[str, Stack]) -> tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]:
+    """Both sides; UserError when one is a run and the other a stack."""
+    match read(one, stacks), read(other, stacks):
+        case RunDirectory() as a, RunDirectory() as b:
+            return a, b
+        case Timed() as a, Timed() as b:
+            return a, b
+    raise UserError(
+        f"{one!r} and {other!r}: a run on disk and a stack cannot be compared: what is timed now is timed on a machine "
+        "in another mood than the run's, and no noise floor covers both; give two stacks, or time the second as the "
+        "first was and give two runs"
+    )
+
+
+def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: Copies) -> list[Variant]:
+    """What is to be timed, each under a name of its own; copies are made of what is not in the working tree.
+
+    UserError for a revision, stack or setting that does not exist, and for a broken manifest.
+    """
+    found: list[Variant] = []
+    for side in sides:
+        stack = provided(side, stacks, copies)
+        variant = parse_variant(f"{stack.name}{side.variant}", {stack.name: stack})
+        if variant in found:  # the same thing twice: then each must be a server of its own
+            again = copies.of_directory(stack.directory, free(f"{stack.name}-copy", stacks, copies))
+            variant = Variant(again, variant.changed)
+        found.append(variant)
+    return found
+
+
+def provided(side: Timed, stacks: Mapping[str, Stack], copies: Copies) -> Stack:
+    """The stack of one side: the checkout's own, or a copy."""
+    if side.revision is not None:
+        commit = revisions.commit_of(side.revision)
+        return copies.of_revision(commit, side.stack, f"{side.stack}-at-{commit[:7]}")
+    if side.directory is not None:
+        return copies.of_directory(side.directory, free(side.stack, stacks, copies))
+    return stacks[side.stack]
+
+
+def free(name: str, stacks: Mapping[str, Stack], copies: Copies) -> str:
+    """The name, or what follows from it and no stack has yet."""
+    while name in stacks or name in copies.stacks:
+        name = f"{name}-copy"
+    return name
+
+
+def slug(name: str) -> str:
+    """A directory's name as containers and databases can bear it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "stack"
+
+
+def remarks(sides: Sequence[Timed]) -> list[str]:
+    """What a reader should know of where the sides come from."""
+    if not any(side.revision for side in sides):
+        return []
+    plain = [side.stack for side in sides if side.revision is None and side.directory is None]
+    return [
+        f"{name} has uncommitted changes: the working tree is what was timed"
+        for name in plain
+        if revisions.changed(name)
+    ]

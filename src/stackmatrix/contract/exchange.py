@@ -1,0 +1,72 @@
+"""Questions with the answers that are due, and one stack that is asked them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from stackmatrix.contract.answer import Difference, Essence, compare, essence
+from stackmatrix.contract.client import Answer, NoAnswer, Request, ask
+from stackmatrix.runtime.base import Runtime, Service
+
+Transcript = Mapping[str, Essence]
+
+
+class NotApplicable(Exception):  # noqa: N818 - no error
+    """A check that this stack cannot be put to; the message says why."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request, the answer that is due, and a name where the request alone does not tell it from others."""
+
+    request: Request
+    due: Essence
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.request}" if self.name else str(self.request)
+
+    def judge(self, got: Essence | NoAnswer) -> list[Difference]:
+        """The difference between the answer that was due and what came; empty when there is none."""
+        return compare(self, self.due, got)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One running stack, and what it has answered so far to the requests that every stack must answer alike."""
+
+    service: Service
+    runtime: Runtime
+    transcript: dict[str, Essence] = field(default_factory=dict)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether waits can overlap at all: gathering calls that block the loop gains nothing."""
+        return self.service.stack.concurrency != "blocked-loop"
+
+    def put(self, exchanges: Iterable[Exchange]) -> Iterator[Difference]:
+        """Go through the exchanges in order, record the answers, and yield what differs from the due ones."""
+        for exchange in exchanges:
+            got = outcome(self.service, exchange.request)
+            if isinstance(got, Essence):
+                self.transcript[str(exchange)] = got
+            yield from exchange.judge(got)
+
+
+def outcome(service: Service, request: Request) -> Essence | NoAnswer:
+    """What the contract fixes of the answer, or why there was none."""
+    try:
+        return essence(ask(service, request))
+    except NoAnswer as error:
+        return error
+
+
+def boiled(answer: Answer | NoAnswer) -> Essence | NoAnswer:
+    """The essence of an answer, if it is one."""
+    return essence(answer) if isinstance(answer, Answer) else answer
+
+
+def disagreements(one: str, reference: Transcript, other: str, transcript: Transcript) -> Iterator[Difference]:
+    """Where two stacks answered the same request differently, whatever was due."""
+    for asked, got in transcript.items():
+        if asked in reference:
+            yield from compare(f"{asked}, {one} against {other}", reference[asked], got)

@@ -1,0 +1,231 @@
+"""What a load generator is to do, typed: which requests, offered how, for how long; and how shards split it."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+FRESH = b"\0" * 10
+"""Each occurrence in an exchange becomes the request's own number: ten digits, never repeated in one run."""
+
+CONNECTIONS = 1000
+"""The most that an open loop has at a time, unless told otherwise."""
+
+MOST_DRAIN_S = 4.0
+"""The most that answers under way at a window's end are waited for; what takes longer is not waited for at all: a part
+of it would tell nothing."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request, as the bytes that go over the wire, and the answer that is right.
+
+    The body must be `prefix` exactly when `suffix` is None, else `prefix`, some ASCII digits, `suffix`. A `prefix`
+    of None takes any body and a `status` of 0 any 2xx: then only the framing is checked. `kind` is the place of its
+    kind in the plan, set when the exchange is drawn.
+    """
+
+    request: bytes
+    status: int
+    prefix: bytes | None
+    suffix: bytes | None = None
+    kind: int = 0
+
+    def __post_init__(self) -> None:
+        head, blank, _ = self.request.partition(b"\r\n\r\n")
+        if not blank or b" HTTP/1.1\r\n" not in head:
+            raise ValueError(f"not an HTTP/1.1 request: {self.request[:60]!r}")
+        if self.suffix is not None and self.prefix is None:
+            raise ValueError("an answer with a suffix needs a prefix")
+
+    def fresh(self, number: int) -> "Exchange":
+        """This exchange with its FRESH places filled."""
+        digits = b"%010d" % number
+        prefix, suffix = (part and part.replace(FRESH, digits) for part in (self.prefix, self.suffix))
+        return Exchange(self.request.replace(FRESH, digits), self.status, prefix, suffix, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of request: its share of the traffic, and its exchanges, taken in turn."""
+
+    name: str
+    exchanges: tuple[Exchange, ...]
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.exchanges:
+            raise ValueError(f"kind {self.name}: needs at least one exchange")
+        if not (self.weight > 0 and math.isfinite(self.weight)):
+            raise ValueError(f"kind {self.name}: weight = {self.weight}: must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """N users, each with one request under way at a time; each waits `think_s` after an answer.
+
+    Connections are all open before the first request, or opened evenly over `ramp_s` seconds when that is above 0.
+    """
+
+    users: int
+    think_s: float = 0.0
+    ramp_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.users < 1:
+            raise ValueError(f"users = {self.users}: must be at least 1")
+        at_least_zero(think_s=self.think_s, ramp_s=self.ramp_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From so many seconds after the load began, another rate."""
+
+    after_s: float
+    rate: float
+
+    def __post_init__(self) -> None:
+        at_least_zero(after_s=self.after_s)
+        above_zero(self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Arrivals per second, whatever the answers do; with all `connections` busy, requests queue in the client."""
+
+    rate: float
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    connections: int = CONNECTIONS
+    steps: tuple[Step, ...] = ()
+    """Changes of the rate without a gap, in order of their time."""
+
+    def __post_init__(self) -> None:
+        above_zero(self.rate)
+        if list(self.steps) != sorted(self.steps, key=lambda step: step.after_s):
+            raise ValueError("steps: must be in order of their time")
+        if self.arrivals not in ("poisson", "constant"):
+            raise ValueError(f"arrivals = {self.arrivals!r}: must be poisson or constant")
+        if self.connections < 1:
+            raise ValueError(f"connections = {self.connections}: must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadJob:
+    """Everything one run of the generator needs to know; times in seconds."""
+
+    host: str
+    port: int
+    kinds: tuple[Kind, ...]
+    load: Closed | Open
+    duration_s: float
+    """The window, which opens `warmup_s` after the first request, or earlier when the caller finds it steady."""
+    warmup_s: float = 0.0
+    timeout_s: float = 30.0
+    """A request fails this long after the instant it was scheduled for."""
+    drain_s: float = 30.0
+    """How long requests under way at the end of the window may take to end."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.kinds:
+            raise ValueError("a plan needs at least one kind of request")
+        if not 0 < self.port < 65536:
+            raise ValueError(f"port = {self.port}: must be between 1 and 65535")
+        if not self.duration_s > 0:
+            raise ValueError(f"duration_s = {self.duration_s}: must be above 0")
+        if not self.timeout_s > 0:
+            raise ValueError(f"timeout_s = {self.timeout_s}: must be above 0")
+        at_least_zero(warmup_s=self.warmup_s, drain_s=self.drain_s, duration_s=self.duration_s)
+
+
+def above_zero(rate: float) -> None:
+    """ValueError for a rate that is no rate."""
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ValueError(f"rate = {rate}: must be above 0")
+
+
+def at_least_zero(**values: float) -> None:
+    """ValueError for the first value that is negative, infinite or not a number."""
+    for name, value in values.items():
+        if not (value >= 0 and math.isfinite(value)):
+            raise ValueError(f"{name} = {value}: must be 0 or more")
+
+
+def render(
+    method: str, target: str, *, host: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> bytes:
+    """The bytes of one HTTP/1.1 request; Content-Length is added where there is a body or the method asks for one."""
+    fields = {"Host": host, "Accept": "*/*"}
+    if body is not None or method in ("POST", "PUT", "PATCH"):
+        fields["Content-Length"] = str(len(body or b""))
+    given = {name.lower() for name in headers or {}}
+    fields = {name: value for name, value in fields.items() if name.lower() not in given} | dict(headers or {})
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
+
+
+def share(total: int, shard: int, shards: int) -> int:
+    """How many of `total` things fall to one shard; the shares add up to the total and differ by one at most."""
+    return (total - shard + shards - 1) // shards
+
+
+def arrivals(load: Open, seed: int, shard: int = 0, shards: int = 1) -> Iterator[float]:
+    """This shard's arrivals without end, as seconds since the load began.
+
+    Every shard draws the same one process and takes each K-th arrival of it, so that all shards together offer
+    the same arrivals however many they are.
+    """
+    return itertools.islice(all_arrivals(load, seed), shard, None, shards)
+
+
+def all_arrivals(load: Open, seed: int) -> Iterator[float]:
+    """The one process of arrivals: exponential gaps (Poisson), or even ones; its clock runs as fast as the rate says.
+
+    A Poisson process of changing rate is one of rate 1 under the inverse of the summed rate (Çinlar 1975).
+    """
+    steps = iter(load.steps)
+    begin, rate, passed = 0.0, load.rate, 0.0
+    coming = next(steps, None)
+    for due in unit_arrivals(load, seed):
+        while coming is not None and due >= passed + (coming.after_s - begin) * rate:
+            passed += (coming.after_s - begin) * rate
+            begin, rate, coming = coming.after_s, coming.rate, next(steps, None)
+        yield begin + (due - passed) / rate
+
+
+def unit_arrivals(load: Open, seed: int) -> Iterator[float]:
+    """Arrivals at a rate of one."""
+    if load.arrivals == "constant":
+        yield from itertools.count()
+    gap, at = random.Random(f"arrivals {seed}").expovariate, 0.0
+    while True:
+        at += gap(1.0)
+        yield at
+
+
+def exchanges(kinds: tuple[Kind, ...], seed: int, shard: int = 0, shards: int = 1) -> Iterator[Exchange]:
+    """Which request is the next, without end: a kind drawn by weight, and the next of its exchanges."""
+    turns = [turn(index, kind, shard, shards) for index, kind in enumerate(kinds)]
+    if len(turns) == 1:
+        return turns[0]
+    return mixed(turns, [kind.weight for kind in kinds], random.Random(f"kinds {seed} {shard}"))
+
+
+def turn(index: int, kind: Kind, shard: int, shards: int) -> Iterator[Exchange]:
+    """One kind's exchanges in turn, their FRESH places filled from numbers that no other shard uses."""
+    own = [replace(exchange, kind=index) for exchange in kind.exchanges]
+    cycle = itertools.islice(itertools.cycle(own), shard, None, shards)
+    if any(FRESH in exchange.request for exchange in own):
+        return map(Exchange.fresh, cycle, itertools.count(shard, shards))
+    return itertools.repeat(own[0]) if len(own) == 1 else cycle
+
+
+def mixed(turns: list[Iterator[T]], weights: list[float], draw: random.Random) -> Iterator[T]:
+    """Items of several iterators, each next one from an iterator drawn by weight."""
+    while True:
+        for following in draw.choices(turns, weights, k=1024):
+            yield next(following)

@@ -1,0 +1,1 @@
+"""Everything that touches a running stack in order to time it."""

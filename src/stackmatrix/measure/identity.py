@@ -1,0 +1,112 @@
+"""What is seen running, held against the manifest before the first trial: the label of a row is what was seen."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from stackmatrix.catalog.stacks import Stack
+from stackmatrix.contract.client import Connection, NoAnswer, Request
+from stackmatrix.errors import UserError
+from stackmatrix.meter.processes import census
+from stackmatrix.meter.upstreams import sessions
+from stackmatrix.results.run import Identity
+from stackmatrix.runtime.base import Runtime, Service
+
+ASKED = 3  # times on one connection
+LOOPS = {"uvloop": "/uvloop/loop", "gevent": "/gevent/"}
+SITE_PACKAGES = re.compile(r"/.*/(?:site|dist)-packages(?=/)")
+
+
+def observe(runtime: Runtime, service: Service) -> Identity:
+    """Look at a running stack: from outside where that is possible, else at what it says of itself.
+
+    Raises UserError when it does not answer.
+    """
+    pids = runtime.pids(service.stack.name)
+    seen = census(pids)
+    told: dict[str, Any] = {}
+    server: str | None = None
+    kept = True
+    connection = Connection(service)
+    with connection:
+        for number in range(ASKED):
+            try:
+                answer = connection.ask(Request("GET", "/"))
+            except NoAnswer as error:
+                if number == 0:
+                    raise UserError(f"{service.stack.name} does not answer GET /: {error}") from None
+                kept = False
+                break
+            told, server = orjson.loads(answer.body), answer.header("server")
+    return Identity(
+        processes=seen.processes if pids else None,
+        threads=seen.threads if pids else None,
+        loop=loop_of(pids),
+        server=server,
+        versions={name: str(version) for name, version in told.get("versions", {}).items()},
+        installed=installed(pids, service.stack.packages),
+        keep_alive=kept,
+        db_sessions=sessions(runtime, service.stack.name),
+    )
+
+
+def differences(seen: Identity, service: Service) -> Iterator[str]:
+    """Where what was seen is not what the manifest and the lock say; what could not be seen is passed over."""
+    stack, settings = service.stack, service.settings
+    due = stack.processes_at(settings)
+    if seen.processes is not None and seen.processes != due:
+        yield f"{seen.processes} processes run where the manifest says {due}"
+    if stack.loop is not None and seen.loop is not None and seen.loop not in stack.loop:
+        yield f"the event loop is {seen.loop}, the manifest says {stack.loop}"
+    locked = locked_versions(stack)
+    for name in stack.packages:
+        if seen.versions.get(name) not in locked.get(name, set()):
+            wanted = " or ".join(sorted(locked.get(name, {"none"})))
+            yield f"{name} {seen.versions.get(name)} runs where the lock says {wanted}"
+        elif name in seen.installed and seen.versions[name] not in seen.installed[name]:
+            yield f"{name} {' and '.join(seen.installed[name])} is there where the stack says {seen.versions[name]}"
+    if not seen.keep_alive:
+        yield "a connection is closed after its first answer: keep-alive does not hold"
+    most = int(settings.get("workers", 1)) * int(settings.get("db_pool", 0))
+    if seen.db_sessions > most:
+        yield f"{seen.db_sessions} database sessions are open where DB_POOL × WORKERS allows {most}"
+
+
+def loop_of(pids: list[int]) -> str | None:
+    """By the libraries that the processes have mapped, `asyncio` when it is none of theirs; None when none is seen."""
+    files = [file for pid in pids for file in mapped(pid)]
+    if not files:
+        return None
+    return next((loop for loop, sign in LOOPS.items() if any(sign in file for file in files)), "asyncio")
+
+
+def installed(pids: list[int], packages: Collection[str]) -> dict[str, list[str]]:
+    """The versions of some packages that stand where the processes have loaded their libraries from."""
+    found: dict[str, set[str]] = {}
+    for pid in pids:
+        for place in {match[0] for file in mapped(pid) if (match := SITE_PACKAGES.match(file))}:
+            for directory in Path(f"/proc/{pid}/root{place}").glob("*.dist-info"):
+                name, _, version = directory.stem.rpartition("-")
+                found.setdefault(re.sub("[-_.]+", "-", name).lower(), set()).add(version)
+    return {name: sorted(found[name]) for name in packages if name in found}
+
+
+def mapped(pid: int) -> set[str]:
+    """The files that a process has mapped into its memory; none where that cannot be seen."""
+    try:
+        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except OSError:
+        return set()
+    return {columns[5] for line in lines if len(columns := line.split(maxsplit=5)) == 6}
+
+
+def locked_versions(stack: Stack) -> Mapping[str, set[str]]:
+    """Each package of the stack's lock with its versions; a universal lock may have one per Python."""
+    found: dict[str, set[str]] = {}
+    lock = (stack.directory / "requirements.txt").read_text(encoding="utf-8")
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock, re.M):
+        found.setdefault(name.lower(), set()).add(version)
+    return found

@@ -1,0 +1,274 @@
+"""The client's side of a trial: the load is offered, by the project's own generator or by another tool, and counted."""
+
+import math
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stackmatrix.analysis.latency import kept_latency, latency, right_answers
+from stackmatrix.catalog.workloads import Request, Workload
+from stackmatrix.load import summary, tools
+from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
+from stackmatrix.load.job import MOST_DRAIN_S, Closed, Exchange, Kind, LoadJob, Open, Step, render
+from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.records import Records
+from stackmatrix.results.plan import Load, Timing
+from stackmatrix.results.trial import Cpu, Errors, ToolSays, Trial
+from stackmatrix.runtime.base import Service
+
+LEAST_TIMEOUT_S = 60.0
+"""A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
+
+
+LONGEST_WINDOW_S = 2.5
+"""The most to which a window is lengthened for slow answers; where the warm-up saw none, to MOST_DRAIN_S."""
+
+
+WHOLE_SLOTTED_S = 0.5
+"""A response time of up to so long should fit into the window even where slots take requests in an even stream."""
+
+
+MARGIN = 1.1
+
+
+LEAST_ANSWERS = 5
+"""That a window should hold."""
+
+
+STUCK = 10
+"""Times the slowest answer."""
+
+
+class WarmUp:
+    """Ends the warm-up once throughput holds, and fits window and drain to what it saw.
+
+    It holds when two spans of 0.2 s in a row differ by less than a tenth, or by less than three standard deviations of
+    a count, and every user that can be served at once had an answer. A window holds at least LEAST_ANSWERS, and a
+    whole response time (N/X, by Little's law) where nothing but the CPU orders the answers: they may come in bursts.
+    """
+
+    SPAN = 2  # ticks of the generator, ten a second
+
+    def __init__(self, users: int | None, slots: int | None) -> None:
+        self._users = users
+        self._slots = slots
+        self._seen: list[Progress] = []
+
+    def steady(self, progress: Progress) -> bool:
+        """Whether throughput holds."""
+        self._seen.append(progress)
+        least = min(self._users or 0, 2 * self._slots if self._slots else sys.maxsize)
+        if len(self._seen) <= 2 * self.SPAN or progress.ended < least:
+            return False
+        last, middle, first = (self._seen[-1 - i * self.SPAN].ended for i in range(3))
+        now, earlier = last - middle, middle - first
+        return abs(now - earlier) <= max(0.1 * earlier, 3 * (now + earlier) ** 0.5) and now > 0
+
+    def pace(self, plan: LoadJob) -> Pace:
+        """A window and a drain that fit the rate of answers so far; the drain is the plan's own where no users bound
+        what is under way."""
+        ended, at = (self._seen[-1].ended, self._seen[-1].at) if self._seen else (0, 0.0)
+        each = at / ended if ended else math.inf
+        longest = LONGEST_WINDOW_S if ended else MOST_DRAIN_S
+        if not self._users:
+            return Pace(max(plan.duration_s, min(LEAST_ANSWERS * each, longest)), plan.drain_s)
+        response = self._users * each
+        whole = min(response * MARGIN, WHOLE_SLOTTED_S if self._slots else longest)
+        window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), longest))
+        return Pace(window, plan.drain_s if response * MARGIN <= plan.drain_s else 0.0)
+
+
+def warm_up_of(service: Service, load: Load, workload: Workload) -> WarmUp | None:
+    """What watches the warm-up; nobody does when the load has steps, whose instants are fixed."""
+    waiting = workload.waiting()
+    return None if load.steps else WarmUp(load.users, service.variant.slots(waiting.on) if waiting else None)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What came of a load."""
+
+    trial: Trial
+    """With all that the client has counted."""
+    doubtful: int
+    """Requests that were sent and not answered as they should: they may or may not have had their effect."""
+    in_hand: bool
+    """Whether the stack may still work on requests that nobody waits for."""
+
+
+Windows = Callable[[Edge, float], None]
+
+
+def by_generator(
+    blank: Trial,
+    plan: LoadJob,
+    warm_up: WarmUp | None,
+    file: Path,
+    cpus: Collection[int],
+    shards: int,
+    windows: Windows,
+) -> Offered:
+    """Offer a plan with the project's own generator; every request is kept in `file`."""
+    outcome = generate(plan, records=file, cpus=cpus, shards=shards, on_window=windows, warm_up=warm_up)
+    records = outcome.records
+    seen = summary.summarise(outcome)
+    inside = right_answers(records, outcome.start, outcome.end)
+    right = int((records["verdict"] == Verdict.OK).sum())
+    trial = replace(
+        blank,
+        warmup_s=outcome.start - outcome.began,
+        window_start=outcome.start,
+        window_s=seen.seconds,
+        offered=round(seen.offered_rps * seen.seconds),
+        answered=len(inside),
+        unfinished=seen.under_way,
+        goodput=goodput(seen, outcome),
+        little=seen.little,
+        halves=halves(outcome),
+        errors=failures(seen.errors),
+        errors_outside=failures(summary.errors(outside(outcome))),
+        first_answer_s=first_answer_s(outcome),
+        stuck=stuck(records, outcome.given_up),
+        latency_ms=latency(inside),
+        bytes=int(inside["bytes"].sum()),
+        cpu_s=Cpu(generator=outcome.cpu_s),
+        connections=outcome.connections,
+        reconnects=outcome.reconnects,
+        generator_share=outcome.busiest,
+        drift_p99_ms=seen.drift_p99_ms,
+        right=right,
+        records=f"records/{file.name}",
+    )
+    in_hand = bool((records["verdict"] == Verdict.UNFINISHED).any())
+    return Offered(trial, int((~np.isnan(records["sent"])).sum()) - right, in_hand)
+
+
+def by_tool(
+    blank: Trial, name: str, plan: LoadJob, requests: int | None, file: Path, cpus: Collection[int], windows: Windows
+) -> Offered:
+    """Offer a plan with another tool; the window is its whole run, and requests that it cuts off are nobody's."""
+    told = tools.run(tools.TOOLS[name], plan, cpus=cpus, records=file, on_window=windows, requests=requests)
+    runs = [told] if told.warmup is None else [told.warmup, told]
+    length = told.end - told.start
+    trial = replace(
+        blank,
+        warmup_s=told.start - told.began,
+        window_start=told.start,
+        window_s=length,
+        offered=told.requests,
+        answered=told.n,
+        goodput=told.n / told.seconds,
+        errors=failures(told.failed),
+        errors_outside=failures(told.warmup.failed) if told.warmup else Errors(),
+        latency_ms=kept_latency(told.latency),
+        cpu_s=Cpu(generator=told.cpu_s),
+        generator_share=told.cpu_s / length / max(1, len(cpus)),
+        right=sum(each.n for each in runs),
+        records=f"records/{file.name}" if told.records is not None else None,
+        told=ToolSays(
+            tool=told.tool,
+            version=told.version,
+            command=told.command,
+            requests=told.requests,
+            seconds=told.seconds,
+            rps=told.rps,
+            notes=list(told.notes),
+        ),
+    )
+    users = plan.load.users if isinstance(plan.load, Closed) else 0
+    doubtful = sum(sum(each.failed.values()) + users for each in runs)
+    return Offered(trial, doubtful, in_hand=True)
+
+
+def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> LoadJob:
+    """What the generator is to do."""
+    waiting = workload.waiting()
+    wait_s = waiting.seconds if waiting else None
+    if load.kind == "closed":
+        # Users that start together stay in step when a wait of fixed length is all they do, and then a window counts
+        # one round more or less; started over the length of the wait they are spread as in the long run.
+        ramp_s = min(wait_s or 0.0, timing.warmup_s) if load.ramp_s is None else load.ramp_s
+        offered: Closed | Open = Closed(load.users or 1, load.think_s, ramp_s)
+    else:
+        steps = tuple(Step(step.after_s, step.rate) for step in load.steps)
+        offered = Open(load.rate or 1.0, load.arrivals or "poisson", steps=steps)
+    host = f"{service.host}:{service.port}"
+    exchanges = tuple(exchange(request, host) for request in workload.requests())
+    return LoadJob(
+        host=service.host,
+        port=service.port,
+        kinds=(Kind(workload.name, exchanges),),
+        load=offered,
+        warmup_s=timing.warmup_s,
+        duration_s=timing.window_s,
+        timeout_s=load.timeout_s
+        or max(LEAST_TIMEOUT_S, timing.warmup_s + max(timing.window_s, MOST_DRAIN_S) + MOST_DRAIN_S + 1),
+        drain_s=MOST_DRAIN_S,
+        seed=seed,
+    )
+
+
+def exchange(request: Request, host: str) -> Exchange:
+    """A request of the catalogue as the generator sends it."""
+    headers = {"Content-Type": "application/json"} if request.body is not None else None
+    data = render(request.method, request.target, host=host, headers=headers, body=request.body)
+    return Exchange(data, request.expected.status, request.expected.prefix, request.expected.suffix)
+
+
+def goodput(seen: summary.Summary, outcome: Outcome) -> float:
+    """Expected answers per second: each counted by the share of its time that lies in the window.
+
+    Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
+    window's end outlast the drain their shares are unknown, and ends are counted.
+    """
+    return seen.rps if cut(outcome) else seen.prorated_rps
+
+
+def cut(outcome: Outcome) -> bool:
+    """Whether requests of the window were still under way when the drain was over."""
+    records = outcome.records
+    return bool(((records["verdict"] == Verdict.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
+
+
+def halves(outcome: Outcome) -> tuple[float, float] | None:
+    """Goodput of the window's halves, each answer counted by its shares; None where those are not known."""
+    if cut(outcome):
+        return None
+    right = outcome.records[outcome.records["verdict"] == Verdict.OK]
+    half = (outcome.end - outcome.start) / 2
+    first, second = (
+        float(summary.shares(right, start, start + half).sum()) / half
+        for start in (outcome.start, outcome.start + half)
+    )
+    return first, second
+
+
+def outside(outcome: Outcome) -> Records:
+    """The requests that ended, and are not in the window's sample."""
+    records = outcome.records
+    instants = records["end" if isinstance(outcome.plan.load, Closed) else "scheduled"]
+    found: Records = records[~summary.within(instants, outcome.start, outcome.end) & ~np.isnan(records["end"])]
+    return found
+
+
+def failures(counts: Mapping[str, int]) -> Errors:
+    """Verdicts as errors; a request that was cut off is none."""
+    return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
+
+
+def first_answer_s(outcome: Outcome) -> float | None:
+    """From the beginning of the load to the first right answer; None when there is none."""
+    ends = outcome.records["end"][outcome.records["verdict"] == Verdict.OK]
+    return float(ends.min()) - outcome.began if len(ends) else None
+
+
+def stuck(records: Records, given_up: float) -> int:
+    """Requests that got no answer until `given_up`, though they had far longer than any answer took."""
+    took = records["end"] - records["sent"]
+    if np.isnan(took).all():
+        return 0
+    waited = given_up - records["sent"][records["verdict"] == Verdict.UNFINISHED]
+    return int((waited > STUCK * np.nanmax(took)).sum())

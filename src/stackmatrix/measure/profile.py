@@ -1,0 +1,127 @@
+"""A flame graph of an arm under its load, by py-spy, from outside of the stack and in a window of its own.
+
+It shows what the interpreter was at: whichever thread held its lock at each of 100 instants a second. Waiting is not
+in it, nor is the time in system calls and extensions that let go of the lock.
+"""
+
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stackmatrix.catalog.workloads import Workload
+from stackmatrix.cores import share_cores
+from stackmatrix.errors import UserError
+from stackmatrix.load.generator import Edge
+from stackmatrix.measure.trial import Bench, file_name, load_once, seen
+from stackmatrix.meter.processes import cpu_seconds
+from stackmatrix.results.directory import writing
+from stackmatrix.results.explain import Profiled
+from stackmatrix.results.plan import Arm, Timing
+from stackmatrix.runtime.base import Service
+
+DIRECTORY = "profiles"
+RATE_HZ = 100
+LEAST_WINDOW_S = 3.0
+"""300 samples; attaching takes a part of a second."""
+GRACE_S = 10
+"""For py-spy to write what it saw."""
+SAMPLES = re.compile(r"Samples: (\d+)")
+DENIED = ("permission denied", "operation not permitted", "eperm", "requires root")
+
+
+class Denied(UserError):  # noqa: N818 as the kernel calls it
+    """This user may not look into the stack's processes."""
+
+
+class Spy:
+    """py-spy at work on one process."""
+
+    def __init__(self, pid: int, file: Path, seconds: float, cpus: Sequence[int]) -> None:
+        """The graph's title is the command, so that it names no directory of this machine."""
+        command = ["py-spy", "record", "--pid", str(pid), "--output", file.name, "--rate", str(RATE_HZ)]
+        command += ["--nonblocking"]  # what pauses the process costs more than what now and then reads a torn stack
+        command += ["--gil"]  # only what runs: in a container py-spy cannot tell which threads wait
+        self._process = subprocess.Popen(
+            [*command, "--duration", str(math.ceil(seconds) + GRACE_S)],  # should nobody be left to stop it
+            executable=Path(sys.executable).with_name("py-spy"),
+            cwd=file.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,  # Ctrl-C is the harness's business
+        )
+        os.sched_setaffinity(self._process.pid, cpus)
+
+    def stop(self) -> str:
+        """Have it write what it saw; what it said."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            return self._process.communicate(timeout=GRACE_S)[0]
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "it did not end"
+
+    def kill(self) -> None:
+        """End it at once; what it traced goes on."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Profiled:
+    """Put the service under the arm's load once, and record its busiest process at work.
+
+    Raises Denied; UserError when a server or the generator is gone, or the graph cannot be kept.
+    """
+    name = service.stack.name
+    file = bench.directory.path / DIRECTORY / f"{file_name(arm)}.svg"
+    with writing(file):
+        file.parent.mkdir(exist_ok=True)
+        file.unlink(missing_ok=True)
+    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
+    long = Timing(timing.warmup_s, max(timing.window_s, LEAST_WINDOW_S))
+    before = {pid: cpu_seconds([pid]) for pid in bench.runtime.pids(name)}
+    spies: list[Spy] = []
+    said: list[str] = []
+
+    def look(edge: Edge) -> None:
+        if edge == "end":
+            said.extend(spy.stop() for spy in spies)
+        elif (pid := busiest(bench.runtime.pids(name), before)) is not None:
+            spies.append(Spy(pid, file, long.window_s, cores.generator))
+
+    try:
+        trial = load_once(bench, service, arm, workload, long, look)
+    finally:
+        for spy in spies:
+            spy.kill()
+    found = SAMPLES.search("".join(said))
+    samples = int(found[1]) if found else 0
+    drawn = file.exists()
+    return Profiled(
+        **seen(trial),
+        missing=None if drawn else missing(said),
+        file=f"{DIRECTORY}/{file.name}" if drawn else None,
+        samples=samples,
+    )
+
+
+def busiest(pids: Sequence[int], before: Mapping[int, float]) -> int | None:
+    """The process that used the most CPU since `before`; None where none can be seen."""
+    return max(pids, key=lambda pid: cpu_seconds([pid]) - before.get(pid, 0.0), default=None)
+
+
+def missing(said: Sequence[str]) -> str:
+    """Why there is no graph; Denied when there will never be one."""
+    if not said:
+        return "its processes cannot be seen from here; profile where the engine's processes are this machine's"
+    words = " ".join("".join(said).split())
+    if any(sign in words.lower() for sign in DENIED):
+        raise Denied("py-spy may not look into the stack's processes; run this as root")
+    return f"py-spy recorded nothing: {words[-200:]}"

@@ -1,0 +1,204 @@
+"""One execution of an experiment: rounds in random order, repeats, a time budget, progress, and going on later."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import mean
+from typing import Literal, Protocol
+
+from stackmatrix.analysis import statistics
+from stackmatrix.analysis.judge import by_round, last_attempts
+from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.errors import UserError
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.reasons import NOISE
+from stackmatrix.results.trial import Trial
+
+MOST_REPEATS = 2
+EndedBy = Literal["precision", "cap", "budget", "rounds"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long a run goes on."""
+
+    seed: int
+    rule: statistics.StoppingRule = field(default_factory=statistics.StoppingRule)
+    rounds: int | None = None
+    """Exactly so many rounds, whatever they show."""
+    budget_s: float | None = None
+    """No round begins that would end later than this."""
+    together: bool = False
+    """Whether arms of one variant follow one another in a round, which spares restarts."""
+
+
+class Watcher(Protocol):
+    """Sees a run as it goes."""
+
+    def trial(self, arm: Arm, round: int, attempt: int) -> None:
+        """A trial begins."""
+
+    def ended(self, trial: Trial) -> None:
+        """A trial is kept."""
+
+    def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
+        """A whole round is done; `widest` is the largest relative half-width of a headline ratio so far."""
+
+    def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
+        """These arms' round is repeated because of these trials."""
+
+
+Measure = Callable[[Arm, int, int], Trial]
+"""Times one arm once: (arm, round, attempt) → the trial."""
+
+
+class Rounds:
+    """Plans and executes; every trial is on disk as soon as it ends, so a run can always go on."""
+
+    def __init__(
+        self, arms: Sequence[Arm], policy: Policy, directory: RunDirectory, measure: Measure, watcher: Watcher
+    ) -> None:
+        self.arms = arms
+        self.policy = policy
+        self.directory = directory
+        self.trials: list[Trial] = list(directory.trials())
+        self._measure = measure
+        self._watcher = watcher
+        self._began = time.monotonic()
+        self._void: set[str] = set()
+
+    def execute(self) -> EndedBy:
+        """Run rounds until the rule, the cap, the number of rounds or the budget ends it; which of them did."""
+        number = 0
+        costs: list[float] = []
+        while True:
+            started = time.monotonic()
+            fresh = self._round(number)
+            if fresh:
+                costs.append((time.monotonic() - started) / fresh)
+            number += 1
+            cost = (mean(costs) if costs else 0.0) * len(self._taking_part(number))
+            ended = self._ended_by(number, cost)
+            self._watcher.round_ended(number, self._expected(number, cost), self._left(number, cost), self.widest())
+            if ended is not None:
+                return ended
+
+    def widest(self) -> float | None:
+        """The largest relative half-width of a headline ratio; None while one has no interval yet."""
+        widths = [estimate.interval.half_width if estimate.interval else None for estimate in self._headlines()]
+        known = [width for width in widths if width is not None]
+        return max(known, default=None) if len(known) == len(widths) else None
+
+    def groups(self) -> list[list[Arm]]:
+        """Arms that are compared with one another: those of one workload, its parameters and load."""
+        found: dict[tuple[object, ...], list[Arm]] = {}
+        for arm in self.arms:
+            found.setdefault((arm.workload, tuple(sorted(arm.params.items())), arm.load), []).append(arm)
+        return list(found.values())
+
+    def _taking_part(self, number: int) -> list[Arm]:
+        """The arms of one round."""
+        return [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
+
+    def _round(self, number: int) -> int:
+        """Time every arm once, in an order drawn anew; how many were timed, none when the round was on disk already."""
+        done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
+        order = self._taking_part(number)
+        random.Random(f"{self.policy.seed} round {number}").shuffle(order)
+        if self.policy.together:
+            order = by_variant(order)
+        fresh = [arm for arm in order if arm.id not in done]
+        for arm in fresh:
+            self._time(arm, number, 0)
+        for group in self.groups():
+            self._repeat(group, number)
+        return len(fresh)
+
+    def _repeat(self, group: Sequence[Arm], number: int) -> None:
+        """Repeat the round for arms that are compared, all of them, while any has a reason against it."""
+        arms = [arm for arm in group if arm.id not in self._void and arm.repeats]
+        ids = {arm.id for arm in arms}
+        while True:
+            standing = last_attempts(trial for trial in self.trials if trial.round == number and trial.arm in ids)
+            bad = [trial for trial in standing if trial.reasons]
+            attempt = 1 + max((trial.attempt for trial in standing), default=0)
+            if not bad:
+                return
+            if attempt > MOST_REPEATS or self._spent(0.0):
+                # What the machine spoils is tried again in the next round; what the stack does will not change.
+                self._void.update(trial.arm for trial in bad if any(r.kind not in NOISE for r in trial.reasons))
+                return
+            self._watcher.repeats(arms, bad)
+            order = list(arms)
+            random.Random(f"{self.policy.seed} round {number} attempt {attempt}").shuffle(order)
+            for arm in order:
+                self._time(arm, number, attempt)
+
+    def _time(self, arm: Arm, number: int, attempt: int) -> None:
+        self._watcher.trial(arm, number, attempt)
+        trial = self._measure(arm, number, attempt)
+        self.directory.append(trial)
+        self.trials.append(trial)
+        self._watcher.ended(trial)
+
+    def _headlines(self) -> list[statistics.Estimate]:
+        """The ratios that the run is to settle: each arm against the first of its group, and the A/A arms."""
+        rounds = 1 + max((trial.round for trial in self.trials), default=-1)
+        goodputs: Mapping[str, list[float | None]] = {
+            arm.id: by_round(last_attempts(trial for trial in self.trials if trial.arm == arm.id), rounds)
+            for arm in self.arms
+            if arm.id not in self._void
+        }
+        found: list[statistics.Estimate] = []
+        for group in self.groups():
+            ids = [arm.id for arm in group if arm.id in goodputs]
+            for other in ids[1:]:
+                estimate = statistics.ratio(goodputs[other], goodputs[ids[0]])
+                if estimate is not None:
+                    found.append(estimate)
+        return found
+
+    def _ended_by(self, rounds: int, cost: float) -> EndedBy | None:
+        if self.policy.rounds is not None:
+            return "rounds" if rounds >= self.policy.rounds or self._spent(cost) else None
+        return self.policy.rule.ended_by(rounds, self._headlines(), self._spent(cost))
+
+    def _spent(self, cost: float) -> bool:
+        """Whether another round would end after the budget."""
+        if self.policy.budget_s is None:
+            return False
+        return time.monotonic() - self._began + cost > self.policy.budget_s
+
+    def _expected(self, rounds: int, cost: float) -> int:
+        """How many rounds it will be, as far as can be told: never more than the budget holds."""
+        wanted = self.policy.rounds or max(self.policy.rule.start, rounds)
+        if self.policy.budget_s is None or not cost:
+            return wanted
+        return rounds + max(0, min(wanted - rounds, int((self.policy.budget_s - self._spent_s()) / cost)))
+
+    def _left(self, rounds: int, cost: float) -> float | None:
+        return (self._expected(rounds, cost) - rounds) * cost if cost else None
+
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._began
+
+
+def by_variant(arms: Sequence[Arm]) -> list[Arm]:
+    """Arms of one variant together, the variants in the order of their first arms."""
+    places: dict[str, list[Arm]] = {}
+    for arm in arms:
+        places.setdefault(variant_label(arm.stack, arm.variant), []).append(arm)
+    return [arm for together in places.values() for arm in together]
+
+
+def window_for(budget_s: float, arms: int, overhead_s: float, rounds: int, least_s: float, most_s: float) -> float:
+    """The window, in seconds, that lets `rounds` rounds of `arms` fit a budget; UserError when not even one does."""
+    if arms * (overhead_s + least_s) > budget_s:
+        needed = arms * (overhead_s + least_s)
+        raise UserError(
+            f"--budget {budget_s:.0f}s is too short for one round of {arms} arms: give at least {needed:.0f}s, "
+            "or fewer arms with --stack and --workload"
+        )
+    return min(most_s, max(least_s, budget_s / (arms * rounds) - overhead_s))

@@ -1,0 +1,296 @@
+"""The rounds that look for every arm's largest rate, and the overload after them; it can always go on from the disk."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import Final, Protocol
+
+from rich.console import Console
+
+from stackmatrix.analysis import statistics
+from stackmatrix.analysis.slo.level import Level, Seen, judge
+from stackmatrix.analysis.slo.overload import FACTOR, Course
+from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, Search
+from stackmatrix.analysis.slo.verdict import DISHONEST, Answers, brackets, outcome, values
+from stackmatrix.cli.slo import LevelWatch
+from stackmatrix.errors import UserError
+from stackmatrix.load.records import load
+from stackmatrix.measure.rounds import EndedBy, Measure, Policy
+from stackmatrix.measure.trial import Bench, crashed, measure
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.plan import Arm, Cell, Load, Plan, Timing
+from stackmatrix.results.slo import Probe, Purpose
+from stackmatrix.results.trial import Trial
+
+WINDOW_S = 1.0
+"""The least window of a probe; it is longer where the level's metric needs more requests."""
+
+
+def find(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], out: Console) -> EndedBy:
+    """Search, and overload, every cell's arm; what ended it."""
+    by_arm = {cell.arm.id: cell for cell in cells}
+
+    @contextmanager
+    def hold(arm: Arm) -> Iterator[Measure]:
+        cell = by_arm[arm.id]
+
+        def time_it(asked: Arm, number: int, attempt: int) -> Trial:
+            timing = asked.timing or Timing(plan.warmup_s, plan.window_s)
+            try:
+                return measure(bench, service, asked, cell.workload, timing, number, attempt)
+            except UserError as error:
+                bench.runtime.heal()
+                return crashed(asked, number, attempt, error)
+
+        with bench.runtime.service(cell.variant) as service, bench.runtime.alone(service):
+            yield time_it
+
+    watch = LevelWatch(out, level, plan.rounds or ROUNDS)
+    timing, policy = Timing(plan.warmup_s, plan.window_s), Policy(plan.seed, rounds=plan.rounds, budget_s=plan.budget_s)
+    out.print(
+        f"the largest rate at which each of {len(cells)} arms keeps {level.words}, {plan.rounds or ROUNDS} times; "
+        f"kept in {bench.directory.shown}",
+        markup=False,
+    )
+    return LevelRun([cell.arm for cell in cells], level, timing, policy, bench.directory, hold, watch).execute()
+
+
+ROUNDS: Final = 6
+"""The fewest that give an interval."""
+
+
+HOPELESS: Final = 2
+"""Searches without a rate, after which an arm is searched no more."""
+
+
+JITTER: Final = 0.1
+"""By which a search starts off what was found before, so that no two ask about the same rates."""
+
+
+OVERHEAD_S: Final = 2.0
+"""Of a probe besides its window: warm-up, drain, counting."""
+
+
+Hold = Callable[[Arm], AbstractContextManager[Measure]]
+"""Has an arm's stack up, alone, inside the context; what it yields times one load of it."""
+
+
+class LevelWatcher(Protocol):
+    """Sees the search as it goes."""
+
+    def capacity(self, trial: Trial) -> None:
+        """A closed loop of an arm was timed, which says where to begin."""
+
+    def probe(self, probe: Probe) -> None:
+        """A rate was tried, and kept on disk."""
+
+    def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
+        """One search is over; what it found, about how long everything still takes, and what the budget leaves."""
+
+
+class LevelRun:
+    """Searches, round by round, every arm once in an order drawn anew; then overloads them in the same way."""
+
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        level: Level,
+        timing: Timing,
+        policy: Policy,
+        directory: RunDirectory,
+        hold: Hold,
+        watcher: LevelWatcher,
+    ) -> None:
+        self.arms = arms
+        self.level = level
+        self.timing = timing
+        self.policy = policy
+        self.directory = directory
+        self.rounds = policy.rounds or ROUNDS
+        self._hold = hold
+        self._watcher = watcher
+        self._trials = {(trial.arm, trial.round): trial for trial in directory.trials()}
+        self._probes = list(directory.probes())
+        self._costs: list[float] = []
+        self._cut = False
+        """Whether the budget ended a search."""
+        self._began = time.monotonic()
+
+    def execute(self) -> EndedBy:
+        """Search, then overload; what ended it."""
+        ended = [self._each(number, self._search, self._cost) for number in range(self.rounds)]
+        ended += [self._each(number, self._overload, self._overload_s) for number in range(self.rounds)]
+        return "rounds" if all(ended) and not self._cut else "budget"
+
+    def _each(self, number: int, act: Callable[[Arm, int], None], cost: Callable[[Arm], float]) -> bool:
+        """Do something with every arm, in random order; False when the budget left one out."""
+        order = list(self.arms)
+        random.Random(f"{self.policy.seed} {act.__name__} {number}").shuffle(order)
+        whole = True
+        for arm in order:
+            if self._spent(cost(arm)):
+                whole = False
+            else:
+                act(arm, number)
+        return whole
+
+    def _search(self, arm: Arm, number: int) -> None:
+        """One search of one arm."""
+        if self._hopeless(arm):
+            return
+        began, before = time.monotonic(), len(self._probes)
+        self._in_service(arm, number, "search", lambda measure: self._bisect(arm, number, measure))
+        if len(self._probes) > before:
+            self._costs.append(time.monotonic() - began)
+            found = values(self._of(arm), number + 1)[number]
+            self._watcher.searched(arm, number, found, self._wanted_s(number), self._left_s())
+
+    def _in_service(self, arm: Arm, number: int, purpose: Purpose, act: Callable[[Measure], None]) -> None:
+        """Do something while the arm's stack is up; a stack that does not come up is kept as failed."""
+        try:
+            with self._hold(arm) as measure:
+                act(measure)
+        except UserError as error:
+            self._keep(failed(arm, number, purpose, crashed(arm, number, 0, error)))
+
+    def _bisect(self, arm: Arm, number: int, measure: Measure) -> None:
+        """Ask about rates until they lie close together, or the budget is spent."""
+        first = self._capacity(arm, number, measure)
+        if any(reason.kind in DISHONEST for reason in first.reasons):
+            self._keep(failed(arm, number, "search", first))
+            return
+        search, answers = Search(*self._start(arm, number, first), self.level.least_rate), Answers()
+        for step in count():
+            rate = search.rate
+            if rate is None:
+                return
+            probe = self._kept("search", arm, number, step) or self._probe(arm, number, step, rate, measure)
+            if probe is None or probe.outcome == "failed":
+                return
+            answer = answers.of(probe.outcome)
+            if answer is not None:
+                search.tell(probe.rate, answer)
+
+    def _capacity(self, arm: Arm, number: int, measure: Measure) -> Trial:
+        """The arm's own load, a closed loop: its goodput says where to begin."""
+        if (arm.id, number) in self._trials:
+            return self._trials[arm.id, number]
+        trial = measure(arm, number, 0)
+        self.directory.append(trial)
+        self._trials[arm.id, number] = trial
+        self._watcher.capacity(trial)
+        return trial
+
+    def _start(self, arm: Arm, number: int, first: Trial) -> tuple[float, float]:
+        """Where to begin, and with what stride: half of the capacity, later near what was found before."""
+        before = [value for value in values(self._of(arm), number) if value is not None]
+        found = statistics.location(before)
+        if found is None:
+            return max(first.goodput / 2, self.level.least_rate), FIRST_FACTOR
+        off = random.Random(f"{self.policy.seed} start {number} {arm.id}").uniform(-JITTER, JITTER)
+        return found.value * (1 + off), LATER_FACTOR
+
+    def _probe(self, arm: Arm, number: int, step: int, rate: float, measure: Measure) -> Probe | None:
+        """Offer one rate and keep what came of it; None when the budget does not hold it."""
+        window_s = max(self.timing.window_s, self.level.window_s(rate))
+        if self._spent(window_s + OVERHEAD_S):
+            self._cut = True
+            return None
+        asked = replace(
+            arm,
+            id=f"{arm.id} for {self.level}",
+            load=Load("open", rate=rate, arrivals="poisson"),
+            timing=Timing(self.timing.warmup_s, window_s),
+        )
+        trial = measure(asked, number, step)
+        seen = Seen(0, 0, None, None)
+        if trial.records is not None:
+            records = load(self.directory.path / trial.records)
+            seen = judge(records, trial.window_start, trial.window_start + trial.window_s, self.level)
+        found = outcome(trial, seen)
+        return self._keep(Probe(arm.id, number, step, rate, found, seen.requests, seen.failed, seen.value_ms, trial))
+
+    def _overload(self, arm: Arm, number: int) -> None:
+        """More than the arm holds, and its recovery."""
+        found = statistics.location(values(self._of(arm), self.rounds))
+        if found is not None and not self._kept("overload", arm, number, 0):
+            rate = found.value
+            self._in_service(arm, number, "overload", lambda measure: self._exceed(arm, number, rate, measure))
+
+    def _exceed(self, arm: Arm, number: int, rate: float, measure: Measure) -> None:
+        """One overload trial."""
+        course = Course.of(self.level, rate)
+        asked = replace(arm, id=f"{arm.id} above {self.level}", load=course.load(rate), timing=course.timing)
+        trial = measure(asked, number, 0)
+        if trial.records is None:
+            self._keep(failed(arm, number, "overload", trial))
+            return
+        seen = course.judge(load(self.directory.path / trial.records), trial.window_start, self.level)
+        probe = Probe(
+            arm=arm.id,
+            round=number,
+            step=0,
+            rate=FACTOR * rate,
+            outcome="broken",
+            requests=trial.offered,
+            failed=trial.errors.total,
+            value_ms=seen.value_ms,
+            trial=trial,
+            purpose="overload",
+            overload=seen,
+        )
+        self._keep(probe)
+
+    def _keep(self, probe: Probe) -> Probe:
+        self.directory.append_probe(probe)
+        self._probes.append(probe)
+        self._watcher.probe(probe)
+        return probe
+
+    def _kept(self, purpose: Purpose, arm: Arm, number: int, step: int) -> Probe | None:
+        """What is on disk already."""
+        place = purpose, number, step
+        return next((p for p in self._of(arm) if (p.purpose, p.round, p.step) == place), None)
+
+    def _of(self, arm: Arm) -> Iterator[Probe]:
+        return (probe for probe in self._probes if probe.arm == arm.id)
+
+    def _hopeless(self, arm: Arm) -> bool:
+        """Whether further searches would find no more than the last ones; what the machine spoiled is tried again."""
+        over = brackets(self._of(arm)).values()
+        return len(over) >= HOPELESS and all(one.value is None and one.by != "spoiled" for one in over)
+
+    def _cost(self, _arm: Arm) -> float:
+        """Of one more search, and of the overloads that are still to come; nothing is known before the first."""
+        return max(self._costs[-len(self.arms) :], default=0.0) + self._reserve_s()
+
+    def _reserve_s(self) -> float:
+        """One overload of every arm that has a rate."""
+        return sum(self._overload_s(arm) for arm in self.arms)
+
+    def _overload_s(self, arm: Arm) -> float:
+        found = statistics.location(values(self._of(arm), self.rounds))
+        return Course.of(self.level, found.value).seconds + OVERHEAD_S if found else 0.0
+
+    def _wanted_s(self, number: int) -> float:
+        """About how long the searches and overloads still take that are wanted."""
+        each = sum(self._costs) / len(self._costs)
+        left = (self.rounds - number - 1) * len(self.arms) + (-len(self._costs) % len(self.arms))
+        return left * each + self.rounds * self._reserve_s()
+
+    def _left_s(self) -> float | None:
+        """What is left of the budget."""
+        spent = time.monotonic() - self._began
+        return None if self.policy.budget_s is None else max(0.0, self.policy.budget_s - spent)
+
+    def _spent(self, cost: float) -> bool:
+        left = self._left_s()
+        return left is not None and cost > left
+
+
+def failed(arm: Arm, number: int, purpose: Purpose, trial: Trial) -> Probe:
+    """What is kept of a stack that was gone, or that lied."""
+    return Probe(arm.id, number, 0, 0.0, "failed", 0, 0, None, trial, purpose)

@@ -1,0 +1,135 @@
+"""A comparison of two arms for a terminal and for a pull request: the answers first, then the table."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stackmatrix.analysis.compare import Answer, Measure, Report, percent
+from stackmatrix.analysis.explain.phrases import number
+from stackmatrix.formatting import MISSING, quantity
+from stackmatrix.report import markdown, method
+
+HEAD = (
+    "workload",
+    "answer",
+    "A /s",
+    "B /s",
+    "B ÷ A",
+    "95 %",
+    "floor",
+    "A µs",
+    "B µs",
+    "B ÷ A",
+    "95 %",
+    "floor",
+    "A, B bound by",
+    "rounds",
+    "more",
+)
+LEGEND = (
+    "B ÷ A: first of goodput (/s, the more the better), then of the stack's CPU per request (µs, the less the better)",
+    "floor: what two copies of A differ by; a difference counts when its whole 95 % interval lies beyond it",
+    "more: about how many more rounds would settle it, if the ratio holds",
+)
+STYLES = {"faster": "green", "cheaper": "green", "slower": "red", "dearer": "red", "can't tell": "yellow"}
+INTERLEAVED = "Both were timed in the same rounds, in random order, each time with a server that was just started."
+APART = (
+    "The rounds of two runs are no pairs: what changed on the machine in between cannot be told from what changed "
+    "in the stack. The interval is that of the Hodges–Lehmann shift; the noise floor is the larger of both runs'."
+)
+
+
+def terminal(report: Report) -> RenderableType:
+    """The answers, one line each, then the table, then what to know of them."""
+    table = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
+    for place, name in enumerate(HEAD):
+        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
+    for answer in report.answers:
+        table.add_row(*row(answer))
+    said = [Text(f"{title(answer)}: {line(answer)}", style=STYLES.get(answer.verdict, "")) for answer in report.answers]
+    notes = [Text(note, style="dim") for note in (about(report), *report.remarks, *LEGEND)]
+    return Group(*sides(report), *said, *held(report), Text(), table, Text(), *notes)
+
+
+def sides(report: Report) -> list[Text]:
+    """Which is A and which B."""
+    return [Text(f"A  {report.a}"), Text(f"B  {report.b}")]
+
+
+def held(report: Report) -> list[Text]:
+    """What the limit says, if one was given."""
+    return [] if report.outcome is None else [Text(limit(report), style="bold")]
+
+
+def document(report: Report) -> str:
+    """The comparison in Markdown, for a pull request."""
+    parts = [
+        f"## {headline(report)}",
+        f"A is `{report.a}`, B is `{report.b}`.",
+        markdown.bullets(f"**{title(answer)}**: {line(answer)}" for answer in report.answers),
+        *([] if report.outcome is None else [f"**{limit(report)}**"]),
+        markdown.table(HEAD, map(row, report.answers)),
+        "<details><summary>How to read it</summary>",
+        markdown.bullets([about(report), *report.remarks, *LEGEND]),
+        f"{report.started} · {method.machine(report.environment)} · {', '.join(f'`{run}`' for run in report.runs)}",
+        "</details>",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def headline(report: Report) -> str:
+    """B against A in a few words: the verdicts, each with its workloads."""
+    verdicts: dict[str, list[str]] = {}
+    for answer in report.answers:
+        name = f"{answer.stack}/{answer.workload}" if answer.stack else answer.workload
+        verdicts.setdefault(answer.verdict, []).append(name)
+    said = "; ".join(f"{verdict} under {', '.join(dict.fromkeys(names))}" for verdict, names in verdicts.items())
+    return f"B against A: {said or 'nothing was compared'}"
+
+
+def title(answer: Answer) -> str:
+    """Workload and load, and the stack where it is the same on both sides; parameters stand in the run."""
+    return f"{f'{answer.stack} under ' if answer.stack else ''}{answer.workload}, {answer.load.label}"
+
+
+def line(answer: Answer) -> str:
+    """The verdict, then its figures."""
+    return f"{answer.verdict}: {answer.words}" if answer.words else answer.verdict
+
+
+def limit(report: Report) -> str:
+    """What was asked for with `--fail-if-worse`, and which workloads decide it."""
+    assert report.limit is not None
+    which = [title(answer) for answer in report.answers if answer.outcome == report.outcome != "no worse"]
+    where = f" ({'; '.join(which)})" if which else ""
+    return f"worse by more than {percent(report.limit)}: {report.outcome}{where}"
+
+
+def about(report: Report) -> str:
+    """How it was measured."""
+    return INTERLEAVED if report.interleaved else APART
+
+
+def row(answer: Answer) -> list[str]:
+    """One answer's line of the table."""
+    more = answer.goodput.further_rounds
+    return [
+        title(answer),
+        answer.verdict,
+        *cells(answer.goodput),
+        *cells(answer.cpu_us),
+        ", ".join(dict.fromkeys(answer.bound)),
+        str(answer.goodput.rounds),
+        MISSING if more is None else f"≈ {more}",
+    ]
+
+
+def cells(metric: Measure) -> Iterable[str]:
+    """One metric of both sides."""
+    ratio = metric.ratio
+    if ratio is None:
+        return [MISSING] * 5
+    interval = f"{number(ratio.ci95[0])}–{number(ratio.ci95[1])}" if ratio.ci95 else MISSING
+    return quantity(metric.a), quantity(metric.b), number(ratio.value), interval, percent(metric.floor)

@@ -1,0 +1,63 @@
+"""Where a request's time goes, by the explaining pass, and what looking cost."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stackmatrix.analysis.explain.phases import PARTS
+from stackmatrix.analysis.explain.phrases import duration, percent, some
+from stackmatrix.report.palette import var
+from stackmatrix.report.view import View
+from stackmatrix.results.explain import Cost, Phases
+
+COLOURS: Final = dict(
+    zip(PARTS, map(var, ("series-4", "series-2", "series-5", "series-8", "accent", "muted")), strict=True)
+)
+"""Of each part of a request's time."""
+
+
+def remarks(phases: Phases) -> list[str]:
+    """What else was seen meanwhile."""
+    found = [f"mean of {phases.requests} requests, {duration(phases.response_s)} each"]
+    if phases.lag_s is not None:
+        found.append(f"event loop {duration(phases.lag_s)} late")
+    if phases.sessions_active is not None and phases.sessions_idle is not None:
+        found.append(f"database sessions: {phases.sessions_active:.1f} at work, {phases.sessions_idle:.1f} not")
+    return found
+
+
+def cost(found: Cost) -> str:
+    """`97 % of the headline's goodput, at 103 % of its CPU per request`."""
+    if found.unknown:
+        return f"a goodput that tells nothing of its cost: {'; '.join(found.unknown)}"
+    rate = "a goodput" if found.goodput is None else f"{percent(found.goodput)} of the headline's goodput"
+    return rate if found.cpu is None else f"{rate}, at {percent(found.cpu)} of its CPU per request"
+
+
+def costs(view: View) -> list[str]:
+    """What each pass cost, over all arms; nothing of a pass that there was not."""
+    explained = [cell.arm.explaining for cell in view.cells if cell.arm.explaining]
+    profiled = [cell.arm.profile.cost for cell in view.cells if cell.arm.profile]
+    passes = (
+        ("The explaining pass timed", "with SERVER_TIMING on", explained),
+        ("Flame graphs were drawn of", "with py-spy at 100 Hz", profiled),
+    )
+    return [
+        f"{what} {len(seen)} of {len(view.cells)} arms {how}, in one more trial of each after the rounds; "
+        f"{spread(seen)}. Headline trials have none of it."
+        for what, how, seen in passes
+        if seen
+    ]
+
+
+def spread(seen: Sequence[Cost]) -> str:
+    """The middle and the ends of the costs of some arms."""
+    kinds = {"goodput": [one.goodput for one in seen], "CPU per request": [one.cpu for one in seen]}
+    told: list[str] = []
+    for what, values in kinds.items():
+        known = sorted(value for value in values if value is not None)
+        if known:
+            middle = known[len(known) // 2]
+            told.append(f"{what} was {middle:.2f} times the headline's ({known[0]:.2f} to {known[-1]:.2f})")
+    disturbed = sum(bool(one.unknown) for one in seen)
+    told += [f"of {some(disturbed, 'arm')} it cannot be told, for other programs took part"] if disturbed else []
+    return ", ".join(told)

@@ -1,0 +1,173 @@
+"""Service levels as every report writes them: one table of columns, and the sentences that the search came to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stackmatrix.formatting import MISSING, milliseconds, plus_minus, quantity
+from stackmatrix.report.view import Group, View
+from stackmatrix.results.interval import Interval
+from stackmatrix.results.slo import ProbeOutcome, ServiceLevel
+
+OUTCOMES: Final[Mapping[ProbeOutcome, str]] = {
+    "kept": "kept",
+    "broken": "not kept",
+    "generator": "the generator could not keep up",
+    "spoiled": "the machine took part; asked again",
+    "unsupported": "too few requests; asked again",
+    "failed": "the stack failed",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a service level."""
+
+    key: str
+    """Its column in `report.csv`."""
+    name: str
+    meaning: str
+    value: Callable[[ServiceLevel], float | int | str | None]
+    show: Callable[[ServiceLevel], str]
+
+
+def amount(value: Callable[[ServiceLevel], float | None]) -> Callable[[ServiceLevel], str]:
+    """How tables write a figure."""
+    return lambda level: quantity(value(level))
+
+
+def rate(level: ServiceLevel) -> float | None:
+    """The rate that was found."""
+    return level.rate.value if level.rate else None
+
+
+def half_width(rate: Interval) -> float | None:
+    """Half of the interval, as a share of the value."""
+    return (rate.ci95[1] - rate.ci95[0]) / 2 / rate.value if rate.ci95 else None
+
+
+def answered(level: ServiceLevel) -> float | None:
+    """Goodput under overload."""
+    return level.overload.goodput.value if level.overload else None
+
+
+def recovery(level: ServiceLevel) -> float | None:
+    """Seconds until it is over."""
+    return level.overload.recovery_s if level.overload else None
+
+
+def recovered(level: ServiceLevel) -> str:
+    """The same in words: what was not seen took longer than was watched."""
+    if level.overload is not None and level.overload.recovery_s is None:
+        return f"> {quantity(level.overload.watched_s)}"
+    return quantity(recovery(level))
+
+
+COLUMNS: Final = (
+    Column(
+        "level_rate",
+        "rate kept/s",
+        "The largest rate of Poisson arrivals at which the level was kept and no more than 0.1 % of the requests "
+        "failed, found by doubling and bisection to 5 %, once in every round; the centre of the rounds with its 95 % "
+        "interval. Every request that was due counts; what never ended is slower than any limit.",
+        rate,
+        amount(rate),
+    ),
+    Column(
+        "level_half",
+        "±",
+        "Half-width of the 95 % interval over the searches; “–” below six.",
+        lambda level: half_width(level.rate) if level.rate else None,
+        lambda level: plus_minus(level.rate) if level.rate else MISSING,
+    ),
+    Column(
+        "level_kept",
+        "highest kept/s",
+        "The highest rate that was ever kept in one window.",
+        lambda level: level.kept,
+        amount(lambda level: level.kept),
+    ),
+    Column(
+        "level_broken",
+        "lowest not kept/s",
+        "The lowest rate that was ever not kept in one window.",
+        lambda level: level.broken,
+        amount(lambda level: level.broken),
+    ),
+    Column(
+        "level_searches",
+        "searches",
+        "How many searches found a rate.",
+        lambda level: level.rounds,
+        lambda level: str(level.rounds),
+    ),
+    Column(
+        "overload_goodput",
+        "answered at 120 %/s",
+        "Right answers per second while 120 % of that rate comes, long enough that a fifth too much becomes a queue of "
+        "twice the limit.",
+        answered,
+        amount(answered),
+    ),
+    Column(
+        "overload_ms",
+        "latency at 120 %, ms",
+        "The level's metric of the requests that come meanwhile; “–” where too many never end.",
+        lambda level: level.overload.value_ms if level.overload else None,
+        lambda level: milliseconds(level.overload.value_ms) if level.overload else MISSING,
+    ),
+    Column(
+        "recovery_s",
+        "recovery, s",
+        "From the end of the overload, when half of the rate that is kept comes, until the first of 20 requests in a "
+        "row that are answered within the limit.",
+        recovery,
+        recovered,
+    ),
+)
+
+
+def ordered(levels: list[ServiceLevel]) -> list[ServiceLevel]:
+    """The best first; those without a rate last."""
+    return sorted(levels, key=lambda level: (level.rate is None, level.rank or 0, -(rate(level) or 0.0)))
+
+
+def cells(level: ServiceLevel) -> list[str]:
+    """Its figures, as tables write them."""
+    return [column.show(level) for column in COLUMNS]
+
+
+def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
+    """Each by the arm whose load it began from."""
+    return {level.arm: level for level in levels}
+
+
+def title(found: list[ServiceLevel]) -> str:
+    """The level that was asked about; empty where none was."""
+    return found[0].level.replace("<", " < ").replace("ms", " ms") if found else ""
+
+
+def rows(group: Group, view: View) -> list[dict[str, Any]]:
+    """What the chart of one workload draws: every probe of the searches, and what was found."""
+    results = by_arm(view.run.levels)
+    found: list[dict[str, Any]] = []
+    for cell in group.cells:
+        level = results.get(cell.arm.id)
+        if level is None:
+            continue
+        if level.rate is not None:
+            low, high = level.rate.ci95 or (None, None)
+            found.append({"stack": cell.name, "found": level.rate.value, "low": low, "high": high})
+        found += [
+            {
+                "stack": cell.name,
+                "rate": probe.rate,
+                "ms": probe.value_ms,
+                "kept": probe.outcome == "kept",
+                "words": OUTCOMES[probe.outcome],
+                "limit": level.limit_ms,
+            }
+            for probe in view.probes
+            if probe.arm == cell.arm.id and probe.purpose == "search" and probe.value_ms is not None
+        ]
+    return found

@@ -1,0 +1,1 @@
+"""What a run leaves on disk, a module for each feature."""

@@ -1,0 +1,174 @@
+"""A run's directory: written as it is measured, validated whenever it is read."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+import msgspec
+from stackmatrix.catalog import ROOT
+from stackmatrix.errors import UserError
+from stackmatrix.results.explain import Explained, Passes, Profiled
+from stackmatrix.results.slo import Probe
+from stackmatrix.results.trial import Trial
+
+SCHEMA = 1
+
+
+RESULTS = ROOT / "results"
+
+
+STAMP = "%Y%m%dT%H%M%SZ"
+
+
+TRIALS = "trials.jsonl"
+
+
+LEVELS = "levels.jsonl"
+
+
+EXPLAINING = "explaining.jsonl"
+
+
+PROFILES = "profiles.jsonl"
+
+
+T = TypeVar("T")
+
+
+class RunDirectory:
+    """One run on disk; whatever was measured is there even when the harness is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, name: str, base: Path = RESULTS) -> "RunDirectory":
+        """A new directory named after the UTC time; UserError when it cannot be made."""
+        stamp = datetime.now(UTC).strftime(STAMP)
+        path = base / f"{stamp}-{re.sub(r'[^a-z0-9-]+', '-', name.lower())}"
+        while path.exists():  # two runs in one second
+            path = path.with_name(f"{path.name}-again")
+        with writing(path):
+            (path / "records").mkdir(parents=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """A run that exists; UserError when it is none."""
+        if not any((path / name).exists() for name in ("plan.json", "trials.jsonl", "run.json")):
+            raise UserError(f"{path}: no run is there; runs are the directories of results/")
+        return cls(path)
+
+    @property
+    def started(self) -> str:
+        """When the run began, from its name."""
+        stamp = self.path.name.partition("-")[0]
+        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
+
+    @property
+    def shown(self) -> str:
+        """Its path as a user would type it."""
+        return os.path.relpath(self.path)
+
+    def records_file(self, trial: str) -> Path:
+        """Where the records of one trial go."""
+        return self.path / "records" / f"{trial}.npy"
+
+    def append(self, trial: Trial) -> None:
+        """Keep one trial for good."""
+        self._append(TRIALS, trial)
+
+    def append_probe(self, probe: Probe) -> None:
+        """Keep one probe of a service level for good."""
+        self._append(LEVELS, probe)
+
+    def trials(self) -> Iterator[Trial]:
+        """Every trial that was kept; a last line cut off by a crash is left out."""
+        return self._lines(TRIALS, Trial)
+
+    def probes(self) -> Iterator[Probe]:
+        """Every probe of a service level, likewise; none in a run that looked for none."""
+        return self._lines(LEVELS, Probe)
+
+    def append_explained(self, arm: Explained) -> None:
+        """Keep what the explaining pass saw of one arm."""
+        self._append(EXPLAINING, arm)
+
+    def append_profiled(self, arm: Profiled) -> None:
+        """Keep what is known of one arm's profile."""
+        self._append(PROFILES, arm)
+
+    def passes(self) -> Passes:
+        """What was looked at after the rounds; of each arm the last line."""
+        return Passes(
+            {line.arm: line for line in self._lines(EXPLAINING, Explained)},
+            {line.arm: line for line in self._lines(PROFILES, Profiled)},
+        )
+
+    def _append(self, name: str, value: object) -> None:
+        file = self.path / name
+        with writing(file), file.open("ab+") as handle:
+            drop_unfinished_line(handle)
+            handle.write(msgspec.json.encode(value) + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def _lines(self, name: str, kind: type[T]) -> Iterator[T]:
+        file = self.path / name
+        if not file.exists():
+            return
+        lines = file.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if line and number < len(lines):  # without a newline behind it the line was never finished
+                yield decode(line, kind, f"{file}:{number}")
+
+    def write(self, name: str, value: object) -> None:
+        """Write one JSON file whole or not at all."""
+        file = self.path / name
+        with writing(file):
+            draft = file.with_suffix(".part")
+            draft.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+            draft.replace(file)
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """Read one JSON file, validated; UserError when it is missing or broken."""
+        file = self.path / name
+        try:
+            return decode(file.read_bytes(), kind, str(file))
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror}") from None
+
+
+def drop_unfinished_line(handle: IO[bytes]) -> None:
+    """Cut off a last line that a crash left without its newline."""
+    handle.seek(0)
+    whole = handle.read().rfind(b"\n") + 1
+    handle.truncate(whole)
+
+
+class writing:  # noqa: N801 - used as a `with` statement, like a function
+    """Turns a failed write into one clear line: a full or read-only disk is the user's to mend."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise UserError(
+                f"{self._path}: cannot write: {error.strerror}; free some space or make results/ writable, "
+                "then go on; what was measured before is kept"
+            ) from None
+
+
+def decode(data: bytes, kind: type[T], where: str) -> T:
+    """JSON as a value of `kind`; UserError with the path of the first field that breaks the format."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{where}: not a file of this format (schema {SCHEMA}): {error}") from None

@@ -1,0 +1,93 @@
+"""What an experiment asked, and what became of its claims."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+import msgspec
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Which experiment a run carries out, how much shorter than published, and the run's arms by its arms' names."""
+
+    name: str
+    waits: float
+    windows: float
+    """What the published waits and windows are multiplied by."""
+    arms: dict[str, tuple[str, str]]
+    """By the project's own generator, and by the original tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A figure of one arm of an experiment, as the project's own generator or the original tool has it."""
+
+    predicted: float | None = None
+    """What the model expects in this very window."""
+    measured: float | None = None
+    ci95: tuple[float, float] | None = None
+    at_scale: float | None = None
+    """As it would be with the published waits."""
+
+    @property
+    def share(self) -> float | None:
+        """Measured ÷ predicted."""
+        return self.measured / self.predicted if self.measured is not None and self.predicted else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    """One figure of one arm: published, predicted, measured."""
+
+    arm: str
+    """As the experiment names it."""
+    ids: tuple[str, str]
+    """Of the run's arms: by the project's own generator, by the tool."""
+    metric: str
+    unit: str
+    published: float | None
+    explained: float | None
+    """What the model makes of the published command."""
+    own: Side
+    tool: Side
+    void: str = ""
+    """Why it is void for comparison; empty when it is not."""
+
+
+ClaimOutcome = Literal["holds", "fails", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """What became of one claim."""
+
+    outcome: ClaimOutcome
+    words: str
+    metric: str
+    value: float | None
+    least: float | None
+    most: float | None
+    arms: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentResult:
+    """A question, and what the run's own measurements say to it."""
+
+    name: str
+    question: str
+    source: str
+    command: str
+    """As it was published."""
+    waits: float
+    windows: float
+    rows: list[ExperimentRow]
+    claims: list[ClaimResult]
+    answer: list[str]
+    differences: list[str]
+    """Where the tool and the project's own generator differ, and why."""
+    exceptions: list[str]
+    """Arms bound by load or slots that are not as predicted, and why."""

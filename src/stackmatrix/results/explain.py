@@ -1,0 +1,100 @@
+"""`explaining.jsonl` and `profiles.jsonl`: what the extra trials after the rounds saw."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+import msgspec
+from stackmatrix.results.reasons import Reason
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """Where a request's time went, on average: as the application timed it with SERVER_TIMING on, and its client."""
+
+    requests: int = 0
+    """Of which this is the mean."""
+    response_s: float
+    total_s: float
+    """From the application's first line to the head of its answer."""
+    queue_s: float | None = None
+    """Waiting for a thread."""
+    db_s: float | None = None
+    """With the database, waiting for a connection to it included."""
+    gather_s: float | None = None
+    """With upstreams, files or the timer, waiting for a connection included."""
+    encode_s: float | None = None
+    lag_s: float | None = None
+    """How late the event loop was for a timer; no part of the response time, but what made it longer."""
+    sessions_active: float | None = None
+    """Database sessions of the stack that were at work, and those that were not, as the database said."""
+    sessions_idle: float | None = None
+
+    @property
+    def outside_s(self) -> float:
+        """Before and after the application: its server, the kernel, the network, the client."""
+        return self.response_s - self.total_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """An arm's window after the rounds, in which more was looked at than in a trial."""
+
+    arm: str
+    started: str
+    window_s: float = 0.0
+    goodput: float | None = None
+    cpu_us: float | None = None
+    """CPU-µs of the stack per request."""
+    reasons: list[Reason] = field(default_factory=list)
+    """What the machine did to it, or failed: then what looking cost cannot be told."""
+    missing: str | None = None
+    """Why what was looked for was not found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained(Extra):
+    """One line of `explaining.jsonl`."""
+
+    observers: int = 0
+    """Users of the load that read the whole of their answers' heads."""
+    threads: int | None = None
+    phases: Phases | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled(Extra):
+    """One line of `profiles.jsonl`."""
+
+    file: str | None = None
+    """The flame graph, relative to the run's directory."""
+    samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """What was looked at after the rounds, by arm."""
+
+    explained: dict[str, Explained] = field(default_factory=dict)
+    profiled: dict[str, Profiled] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What looking cost an arm: goodput and CPU per request meanwhile, as multiples of the headline's."""
+
+    goodput: float | None = None
+    cpu: float | None = None
+    unknown: list[str] = field(default_factory=list)
+    """Why it cannot be told: what else went on in that one trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlameGraph:
+    """A profile of an arm."""
+
+    file: str
+    samples: int
+    cost: Cost

@@ -1,0 +1,225 @@
+"""`plan.json`: what a run is to do, fixed before its first trial, so that it can go on later."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+import msgspec
+from stackmatrix.catalog import ROOT
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.workloads import Workload
+from stackmatrix.errors import UserError
+from stackmatrix.results.directory import RunDirectory, SCHEMA
+from stackmatrix.results.experiment import Carried
+
+@dataclass(frozen=True, slots=True)
+class LoadStep:
+    """So many seconds after the load began, another rate of arrivals."""
+
+    after_s: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How requests are offered: N users without think time, or arrivals per second."""
+
+    kind: Literal["closed", "open"]
+    users: int | None = None
+    """Closed loop: each sends its next request when the last is answered and thought about."""
+    think_s: float = 0.0
+    rate: float | None = None
+    """Open loop: arrivals per second."""
+    arrivals: Literal["poisson", "constant"] | None = None
+    ramp_s: float | None = None
+    """Over which the users are started; None for as long as one request waits."""
+    requests: int | None = None
+    """After which a tool ends, for those that count instead of watching the clock."""
+    tool: str | None = None
+    """Which well-known tool offers it; None for the project's own generator."""
+    timeout_s: float | None = None
+    """After which a request has failed; None for longer than the trial."""
+    steps: tuple[LoadStep, ...] = ()
+    """Changes of an open load's rate, without a gap; its warm-up then takes exactly its time."""
+
+    @property
+    def label(self) -> str:
+        """As the tables show it."""
+        users = f"{self.users} user{'' if self.users == 1 else 's'}"
+        offered = users if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals or 'poisson'}"
+        return f"{offered} by {self.tool}" if self.tool else offered
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one trial warms up at most, and measures at least, in seconds."""
+
+    warmup_s: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A stack variant under one workload and load: what gets a number."""
+
+    id: str
+    """Stack variant, workload with the parameters that differ from its file, and load."""
+    stack: str
+    variant: dict[str, int | str | bool]
+    """The settings that differ from the stack's defaults."""
+    workload: str
+    params: dict[str, int | str]
+    """All parameters of the workload."""
+    load: Load
+    twin_of: str | None = None
+    """The arm that this one repeats, for an A/A arm."""
+    timing: Timing | None = None
+    """Of this arm alone; None for the plan's."""
+    rounds: int | None = None
+    """In how many rounds it takes part, the first ones; None for all."""
+    expects_failures: bool = False
+    """It is shown failing: what fails is counted, and nothing of it is repeated."""
+    overlaps: bool = True
+    """Whether its variant is held to the capacity that it declares, before it is timed."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its round is repeated when there is a reason against its trial."""
+        return not (self.expects_failures or self.load.tool)
+
+
+FILE = "plan.json"
+
+
+PASSED_OVER = ("__pycache__", ".venv", ".ruff_cache", ".mypy_cache")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`plan.json`: the arms, how long each is timed, and a digest of everything that a number depends on."""
+
+    schema: int
+    name: str
+    command: str
+    runtime: str
+    seed: int
+    warmup_s: float
+    window_s: float
+    rounds: int | None
+    budget_s: float | None
+    arms: list[Arm]
+    inputs: dict[str, str]
+    shards: int = 1
+    """Processes of the generator, each on a core of its own."""
+    fresh: bool = False
+    """Whether each trial has a server that was just started, so that a process's luck is part of the noise."""
+    explain: bool | None = None
+    """Whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes."""
+    profile: bool = False
+    """Whether a flame graph of each arm is drawn after the rounds."""
+    experiment: Carried | None = None
+    slo: str | None = None
+    """A service level: then each arm's largest rate that keeps it is looked for."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An arm with what its names stand for."""
+
+    arm: Arm
+    variant: Variant
+    workload: Workload
+
+
+def arms_of(
+    variants: Sequence[Variant],
+    workloads: Sequence[Workload],
+    params: Mapping[str, str],
+    loads: Sequence[Load],
+    twice: bool = True,
+) -> list[Arm]:
+    """Every variant under every workload and load; the first arm `twice` to see the noise by.
+
+    Raises UserError for a parameter that none of the workloads has.
+    """
+    known = {key for workload in workloads for key in workload.params}
+    for key in params.keys() - known:
+        raise UserError(f"--param {key}: none of the workloads has it; they have {', '.join(sorted(known)) or 'none'}")
+    arms: list[Arm] = []
+    for workload in workloads:
+        changed = workload.with_params({key: value for key, value in params.items() if key in workload.params})
+        inner = ",".join(f"{key}={value}" for key, value in changed.params.items() if workload.params[key] != value)
+        name = f"{workload.name}[{inner}]" if inner else workload.name
+        for load in loads:
+            for variant in variants:
+                arm = Arm(
+                    id=f"{variant.label}/{name}/{load.label}",
+                    stack=variant.stack.name,
+                    variant=dict(variant.changed),
+                    workload=workload.name,
+                    params=dict(changed.params),
+                    load=load,
+                )
+                arms.append(arm)
+    return [*arms, replace(arms[0], id=f"{arms[0].id} again", twin_of=arms[0].id)] if twice else arms
+
+
+def cells_of(plan: Plan, catalog: Catalog) -> list[Cell]:
+    """The plan's arms with their stacks and workloads; UserError for one that is gone."""
+    cells: list[Cell] = []
+    for arm in plan.arms:
+        if arm.stack not in catalog.stacks or arm.workload not in catalog.workloads:
+            raise UserError(f"{arm.id}: its stack or workload is no longer in this checkout")
+        params = {key: str(value) for key, value in arm.params.items()}
+        workload = catalog.workloads[arm.workload].with_params(params)
+        cells.append(Cell(arm, Variant(catalog.stacks[arm.stack], arm.variant), workload))
+    return cells
+
+
+def resume(directory: RunDirectory) -> Plan:
+    """The plan of a run that is to go on; UserError when anything that its numbers depend on has changed since."""
+    plan = directory.read(FILE, Plan)
+    if plan.schema != SCHEMA:
+        raise UserError(f"{directory.path}: schema {plan.schema} is not this harness's {SCHEMA}; start a new run")
+    now = digests(plan.arms, plan.experiment)
+    changed = sorted(name for name in plan.inputs.keys() | now.keys() if plan.inputs.get(name) != now.get(name))
+    if changed:
+        raise UserError(
+            f"{directory.path}: cannot go on: {', '.join(changed)} changed since it began; start a new run, "
+            "or put them back"
+        )
+    return plan
+
+
+def digests(arms: Sequence[Arm], experiment: Carried | None = None, root: Path = ROOT) -> dict[str, str]:
+    """A digest of each thing that the arms' numbers depend on, by its path in the checkout."""
+    names = {f"stacks/{arm.stack}" for arm in arms} | {f"workloads/{arm.workload}.toml" for arm in arms}
+    names |= {f"experiments/{experiment.name}.toml"} if experiment else set()
+    names |= {"upstream/postgres", "upstream/nginx", "upstream/delay", "fixtures", "src", "docker-compose.yml"}
+    return {name: digest(root / name) for name in sorted(names)}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a file or of all files below a directory."""
+    total = hashlib.sha256()
+    for file in files(path):
+        total.update(str(file.relative_to(path.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return total.hexdigest()[:16]
+
+
+def files(path: Path) -> Iterator[Path]:
+    """The files that count, in order."""
+    if path.is_file():
+        yield path
+    elif path.is_dir() and path.name not in PASSED_OVER:
+        for child in sorted(path.iterdir()):
+            yield from files(child)
+
+

@@ -1,0 +1,94 @@
+"""Why a number is not to be trusted, and what to do about it."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+import msgspec
+
+ReasonKind = Literal[
+    "errors",
+    "stuck",
+    "reconnects",
+    "generator",
+    "drift",
+    "little",
+    "unsteady",
+    "neighbour",
+    "steal",
+    "throttled",
+    "oom",
+    "restart",
+    "ledger",
+    "unequal",
+    "identity",
+    "overlap",
+    "contract",
+    "crash",
+    "unfinished",
+    "untimed",
+    "lacking",
+]
+
+
+REMEDIES: dict[ReasonKind, str] = {
+    "errors": "read the stack's log and run ./scripts/check-contract.py; a failing stack has no speed",
+    "stuck": "some requests are never answered while others are: read the stack's log; a body may be shorter than said",
+    "reconnects": "the stack closes connections between requests: mend its keep-alive, or its limit of requests",
+    "generator": "the generator was near its own limit: give it a core of its own or more shards",
+    "drift": "requests left late: lower the rate, or give the generator a core of its own",
+    "little": "throughput × latency does not add up to the users: lengthen the window (--duration)",
+    "unsteady": "the stack was not warm, or something else ran: lengthen the window (--duration) and repeat",
+    "neighbour": "something else ran on the stack's core: quiet the machine and repeat",
+    "steal": "the host took CPU time away: use a machine that is not shared",
+    "throttled": "a CPU quota held the stack back: remove the container's limit",
+    "oom": "the kernel killed a process for memory: raise the container's memory limit",
+    "restart": "a process of the stack came or went under load: read its log",
+    "ledger": "what was answered is not what was done elsewhere: the two sides are printed; the stack is not honest",
+    "unequal": "the stacks do not do the same work: give this one a pool of database sessions that lasts",
+    "identity": "what runs is not what the manifest says: mend stack.toml or the stack",
+    "overlap": "run ./scripts/check-contract.py --only overlap, and mend [capacity] in stack.toml or what blocks",
+    "contract": "run ./scripts/check-contract.py and mend the first difference",
+    "crash": "the stack or an upstream died: read its log, then go on with --resume",
+    "untimed": "give the run more time, or go on with --resume",
+    "unfinished": "lengthen the window (--duration): too few requests end in it",
+    "lacking": "install what the line names, or use --runtime docker; the other stacks are timed",
+}
+
+
+NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "unfinished"})
+"""What the machine or a short window did to a trial; every other kind speaks against the stack or the generator."""
+
+
+NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "untimed"}
+"""Reasons why a number is missing that speak against no stack."""
+
+
+WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
+"""What moves rates and latencies, and leaves CPU per request as it is."""
+
+
+OTHER_REMEDY = "another version of the harness gave this reason: see docs/method.md as of the run's revision"
+
+
+if TYPE_CHECKING:
+    AnyKind = ReasonKind
+else:
+    AnyKind = str  # a run on disk may know kinds that this harness does not, or no longer; they are shown as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a number is not to be trusted; its kind carries the remedy."""
+
+    kind: AnyKind
+    detail: str
+    """What was seen, with its figures."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES.get(self.kind, OTHER_REMEDY)

@@ -1,0 +1,199 @@
+"""`trials.jsonl`: one timed window of one arm."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+import msgspec
+from stackmatrix.results.reasons import Reason
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger: what the answers imply, and what was counted on the other side."""
+
+    what: str
+    """SQL statements, new rows, upstream calls, or files from Nginx."""
+    implied: int
+    """By the answers."""
+    counted: int | None
+    """By the other side; None where it cannot be asked."""
+    slack: int = 0
+    """How far the two may differ honestly, for requests that were cut off in flight."""
+    binding: bool = True
+    """False where the variant does other work on purpose: then the count is shown, and holds nobody to anything."""
+
+    @property
+    def balanced(self) -> bool | None:
+        """Whether the two sides agree; None when the other side could not be asked, or need not."""
+        return None if self.counted is None or not self.binding else 0 <= self.counted - self.implied <= self.slack
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Requests that failed in the window, by how."""
+
+    status: int = 0
+    """Another status than the right one."""
+    body: int = 0
+    """The right status with another body."""
+    timeout: int = 0
+    """No answer within the request's limit."""
+    connect: int = 0
+    """No connection could be opened."""
+    closed: int = 0
+    """The connection was closed or reset before the answer was complete."""
+    protocol: int = 0
+    """What came was not HTTP/1.1."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.status + self.body + self.timeout + self.connect + self.closed + self.protocol
+
+    def __add__(self, other: "Errors") -> "Errors":
+        return Errors(*(getattr(self, name) + getattr(other, name) for name in Errors.__slots__))
+
+    def __str__(self) -> str:
+        """In words: `3 status, 1 timeout`."""
+        return ", ".join(f"{count} {name}" for name in Errors.__slots__ if (count := getattr(self, name))) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the scheduled instant to the last byte; None where the sample cannot support it."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU seconds in the window."""
+
+    stack: float | None = None
+    postgres: float | None = None
+    nginx: float | None = None
+    delay: float | None = None
+    generator: float | None = None
+
+    @property
+    def upstreams(self) -> float | None:
+        """Postgres, Nginx and the delay server together."""
+        parts = (self.postgres, self.nginx, self.delay)
+        return None if any(part is None for part in parts) else sum(part for part in parts if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSays:
+    """What another tool than the project's own generator said of its run."""
+
+    tool: str
+    version: str
+    command: str
+    """As one would type it."""
+    requests: int
+    """All that it counts in its rate."""
+    seconds: float
+    rps: float
+    notes: list[str]
+    """What it does not measure, or measures otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One timed window of one arm."""
+
+    id: str
+    arm: str
+    round: int
+    """From 0."""
+    attempt: int
+    """From 0; each repeat of a round is one more."""
+    started: str
+    """UTC, ISO 8601."""
+    warmup_s: float = 0.0
+    """As it was ended: when throughput held."""
+    window_start: float = 0.0
+    """CLOCK_MONOTONIC seconds, as the instants in the records are."""
+    window_s: float = 0.0
+    """The window begins at `window_start` and is so long."""
+    offered: int = 0
+    """Requests due in the window."""
+    answered: int = 0
+    """Expected answers that ended in it."""
+    unfinished: int = 0
+    """Requests due before its end that had not ended by then."""
+    goodput: float = 0.0
+    """Expected answers per second."""
+    little: float | None = None
+    """X(R+Z)/N of a closed loop: 1 when nothing was lost."""
+    halves: tuple[float, float] | None = None
+    """Goodput of the first and of the second half; None where too much was under way at the end to tell."""
+    errors: Errors = field(default_factory=Errors)
+    """Of the window's requests."""
+    errors_outside: Errors = field(default_factory=Errors)
+    """Requests that failed before or after the window."""
+    first_answer_s: float | None = None
+    """From the beginning of the load to the first right answer, warm-up included."""
+    stuck: int = 0
+    """Requests without an answer at the very end, after ten times as long as the slowest answer took."""
+    latency_ms: Latency = field(default_factory=Latency)
+    """Of the expected answers; a percentile needs ten records beyond it."""
+    bytes: int = 0
+    """Of the expected answers' bodies."""
+    cpu_s: Cpu = field(default_factory=Cpu)
+    memory_mib: float | None = None
+    """The most anonymous memory of the stack that was sampled; page cache is not counted."""
+    threads: int | None = None
+    """The most that were seen of the stack, from outside."""
+    processes: int | None = None
+    """Likewise."""
+    started_processes: int = 0
+    ended_processes: int = 0
+    """Processes of the stack that came and went between the trial's beginning and the window's end."""
+    throttled: dict[str, int] = field(default_factory=dict)
+    """Periods in which the kernel held a stack or upstream back for its CPU quota, where there were any."""
+    oom_kills: dict[str, int] = field(default_factory=dict)
+    """Processes that the kernel killed for want of memory, where there were any."""
+    db_sessions: int | None = None
+    """Of the stack, after the trial."""
+    new_db_sessions: int = 0
+    """Database sessions that were opened in the whole trial."""
+    database_s: float | None = None
+    """Seconds that the database itself counted as spent on statements, in the whole trial."""
+    upstream_in_flight: int | None = None
+    """The most calls that the delay server held at the same time, in the whole trial."""
+    connections: int = 0
+    """That the generator opened."""
+    reconnects: int = 0
+    """Connections that replaced another one."""
+    connections_per_worker: list[int] | None = None
+    """When the window opened, the most first; None where that cannot be seen, or a router stands before the workers."""
+    generator_share: float | None = None
+    """Of its core, by the generator's busiest process."""
+    drift_p99_ms: float | None = None
+    """How late the latest 1 % of requests left."""
+    foreign_share: float | None = None
+    """Share of the stack's cores that went to anything but the stack."""
+    steal_share: float = 0.0
+    """Of the CPU time, by the machine's host."""
+    right: int = 0
+    """Right answers of the whole trial, which is what the ledger is about."""
+    ledger: list[Entry] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    """Why the trial must not count; none when it passed every gate."""
+    records: str | None = None
+    """The file with a row per request, in the run's directory; None where a tool keeps none."""
+    told: ToolSays | None = None
+    """None when the project's own generator offered the load."""
+
+    def cpu_us(self, seconds: float | None) -> float | None:
+        """Seconds of CPU in the window as µs per expected answer."""
+        return None if seconds is None or not self.answered else seconds * 1e6 / self.answered

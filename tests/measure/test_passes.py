@@ -1,0 +1,123 @@
+"""What is looked at after the rounds: which arms, within which part of the budget, and what is made of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackmatrix.analysis.judge import judge
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.stacks import Variant, load_stacks
+from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.measure.after_rounds import RESTART_S, ROUND_S, SHARE, Look, fitting, reserve, sound, total
+from stackmatrix.results.directory import SCHEMA
+from stackmatrix.results.explain import Cost, Explained, Passes, Phases, Profiled
+from stackmatrix.results.plan import Load, Plan, Timing, arms_of, cells_of
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.run import ArmResult
+from stackmatrix.results.trial import Cpu, Latency, Trial
+
+CATALOG = Catalog(load_stacks(), load_workloads())
+VARIANTS = [Variant(stack, {}) for stack in CATALOG.stacks.values()]
+ARMS = arms_of(VARIANTS, [CATALOG.workloads["notes-read"]], {}, [Load("closed", users=64)], twice=False)
+PLAN = Plan(SCHEMA, "test", "", "native", 1, 2.0, 1.0, None, 600.0, ARMS, {})
+CELLS = cells_of(PLAN, CATALOG)
+ARM = next(arm for arm in ARMS if arm.stack == "fastapi-async")
+TRIAL = Trial(
+    id="0",
+    arm=ARM.id,
+    round=0,
+    attempt=0,
+    started="",
+    window_s=1.0,
+    answered=1000,
+    goodput=1000.0,
+    latency_ms=Latency(mean=64.0),
+    cpu_s=Cpu(stack=0.5, postgres=0.1, generator=0.05),
+    database_s=0.3,
+    right=1500,
+)
+STEAL, ERRORS = Reason("steal", "3 %"), Reason("errors", "3 failed")
+PHASES = Phases(requests=50, response_s=0.066, total_s=0.06, db_s=0.05)
+
+
+def judged(trial: Trial = TRIAL, **passes: Any) -> ArmResult:
+    """The only arm of a run of one trial."""
+    found = judge([ARM], [trial], CATALOG, (0, 1), lambda _: Latency(mean=64.0), passes=Passes(**passes))
+    return found.arms[0]
+
+
+def look(place: int, seconds: float) -> Look:
+    return Look(CELLS[place], CELLS[place].variant, Timing(1, 1), seconds)
+
+
+@given(st.lists(st.builds(look, st.integers(0, 3), st.floats(0.1, 30)), max_size=12), st.floats(0, 200))
+def test_what_fits_is_as_many_arms_as_possible_within_the_seconds(looks: list[Look], seconds: float) -> None:
+    chosen = fitting(looks, seconds)
+    assert total(chosen) <= seconds or not chosen
+    assert total(looks) > seconds or len(chosen) == len(looks)
+    assert all(look in looks for look in chosen)
+
+
+def test_a_variant_is_started_once() -> None:
+    assert total([look(0, 2.0), look(0, 3.0)]) == 5.0 + RESTART_S
+    assert total([look(0, 2.0), look(1, 3.0)]) == 5.0 + 2 * RESTART_S
+
+
+def test_the_rounds_leave_a_fifth_of_the_budget_at_most() -> None:
+    assert 0 < reserve(PLAN, CELLS) < 600 * SHARE
+    enough = LEAST_ROUNDS * len(CELLS) * (PLAN.window_s + ROUND_S)  # for the rounds, which come first
+    assert reserve(replace(PLAN, budget_s=enough * 1.1), CELLS) == pytest.approx(enough * 0.1)
+    assert reserve(replace(PLAN, budget_s=enough * 0.9), CELLS) == 0
+    assert reserve(replace(PLAN, explain=False), CELLS) == 0
+    assert reserve(replace(PLAN, budget_s=None), CELLS) == 0
+
+
+def test_only_arms_with_a_number_are_looked_at() -> None:
+    assert sound([TRIAL]) == [TRIAL]
+    assert sound([]) == []
+    spoiled = replace(TRIAL, reasons=[STEAL])
+    assert sound([spoiled]) == []
+    assert sound([spoiled, replace(TRIAL, round=1)]) == [replace(TRIAL, round=1)]
+    assert sound([spoiled, replace(TRIAL, attempt=1)]) == [replace(TRIAL, attempt=1)], "the last attempt stands"
+    assert sound([TRIAL, replace(TRIAL, round=1, reasons=[ERRORS])]) == []
+
+
+def test_what_looking_cost_stands_beside_what_was_seen() -> None:
+    explained = Explained(arm=ARM.id, started="", goodput=970.0, cpu_us=525.0, phases=PHASES)
+    profiled = Profiled(arm=ARM.id, started="", goodput=900.0, cpu_us=500.0, file="profiles/a.svg", samples=300)
+    found = judged(explained={ARM.id: explained}, profiled={ARM.id: profiled})
+    assert found.phases == PHASES
+    assert found.explaining is not None
+    assert (found.explaining.goodput, found.explaining.cpu) == pytest.approx((0.97, 1.05))
+    assert found.profile is not None
+    assert (found.profile.file, found.profile.samples) == ("profiles/a.svg", 300)
+    assert (found.profile.cost.goodput, found.profile.cost.cpu) == pytest.approx((0.9, 1.0))
+    assert any(sentence.startswith("With Server-Timing on, a request took 66.0 ms") for sentence in found.explanation)
+
+
+def test_the_cost_of_a_disturbed_pass_is_not_told() -> None:
+    explained = Explained(arm=ARM.id, started="", goodput=400.0, cpu_us=700.0, phases=PHASES, reasons=[STEAL])
+    assert judged(explained={ARM.id: explained}).explaining == Cost(unknown=["3 %"])
+
+
+def test_what_was_not_seen_or_is_not_valid_is_not_shown() -> None:
+    nothing = Explained(arm=ARM.id, started="", missing="no observer was answered in the window of 1.0 s")
+    undrawn = Profiled(arm=ARM.id, started="", missing="its processes cannot be seen from here")
+    found = judged(explained={ARM.id: nothing}, profiled={ARM.id: undrawn})
+    assert (found.phases, found.explaining, found.profile) == (None, None, None)
+    explained = Explained(arm=ARM.id, started="", goodput=970.0, phases=PHASES)
+    void = judged(replace(TRIAL, reasons=[ERRORS]), explained={ARM.id: explained})
+    assert (void.valid, void.phases, void.explaining) == (False, None, None)
+
+
+def test_the_databases_own_count_is_the_wait_that_nobody_states() -> None:
+    counted, uncounted = judged(), judged(replace(TRIAL, database_s=None))
+    assert counted.ceiling is not None and uncounted.ceiling is not None
+    assert counted.predicted is not None and uncounted.predicted is not None
+    assert counted.predicted.goodput < uncounted.predicted.goodput, "0.2 ms of a request are the database's"
+    assert "200 µs (under 1 %) at work in the database" in " ".join(counted.explanation)
+    assert "at work in the database" not in " ".join(uncounted.explanation)
