@@ -68,19 +68,15 @@ def costs(options: argparse.Namespace) -> int:
     workload = load_workloads()[options.workload]
     arm = Arm("cost", variant.stack.name, dict(variant.changed), workload.name, {}, Load("closed", users=options.users))
     timing = Timing(1.5, options.duration)
-    runtime = choose(options.runtime, print)
     found: dict[str, list[Extra]] = {name: [] for name in PASSES}
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, choose(options.runtime, print) as runtime:
         bench = Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), RunDirectory(Path(directory)), seed=1)
-        try:
-            runtime.up([variant.stack])
-            for _ in range(options.rounds):
-                for name in random.sample(list(PASSES), len(PASSES)):
-                    tells, look = PASSES[name]
-                    with runtime.service(timed(variant) if tells else variant) as service:
-                        found[name].append(look(bench, service, arm, workload, timing))
-        finally:
-            runtime.down()
+        runtime.up([variant.stack])
+        for _ in range(options.rounds):
+            for name in random.sample(list(PASSES), len(PASSES)):
+                tells, look = PASSES[name]
+                with runtime.service(timed(variant) if tells else variant) as service:
+                    found[name].append(look(bench, service, arm, workload, timing))
     for name, seen_of in found.items():
         told = [told_ratio(what, seen_of, found["as it is"]) for what in ("goodput", "cpu_us")]
         disturbed = sum(bool(one.reasons) for one in seen_of)

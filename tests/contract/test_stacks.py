@@ -26,12 +26,9 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
             engine_version()
         except UserError as error:
             pytest.skip(f"the contract in containers: {error}")
-    chosen = choose(request.param, print)
-    try:
+    with choose(request.param, print) as chosen:
         chosen.up(STACKS.values())
         yield chosen
-    finally:
-        chosen.down()
 
 
 @pytest.fixture(scope="module", params=STACKS)

@@ -26,12 +26,9 @@ pytestmark = pytest.mark.native
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Runtime]:
     """The stacks, brought up once."""
-    chosen = choose("native", print)
-    try:
+    with choose("native", print) as chosen:
         chosen.up(STACKS.values())
         yield chosen
-    finally:
-        chosen.down()
 
 
 @pytest.mark.parametrize("name", VARIANTS)

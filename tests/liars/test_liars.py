@@ -49,14 +49,11 @@ def stacks(root: Path) -> Mapping[str, Stack]:
 @pytest.fixture(scope="module")
 def bench(root: Path, stacks: Mapping[str, Stack], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """The upstreams, up, and the environment of the honest stack, which the liars share."""
-    runtime = NativeRuntime(print, root)
-    try:
+    with NativeRuntime(print, root) as runtime:
         runtime.up([stacks[HONEST.name]])
         share_environment(root)
         directory = RunDirectory.create("liars", tmp_path_factory.mktemp("results"))
         yield Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), directory, seed=1)
-    finally:
-        runtime.down()
 
 
 def reasons(bench: Bench, variant: Variant, workload: Workload, restarted: bool) -> list[Reason]:

@@ -154,13 +154,10 @@ def test_why_there_is_no_graph() -> None:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    runtime = NativeRuntime(print)
     directory = RunDirectory(tmp_path_factory.mktemp("run"))
-    try:
+    with NativeRuntime(print) as runtime:
         runtime.up([STACKS["fastapi-async"], STACKS["fastapi-sync"]])
         yield Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), directory, seed=1)
-    finally:
-        runtime.down()
 
 
 def explained(bench: Bench, stack: str, workload: str, users: int) -> Explained:

@@ -31,12 +31,9 @@ pytestmark = pytest.mark.native
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[NativeRuntime]:
     """All stacks and upstreams, brought up once."""
-    native = NativeRuntime(print)
-    try:
+    with NativeRuntime(print) as native:
         native.up(STACKS.values())
         yield native
-    finally:
-        native.down()
 
 
 @pytest.fixture
@@ -239,9 +236,8 @@ def test_two_checkouts_side_by_side_the_second_without_nginx(
     runtime: NativeRuntime, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stackmatrix.runtime.native.runtime.find_nginx", lambda: None)
-    second = NativeRuntime(print, checkout)
     stack = load_stacks(checkout)[OTHER.name]
-    try:
+    with NativeRuntime(print, checkout) as second:
         second.up([stack])
         runtime.reset_notes()
         second.sql("DELETE FROM notes")
@@ -253,8 +249,6 @@ def test_two_checkouts_side_by_side_the_second_without_nginx(
             assert ask(service, "/data?n=3") == ask(first, "/data?n=3")
         assert second.files_served() - files == 3
         data = Path(second.sql("SHOW data_directory"))
-    finally:
-        second.down()
     if os.geteuid() == 0:  # the database could not live in a directory that root alone may enter
         assert not data.is_relative_to(checkout)
         assert not data.exists()

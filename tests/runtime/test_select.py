@@ -49,12 +49,9 @@ def test_auto_takes_docker_when_an_engine_answers() -> None:
     if not engine_answers():
         pytest.skip("no Docker engine answers")
     said: list[str] = []
-    runtime = choose("auto", said.append)
-    try:
+    with choose("auto", said.append) as runtime:
         assert runtime.name == "docker"
         assert said == ["runtime: docker (an engine answers)"]
-    finally:
-        runtime.down()
 
 
 @pytest.mark.usefixtures("no_engine")

@@ -42,13 +42,10 @@ def main() -> None:
         variants = wanted_variants(arguments.stack)
         checks = wanted_checks(arguments.only, arguments.quick)
         out = console()
-        runtime = choose(arguments.runtime, out.print)
-        try:
+        with choose(arguments.runtime, out.print) as runtime:
             runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
             results = go_through(runtime, variants, checks, out)
             report(results, runtime, Console(highlight=False))
-        finally:
-            runtime.down()
         return 0 if all(result.ok for result in results) else 1
 
     command(check_contract)

@@ -29,8 +29,7 @@ def main() -> None:
         variant = parse_variant(joined(arguments.stack, arguments.variant), load_stacks())
         ports = {} if arguments.port is None else {variant.stack.name: arguments.port}
         out = console()
-        runtime = select.choose(arguments.runtime, out.print, ports=ports)
-        try:
+        with select.choose(arguments.runtime, out.print, ports=ports) as runtime:
             runtime.up([variant.stack])
             with runtime.service(variant) as service:
                 print(f"{variant.label} serves at {' and '.join(urls(service))}; Ctrl-C stops it", flush=True)
@@ -38,8 +37,6 @@ def main() -> None:
                     while accepts(service):
                         time.sleep(LOOK_EVERY_S)  # between two looks
                     raise UserError(f"{variant.label} has ended:\n{runtime.logs(variant.stack.name, LOG_LINES)}")
-        finally:
-            runtime.down()
         return 0
 
     command(serve)

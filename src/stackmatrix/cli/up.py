@@ -18,13 +18,9 @@ def main() -> None:
         stacks = load_stacks()
         wanted = [pick("stack", name, stacks) for name in arguments.stack] or list(stacks.values())
         out = console()
-        runtime = DockerRuntime(out.print)
-        try:
+        with DockerRuntime(out.print) as runtime:
             runtime.up(wanted)
             runtime.keep()
-        except BaseException:
-            runtime.down()
-            raise
         for stack in wanted:
             out.print(f"{stack.name:<24} http://127.0.0.1:{stack.port}/")
         return 0

@@ -78,13 +78,11 @@ class Session:
         """Time everything; whatever ends it, judge what there is, and keep that as run.json."""
         cells = cells_of(self.plan, self.catalog)
         self.environment |= {"seed": self.plan.seed, "window_s": self.plan.window_s}
-        runtime = choose(self.plan.runtime, out.print)
         try:
-            ended_by: str = self.time(runtime, cells, out)
+            with choose(self.plan.runtime, out.print) as runtime:
+                ended_by: str = self.time(runtime, cells, out)
         except KeyboardInterrupt:
             ended_by = "interrupted"
-        finally:
-            runtime.down()
         return self.judge(ended_by)
 
     def time(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> str:

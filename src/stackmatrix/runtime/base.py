@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from types import TracebackType
+from typing import Literal, Protocol, Self
 
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
 from stackmatrix.cores import Cores
@@ -43,11 +44,19 @@ def stands_still(settings: Mapping[str, Setting]) -> bool:
 
 
 class Runtime(Protocol):
-    """Brings the matrix up: containers (docker) or processes of this machine (native)."""
+    """Brings the matrix up, as containers or as processes of this machine; leaving its context takes it down."""
 
     name: str
     counts_statements: bool
     """Whether its PostgreSQL has pg_stat_statements."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults; wait until all are healthy."""

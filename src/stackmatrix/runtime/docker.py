@@ -17,7 +17,7 @@ from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
 from stackmatrix.cores import Cores
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
-from stackmatrix.runtime.base import UPSTREAMS, Say, Service, Upstream, stands_still
+from stackmatrix.runtime.base import UPSTREAMS, Runtime, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.psql import OPTIONS, Psql
 from stackmatrix.runtime.watchdog import Watchdog
 
@@ -44,7 +44,7 @@ class Container:
         return self.state == "running" and self.health in (None, "healthy")
 
 
-class DockerRuntime:
+class DockerRuntime(Runtime):
     """Implements `Runtime` with Docker Compose; stops on the way out only what it started."""
 
     name = "docker"
@@ -88,7 +88,7 @@ class DockerRuntime:
     def keep(self) -> None:
         """Leave what was started running when this process ends."""
         self._started.clear()
-        self._release()
+        self._forget_all()
 
     def down(self) -> None:
         """Stop what this object started; wake and give back the CPUs of what it did not."""
@@ -108,7 +108,8 @@ class DockerRuntime:
         if guests := sorted(self._guests.keys() & self._started):
             run(["docker", "image", "rm", "--force", *map(image, guests)], "could not remove the images of copies")
         self._started.clear()
-        self._release()
+        self._forget_all()
+        self._dog.__exit__(None, None, None)
 
     @property
     def _command(self) -> list[str]:
@@ -119,11 +120,10 @@ class DockerRuntime:
         named = [word for file in files for word in ("--file", str(file))]
         return ["docker", "compose", "--project-directory", str(self._root), *named, "--profile", "all"]
 
-    def _release(self) -> None:
+    def _forget_all(self) -> None:
         for key in self._remembered.values():
             self._dog.forget(key)
         self._remembered.clear()
-        self._dog.__exit__(None, None, None)
 
     def _remember(self, what: str, command: list[str]) -> None:
         """Have the watchdog run this should the harness be killed before it has undone the step itself."""

@@ -14,7 +14,7 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
 from stackmatrix.cores import Cores
 from stackmatrix.errors import LackingError, UserError
-from stackmatrix.runtime.base import UPSTREAMS, Say, Service, Upstream, stands_still
+from stackmatrix.runtime.base import UPSTREAMS, Runtime, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.native import delay, environments, postgres
 from stackmatrix.runtime.native.commands import answers
 from stackmatrix.runtime.native.delay import Delay
@@ -53,7 +53,7 @@ class Servers:
         }
 
 
-class NativeRuntime:
+class NativeRuntime(Runtime):
     """Implements `Runtime` without a container engine; stops on the way out all that it started.
 
     `lacking` says of each stack that this machine cannot run what it lacks and how to install that.
