@@ -32,11 +32,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from stackmatrix.load import tools
+from stackmatrix.http import Expected, Request
 from stackmatrix.load.generator import Outcome, generate
-from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, Open, render
+from stackmatrix.load.job import Closed, Kind, LoadJob, Open
 from stackmatrix.load.summary import percentile, summarise, within
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
+from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 
 USERS = 16
 BODY = "x" * 1024
@@ -64,14 +65,13 @@ class Bar:
 
 def plan_of(port: int, load: Closed | Open, seconds: float, warmup_s: float, body: bytes = BODY.encode()) -> LoadJob:
     """A load on a server of this machine that answers everything with one body."""
-    exchange = Exchange(render("GET", "/", host=f"127.0.0.1:{port}"), 200, body)
-    kinds = (Kind("1 kB", (exchange,)),)
+    kinds = (Kind("1 kB", (Request("GET", "/", None, (("Accept", "*/*"),), Expected(200, body)),)),)
     return LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=load, warmup_s=warmup_s, duration_s=seconds)
 
 
 def other(tool: str, port: int, cpu: int, seconds: int) -> Shot:
     """The turn of another tool."""
-    told = tools.run(tools.TOOLS[tool], plan_of(port, Closed(USERS), seconds, 0.0), cpus={cpu})
+    told = run_other(OTHER_GENERATORS[tool], plan_of(port, Closed(USERS), seconds, 0.0), cpus={cpu})
     return Shot(told.requests / told.seconds, told.cpu_s / told.requests * 1e6)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.contract.answer import SHORT, WINDOW, compare, essence, problem, readable, success, window
-from stackmatrix.contract.client import Answer, NoAnswer
+from stackmatrix.contract.client import NoAnswer, Response
 
 PROBLEM_TYPE = ("content-type", "application/problem+json")
 
@@ -15,7 +15,7 @@ def body(detail: str, status: int = 404, title: str = "Not Found") -> bytes:
 
 def test_only_the_detail_of_a_problem_may_differ() -> None:
     for detail in ("no such path", r"\"x\" is no number, \u00e4", "ä"):
-        assert essence(Answer(404, (PROBLEM_TYPE,), body(detail))) == problem(404)
+        assert essence(Response(404, (PROBLEM_TYPE,), body(detail))) == problem(404)
     for wrong in (
         body(""),
         body("x", title="NOT FOUND"),
@@ -25,20 +25,20 @@ def test_only_the_detail_of_a_problem_may_differ() -> None:
         b'{"title":"Not Found","type":"about:blank","status":404,"detail":"x"}',
         b"Not Found",
     ):
-        assert compare("it", problem(404), essence(Answer(404, (PROBLEM_TYPE,), wrong)))
+        assert compare("it", problem(404), essence(Response(404, (PROBLEM_TYPE,), wrong)))
 
 
 def test_parameters_of_the_content_type_and_order_of_allow_do_not_count() -> None:
-    plain = Answer(200, (("content-type", "application/json; charset=utf-8"), ("server", "x")), b"{}")
+    plain = Response(200, (("content-type", "application/json; charset=utf-8"), ("server", "x")), b"{}")
     assert essence(plain) == success(b"{}")
     allow = ("allow", "OPTIONS, GET,HEAD, DELETE,put")
-    refusal = Answer(405, (PROBLEM_TYPE, allow), body("x", 405, "Method Not Allowed"))
+    refusal = Response(405, (PROBLEM_TYPE, allow), body("x", 405, "Method Not Allowed"))
     assert essence(refusal) == problem(405, "GET, PUT, DELETE")
 
 
 def test_what_must_not_be_there_is_seen() -> None:
     for extra in (("content-encoding", "gzip"), ("set-cookie", "a=b"), ("location", "/notes/1"), ("retry-after", "1")):
-        answer = Answer(200, (("content-type", "application/json"), extra), b"{}")
+        answer = Response(200, (("content-type", "application/json"), extra), b"{}")
         assert compare("it", success(b"{}"), essence(answer))
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
-from stackmatrix.contract.client import Request, ask
+from stackmatrix.contract.client import ask
 from stackmatrix.contract.suite import CHECKS, Visit
+from stackmatrix.http import Request
 from stackmatrix.measure.identity import differences, observe
 from stackmatrix.runtime.base import Runtime
 from stackmatrix.runtime.select import choose

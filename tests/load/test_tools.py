@@ -22,16 +22,17 @@ import pytest
 from scripted import Reader, Writer, answering, free_port, request, server
 
 from stackmatrix.errors import UserError
+from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
-from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, Open, render
+from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
-from stackmatrix.load.tools import TOOLS, path_of, run
 from stackmatrix.load.tools.base import Tool
+from stackmatrix.load.tools.run import OTHER_GENERATORS, path_of, run_other
 
 LAST = max(os.sched_getaffinity(0))
 CLOSED_SLACK = 64  # requests under way when a run ends by time, and those that tools send ahead to look
-JSON = {"Content-Type": "application/json"}
+JSON = (("Content-Type", "application/json"),)
 
 
 def answer(status: str, body: bytes = b"hello hello") -> bytes:
@@ -42,10 +43,10 @@ def answer(status: str, body: bytes = b"hello hello") -> bytes:
 OK, CREATED, BROKEN = answer("200 OK"), answer("201 Created"), answer("500 Internal Server Error", b"")
 
 
-@pytest.fixture(params=TOOLS)
+@pytest.fixture(params=OTHER_GENERATORS)
 def tool(request: pytest.FixtureRequest) -> Tool:
     """Each tool that is installed."""
-    found = TOOLS[request.param]
+    found = OTHER_GENERATORS[request.param]
     installed(found)
     return found
 
@@ -59,18 +60,17 @@ def installed(tool: Tool) -> Tool:
     return tool
 
 
-def get(target: str = "/") -> bytes:
-    """A GET request's bytes, to be sent to any port."""
-    return render("GET", target, host="HOST")
+def get(target: str = "/") -> Request:
+    """A GET as the catalogue has it."""
+    return Request("GET", target, None, (("Accept", "*/*"),))
 
 
-def plan(port: int, *requests: bytes, users: int = 4, status: int = 200, duration_s: float = 1) -> LoadJob:
+def plan(port: int, *requests: Request, users: int = 4, status: int = 200, duration_s: float = 1) -> LoadJob:
     """A closed loop with these requests in turn."""
-    host = f"127.0.0.1:{port}".encode()
-    exchanges = tuple(Exchange(one.replace(b"HOST", host), status, None) for one in requests or (get(),))
+    wanted = tuple(replace(one, expected=Expected(status)) for one in requests or (get(),))
     load = Closed(users)
     return LoadJob(
-        host="127.0.0.1", port=port, kinds=(Kind("k", exchanges),), load=load, duration_s=duration_s, timeout_s=5
+        host="127.0.0.1", port=port, kinds=(Kind("k", wanted),), load=load, duration_s=duration_s, timeout_s=5
     )
 
 
@@ -103,7 +103,7 @@ def counting(reply: bytes = OK) -> Iterator[tuple[int, Seen]]:
 def test_counts_agree_with_the_servers_own(tool: Tool, tmp_path: Path) -> None:
     edges: list[tuple[str, float]] = []
     with counting() as (port, seen):
-        told = run(
+        told = run_other(
             tool, plan(port), cpus={LAST}, records=tmp_path / "r.npy", on_window=lambda *edge: edges.append(edge)
         )
     served = seen.firsts.total()
@@ -131,7 +131,7 @@ def test_counts_agree_with_the_servers_own(tool: Tool, tmp_path: Path) -> None:
 
 def test_littles_law_holds_on_a_server_of_known_time(tool: Tool) -> None:
     with serving(Target(service_s=0.02), min(os.sched_getaffinity(0))) as port:
-        told = run(tool, plan(port, users=8, duration_s=2), cpus={LAST})
+        told = run_other(tool, plan(port, users=8, duration_s=2), cpus={LAST})
     assert told.rps * 0.02 == pytest.approx(8, rel=0.35)
     mean = told.latency.mean or told.latency.p50
     if tool.name == "wrk":
@@ -143,7 +143,7 @@ def test_littles_law_holds_on_a_server_of_known_time(tool: Tool) -> None:
 
 def test_failures_are_seen(tool: Tool) -> None:
     with counting(BROKEN) as (port, seen):
-        told = run(tool, plan(port), cpus={LAST})
+        told = run_other(tool, plan(port), cpus={LAST})
     assert told.n == 0
     assert told.failed.keys() == {"status"}
     assert told.failed["status"] == pytest.approx(seen.firsts.total(), abs=CLOSED_SLACK)
@@ -153,7 +153,7 @@ def test_failures_are_seen(tool: Tool) -> None:
 
 def test_a_server_that_hangs_up_is_no_success(tool: Tool) -> None:
     with server(answering(b"", close=True)) as port:
-        told = run(tool, plan(port), cpus={LAST})
+        told = run_other(tool, plan(port), cpus={LAST})
     assert told.n == 0
 
 
@@ -166,7 +166,7 @@ def test_locust_counts_each_connection_that_closes_without_an_answer() -> None:
         hung_up += bool(asked)
 
     with server(hang_up) as port:
-        told = run(installed(TOOLS["locust"]), plan(port), cpus={LAST})
+        told = run_other(installed(OTHER_GENERATORS["locust"]), plan(port), cpus={LAST})
     assert told.failed.keys() == {"closed"}
     assert told.failed["closed"] == pytest.approx(hung_up, abs=CLOSED_SLACK)
 
@@ -179,9 +179,9 @@ def test_ab_compares_lengths_where_one_is_expected() -> None:
 
     with server(handle) as port:
         any_body = plan(port, duration_s=20)
-        right = replace(any_body.kinds[0], exchanges=(replace(any_body.kinds[0].exchanges[0], prefix=b"hello hello"),))
-        compared = run(installed(TOOLS["ab"]), replace(any_body, kinds=(right,)), requests=400)
-        taken = run(TOOLS["ab"], any_body, requests=400)
+        right = Kind("k", (replace(get(), expected=Expected(200, b"hello hello")),))
+        compared = run_other(installed(OTHER_GENERATORS["ab"]), replace(any_body, kinds=(right,)), stop_after=400)
+        taken = run_other(OTHER_GENERATORS["ab"], any_body, stop_after=400)
     assert compared.failed == {"body": pytest.approx(133, abs=4)}
     assert compared.n + compared.failed["body"] == 400
     assert compared.records is None
@@ -196,19 +196,18 @@ def test_what_becomes_of_an_answer_that_is_late() -> None:
 
     with server(handle) as port:
         late = replace(plan(port, duration_s=3), timeout_s=1)
-        assert run(installed(TOOLS["wrk"]), late).failed.keys() == {"timeout"}
-        assert run(installed(TOOLS["locust"]), late).failed.keys() == {"timeout"}
-        assert run(installed(TOOLS["ab"]), plan(port, duration_s=1)).seconds == pytest.approx(1.5, abs=0.4)
+        assert run_other(installed(OTHER_GENERATORS["wrk"]), late).failed.keys() == {"timeout"}
+        assert run_other(installed(OTHER_GENERATORS["locust"]), late).failed.keys() == {"timeout"}
+        answered = run_other(installed(OTHER_GENERATORS["ab"]), plan(port, duration_s=1))
+        assert answered.seconds == pytest.approx(1.5, abs=0.4)
         with pytest.raises(UserError, match=r"^ab failed \(exit code \d+\); it ended with:\n(.|\n)*timeout"):
-            run(installed(TOOLS["ab"]), late)
+            run_other(installed(OTHER_GENERATORS["ab"]), late)
 
 
 def test_a_body_is_posted(tool: Tool) -> None:
     body = b'{"title":"\xc3\xa4 \\"quoted\\"","description":"a\\nb"}'
     with counting(CREATED) as (port, seen):
-        told = run(
-            tool, plan(port, render("POST", "/notes/", host="HOST", headers=JSON, body=body), status=201), cpus={LAST}
-        )
+        told = run_other(tool, plan(port, Request("POST", "/notes/", body, JSON), status=201), cpus={LAST})
     assert told.n > 0
     assert not told.failed
     assert seen.bodies.keys() == {body}
@@ -221,9 +220,11 @@ def test_a_body_is_posted(tool: Tool) -> None:
 
 
 def test_method_host_and_headers_are_sent_as_given(tool: Tool) -> None:
-    wanted = render("DELETE", "/notes/1?x=%20y", host="example.test", headers={"X-Note": "a: b", "Accept": "text/html"})
+    wanted = Request(
+        "DELETE", "/notes/1?x=%20y", None, (("Host", "example.test"), ("X-Note", "a: b"), ("Accept", "text/html"))
+    )
     with counting() as (port, seen):
-        told = run(tool, plan(port, wanted), cpus={LAST})
+        told = run_other(tool, plan(port, wanted), cpus={LAST})
     assert told.n > 0
     assert seen.firsts.keys() == {"DELETE /notes/1?x=%20y"}
     lines = [line.lower() for line in seen.heads[0].split(b"\r\n")[1:]]
@@ -233,9 +234,9 @@ def test_method_host_and_headers_are_sent_as_given(tool: Tool) -> None:
 
 @pytest.mark.parametrize(("name", "varied"), [("wrk", True), ("ab", False), ("h2load", False)])
 def test_a_fresh_body_per_request_or_a_note_that_it_was_not(name: str, varied: bool) -> None:
-    fresh = render("POST", "/notes/", host="HOST", headers=JSON, body=b'{"title":"' + FRESH + b'"}')
+    fresh = Request("POST", "/notes/", b'{"title":"' + FRESH + b'"}', JSON)
     with counting(CREATED) as (port, seen):
-        told = run(installed(TOOLS[name]), plan(port, fresh, status=201), cpus=os.sched_getaffinity(0))
+        told = run_other(installed(OTHER_GENERATORS[name]), plan(port, fresh, status=201), cpus=os.sched_getaffinity(0))
     assert b"\0" not in b"".join(seen.bodies)
     assert (len(seen.bodies) == seen.bodies.total()) == varied
     assert any("fixed body" in note for note in told.notes) != varied
@@ -244,7 +245,9 @@ def test_a_fresh_body_per_request_or_a_note_that_it_was_not(name: str, varied: b
 @pytest.mark.parametrize(("name", "paths"), [("wrk", 3), ("h2load", 3), ("ab", 1)])
 def test_several_requests_are_sent_in_turn_or_a_note_says_which(name: str, paths: int) -> None:
     with counting() as (port, seen):
-        told = run(installed(TOOLS[name]), plan(port, get("/a"), get("/b?x=1"), get("/c")), cpus={LAST})
+        told = run_other(
+            installed(OTHER_GENERATORS[name]), plan(port, get("/a"), get("/b?x=1"), get("/c")), cpus={LAST}
+        )
     assert len(seen.firsts) == paths
     shares = np.array(list(seen.firsts.values())) / seen.firsts.total()
     assert shares == pytest.approx(1 / paths, abs=0.05)
@@ -252,7 +255,7 @@ def test_several_requests_are_sent_in_turn_or_a_note_says_which(name: str, paths
 
 
 def test_locusts_users_think_start_one_after_another_and_mix_kinds() -> None:
-    fresh = render("POST", "/b", host="HOST", headers=JSON, body=b"{" + FRESH + b"}")
+    fresh = Request("POST", "/b", b"{" + FRESH + b"}", JSON)
     with counting() as (port, seen):
         reads, writes = plan(port, get("/a"), get("/c")).kinds[0], plan(port, fresh).kinds[0]
         mixed = replace(
@@ -260,7 +263,7 @@ def test_locusts_users_think_start_one_after_another_and_mix_kinds() -> None:
             kinds=(reads, replace(writes, name="other", weight=3)),
             load=Closed(20, think_s=0.1, ramp_s=2.0),
         )
-        told = run(installed(TOOLS["locust"]), mixed, cpus={LAST})
+        told = run_other(installed(OTHER_GENERATORS["locust"]), mixed, cpus={LAST})
     assert 20 < seen.firsts.total() <= 20 * 30
     assert seen.firsts["POST /b"] / seen.firsts.total() == pytest.approx(0.75, abs=0.12)
     assert seen.firsts["GET /a"] == pytest.approx(seen.firsts["GET /c"], abs=1)
@@ -275,18 +278,18 @@ def test_locusts_users_think_start_one_after_another_and_mix_kinds() -> None:
 @pytest.mark.parametrize("name", ["ab", "h2load"])
 def test_a_number_of_requests_instead_of_a_time(name: str) -> None:
     with counting() as (port, seen):
-        told = run(installed(TOOLS[name]), plan(port, duration_s=20), cpus={LAST}, requests=500)
+        told = run_other(installed(OTHER_GENERATORS[name]), plan(port, duration_s=20), cpus={LAST}, stop_after=500)
     assert told.n == told.requests == seen.firsts.total() == 500
     assert "-n 500" in told.command
     assert told.end - told.start < 20
 
 
 def test_ab_keeps_connections_unless_the_plan_closes_them() -> None:
-    closing = render("GET", "/", host="HOST", headers={"Connection": "close"})
-    ab = installed(TOOLS["ab"])
+    closing = Request("GET", "/", None, (("Connection", "close"),))
+    ab = installed(OTHER_GENERATORS["ab"])
     with server(answering(answer("200 OK").replace(b"keep-alive", b"close"), close=True)) as port:
-        closed = run(ab, plan(port, closing, duration_s=20), cpus={LAST}, requests=50)
-        asked = run(ab, plan(port, duration_s=20), cpus={LAST}, requests=50)
+        closed = run_other(ab, plan(port, closing, duration_s=20), cpus={LAST}, stop_after=50)
+        asked = run_other(ab, plan(port, duration_s=20), cpus={LAST}, stop_after=50)
     assert " -k " not in closed.command
     assert closed.n == asked.n == 50
     assert any("closed their connection" in note for note in asked.notes)
@@ -296,7 +299,7 @@ def test_ab_keeps_connections_unless_the_plan_closes_them() -> None:
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def test_a_warm_up_is_a_run_of_its_own() -> None:
     with nginx("hello") as port:
-        told = run(installed(TOOLS["ab"]), replace(plan(port), warmup_s=0.5), cpus={LAST})
+        told = run_other(installed(OTHER_GENERATORS["ab"]), replace(plan(port), warmup_s=0.5), cpus={LAST})
     assert told.warmup is not None
     assert told.warmup.n > 0
     assert told.began <= told.warmup.start < told.warmup.end <= told.start
@@ -305,39 +308,39 @@ def test_a_warm_up_is_a_run_of_its_own() -> None:
 class TestRefusals:
     """What a tool cannot do is refused in one line, before anything is started."""
 
-    @pytest.mark.parametrize("name", TOOLS)
+    @pytest.mark.parametrize("name", OTHER_GENERATORS)
     def test_an_open_loop(self, name: str) -> None:
         with pytest.raises(UserError, match=rf"{name} .*only users: take the project's own generator"):
-            run(TOOLS[name], replace(plan(free_port()), load=Open(10)))
+            run_other(OTHER_GENERATORS[name], replace(plan(free_port()), load=Open(10)))
 
     @pytest.mark.parametrize("name", ["ab", "wrk", "h2load"])
     def test_think_time_and_mixes(self, name: str) -> None:
         one = plan(free_port())
         with pytest.raises(UserError, match=r"think time = 0.5 s: .*locust"):
-            run(TOOLS[name], replace(one, load=Closed(4, think_s=0.5)))
+            run_other(OTHER_GENERATORS[name], replace(one, load=Closed(4, think_s=0.5)))
         with pytest.raises(UserError, match=r"cannot mix 2 kinds .*locust"):
-            run(TOOLS[name], replace(one, kinds=one.kinds * 2))
+            run_other(OTHER_GENERATORS[name], replace(one, kinds=one.kinds * 2))
 
     def test_a_number_of_requests(self) -> None:
         with pytest.raises(UserError, match=r"wrk ends by time only, .*ab or h2load"):
-            run(TOOLS["wrk"], plan(free_port()), requests=100)
+            run_other(OTHER_GENERATORS["wrk"], plan(free_port()), stop_after=100)
         with pytest.raises(UserError, match="2 requests for 4 users"):
-            run(TOOLS["ab"], plan(free_port()), requests=2)
+            run_other(OTHER_GENERATORS["ab"], plan(free_port()), stop_after=2)
 
     def test_a_body_with_a_method_that_ab_cannot_send(self) -> None:
-        patch = render("PATCH", "/", host="HOST", body=b"{}")
+        patch = Request("PATCH", "/", b"{}")
         with counting() as (port, _), pytest.raises(UserError, match="ab sends no PATCH with a body"):
-            run(installed(TOOLS["ab"]), plan(port, patch))
+            run_other(installed(OTHER_GENERATORS["ab"]), plan(port, patch))
 
     def test_a_server_that_is_not_there(self, tool: Tool) -> None:
         with pytest.raises(UserError, match=r"no connection to 127\.0\.0\.1:\d+: "):
-            run(tool, plan(free_port()))
+            run_other(tool, plan(free_port()))
 
     def test_a_tool_that_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
         for name, package in {"ab": "apache2-utils", "wrk": "wrk", "h2load": "nghttp2-client"}.items():
             with pytest.raises(UserError, match=rf"^{name} is not installed: apt-get install {package}$"):
-                run(TOOLS[name], plan(free_port()))
+                run_other(OTHER_GENERATORS[name], plan(free_port()))
 
 
 class TestEnds:
@@ -355,23 +358,23 @@ class TestEnds:
             timer = threading.Thread(target=interrupt)
             timer.start()
             with pytest.raises(KeyboardInterrupt):
-                run(tool, plan(port, duration_s=60), cpus={LAST})
+                run_other(tool, plan(port, duration_s=60), cpus={LAST})
             timer.join()
         assert ours
         assert not any(process.is_running() for process in ours)
 
     def test_one_that_does_not_end_is_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("stackmatrix.load.tools.GRACE_S", -7.0)  # less than the run takes
+        monkeypatch.setattr("stackmatrix.load.tools.run.START_AND_PRINT_S", -7.0)  # less than the run takes
         with counting() as (port, _), pytest.raises(UserError, match=r"wrk had not ended within .* s, and was stopped"):
-            run(installed(TOOLS["wrk"]), plan(port, duration_s=3), cpus={LAST})
+            run_other(installed(OTHER_GENERATORS["wrk"]), plan(port, duration_s=3), cpus={LAST})
         assert not psutil.Process().children()
 
     def test_the_tool_dies_with_its_parent(self) -> None:
         code = (
-            "import sys, pickle; from stackmatrix.load.tools import TOOLS, run\n"
-            "run(TOOLS[sys.argv[1]], pickle.load(sys.stdin.buffer))"
+            "import sys, pickle; from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other\n"
+            "run_other(OTHER_GENERATORS[sys.argv[1]], pickle.load(sys.stdin.buffer))"
         )
-        installed(TOOLS["h2load"])
+        installed(OTHER_GENERATORS["h2load"])
         with counting() as (port, seen):
             parent = subprocess.Popen([sys.executable, "-c", code, "h2load"], stdin=subprocess.PIPE)
             assert parent.stdin is not None
@@ -392,7 +395,7 @@ class TestEnds:
         with counting() as (port, _):
             for name, said in {"ab": "Complete: many", "h2load": "finished soon", "wrk": "fine"}.items():
                 with pytest.raises(UserError, match=f"{name}: its output cannot be read; it ended with:\n{said}"):
-                    run(TOOLS[name], plan(port))
+                    run_other(OTHER_GENERATORS[name], plan(port))
 
 
 def wait_for_one(seen: Seen) -> None:

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, render
+from stackmatrix.http import Expected, Request
+from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob
 from stackmatrix.load.recorder import Verdict
-from stackmatrix.load.tools import ab, h2load, wrk
-from stackmatrix.load.tools.base import Job, Left
-from stackmatrix.load.tools.request import parse, url
+from stackmatrix.load.tools.ab import ApacheBench
+from stackmatrix.load.tools.base import Left, ToolRun
+from stackmatrix.load.tools.h2load import H2load
+from stackmatrix.load.tools.wrk import Wrk, lua, quoted
 
 AB = """\
 Document Length:        11 bytes
@@ -39,15 +41,17 @@ requests: 10 total, 10 started, 9 done, 6 succeeded, 3 failed, 2 errored, 1 time
 status codes: 6 2xx, 0 3xx, 0 4xx, 1 5xx
 """
 
-names = st.from_regex(r"X-[A-Za-z]{1,10}", fullmatch=True)
-values = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 
-
-def job(scratch: Path, exchange: Exchange | None = None, *, cpus: tuple[int, ...] = (0,), users: int = 4) -> Job:
-    """A job of one exchange."""
-    exchange = exchange or Exchange(render("GET", "/", host="h:80"), 200, None)
-    plan = LoadJob(host="h", port=80, kinds=(Kind("k", (exchange,)),), load=Closed(users), duration_s=1)
-    return Job(plan, Closed(users), 1, None, cpus, scratch, scratch / "rows.npy")
+def run(scratch: Path, *, cpus: tuple[int, ...] = (0,), users: int = 4, host: str = "h") -> ToolRun:
+    """A run of one request."""
+    job = LoadJob(
+        host=host,
+        port=8102,
+        kinds=(Kind("k", (Request("GET", "/", expected=Expected(200)),)),),
+        load=Closed(users),
+        duration_s=1,
+    )
+    return ToolRun(job, Closed(users), 1, None, cpus, scratch)
 
 
 def left(stdout: str) -> Left:
@@ -55,25 +59,9 @@ def left(stdout: str) -> Left:
     return Left(start=1.5, end=2.5, wall_offset=-999.0, stdout=stdout, stderr="", cpu_s=0.1)
 
 
-@given(
-    method=st.sampled_from(["GET", "POST", "DELETE"]),
-    target=st.from_regex(r"/[!-~]{0,30}", fullmatch=True),
-    headers=st.dictionaries(names, values, max_size=4),
-    body=st.none() | st.binary(max_size=60),
-)
-def test_a_request_taken_apart_is_what_it_was_made_of(
-    method: str, target: str, headers: dict[str, str], body: bytes | None
-) -> None:
-    found = parse(render(method, target, host="h:1", headers=headers, body=body))
-    assert (found.method, found.target, found.body) == (method, target, body or b"")
-    assert dict(found.headers).items() >= headers.items()
-    assert found.header("host") == "h:1"
-    assert found.besides("host", "accept", "content-length") == [f"{key}: {value}" for key, value in headers.items()]
-
-
 @given(st.binary(max_size=50))
 def test_any_bytes_become_a_string_of_lua(data: bytes) -> None:
-    text = wrk.quoted(data)
+    text = quoted(data)
     assert text.isascii()
     assert text.isprintable()
     assert text[0] == text[-1] == '"'
@@ -81,23 +69,22 @@ def test_any_bytes_become_a_string_of_lua(data: bytes) -> None:
 
 
 def test_lua_is_called_per_request_only_where_requests_differ() -> None:
-    same = Exchange(render("GET", "/", host="h"), 200, None)
-    fresh = Exchange(render("POST", "/", host="h", body=b"[" + FRESH + b"]"), 200, None)
-    assert "function request()" not in wrk.lua((same,), 1)
+    same = Request("GET", "/").encode("h")
+    fresh = Request("POST", "/", b"[" + FRESH + b"]").encode("h")
+    assert "function request()" not in lua((same,), 1)
     for several in ((same, same), (fresh,), (fresh, same)):
-        assert "function request()" in wrk.lua(several, 2)
+        assert "function request()" in lua(several, 2)
 
 
 @pytest.mark.parametrize(
     ("users", "cpus", "threads"), [(4, (), 1), (4, (0, 1), 2), (5, (0, 1), 1), (6, (0, 1, 2, 3), 3)]
 )
 def test_wrks_threads_share_its_users_evenly(users: int, cpus: tuple[int, ...], threads: int, tmp_path: Path) -> None:
-    assert wrk.command(job(tmp_path, cpus=cpus, users=users))[1:5] == ["-t", str(threads), "-c", str(users)]
+    assert Wrk().command(run(tmp_path, cpus=cpus, users=users))[1:5] == ["-t", str(threads), "-c", str(users)]
 
 
 def test_a_url_of_an_address_with_colons(tmp_path: Path) -> None:
-    plan = LoadJob(host="::1", port=80, kinds=job(tmp_path).plan.kinds, load=Closed(1), duration_s=1)
-    assert url(plan, "/x") == "http://[::1]:80/x"
+    assert run(tmp_path, host="::1").url("/x") == "http://[::1]:8102/x"
 
 
 class TestAb:
@@ -110,7 +97,7 @@ class TestAb:
 
     def test_failures_by_class(self, tmp_path: Path) -> None:
         self.write(tmp_path)
-        told = ab.read(job(tmp_path), left(AB))
+        told = ApacheBench().read(run(tmp_path), left(AB))
         assert told.requests == 400
         assert told.failed == {"status": 20, "body": 110, "closed": 3}
         assert told.n == 400 - 133
@@ -124,7 +111,7 @@ class TestAb:
     def test_rows_lie_in_the_run(self, tmp_path: Path) -> None:
         self.write(tmp_path)
         clean = "\n".join(line for line in AB.splitlines() if "Non-2xx" not in line and "(Connect" not in line)
-        told = ab.read(job(tmp_path), left(clean))
+        told = ApacheBench().read(run(tmp_path), left(clean))
         assert told.n == 400
         assert told.records is not None
         assert (told.records["scheduled"] == 1.5).all()
@@ -132,7 +119,7 @@ class TestAb:
 
     def test_nothing_transferred_is_nothing_answered(self, tmp_path: Path) -> None:
         self.write(tmp_path)
-        told = ab.read(job(tmp_path), left(AB.replace("33600 bytes", "0 bytes")))
+        told = ApacheBench().read(run(tmp_path), left(AB.replace("33600 bytes", "0 bytes")))
         assert told.n == 0
         assert told.failed["closed"] == 400
 
@@ -140,7 +127,7 @@ class TestAb:
     def test_rows_that_are_none(self, rows: str, tmp_path: Path) -> None:
         self.write(tmp_path, rows + "broken")
         with pytest.raises(UserError, match="ab: its output cannot be read"):
-            ab.read(job(tmp_path), left(AB if rows else AB.replace("Complete requests", "Complete")))
+            ApacheBench().read(run(tmp_path), left(AB if rows else AB.replace("Complete requests", "Complete")))
 
 
 class TestH2load:
@@ -149,7 +136,7 @@ class TestH2load:
     @pytest.mark.parametrize(("took", "seconds"), [("1.00s", 1), ("12.25ms", 0.01225), ("307us", 307e-6)])
     def test_lines_and_log(self, took: str, seconds: float, tmp_path: Path) -> None:
         (tmp_path / "h2load.tsv").write_text("1000500000\t200\t1500\n1000600000\t503\t10\n1000700000\t-1\t7\n")
-        told = h2load.read(job(tmp_path), left(H2LOAD.format(took=took)))
+        told = H2load().read(run(tmp_path), left(H2LOAD.format(took=took)))
         assert told.seconds == pytest.approx(seconds)
         assert (told.requests, told.n) == (9, 6)
         assert told.failed == {"status": 1, "timeout": 1, "closed": 1}
@@ -161,7 +148,7 @@ class TestH2load:
 
     def test_an_empty_log(self, tmp_path: Path) -> None:
         (tmp_path / "h2load.tsv").write_text("")
-        told = h2load.read(job(tmp_path), left(H2LOAD.format(took="1.00s")))
+        told = H2load().read(run(tmp_path), left(H2LOAD.format(took="1.00s")))
         assert told.records is not None
         assert not np.size(told.records)
 
@@ -170,4 +157,4 @@ class TestH2load:
         if log is not None:
             (tmp_path / "h2load.tsv").write_text(log)
         with pytest.raises(UserError, match="h2load: its output cannot be read; it ended with:\nfinished in"):
-            h2load.read(job(tmp_path), left(H2LOAD.format(took="1.00s")))
+            H2load().read(run(tmp_path), left(H2LOAD.format(took="1.00s")))

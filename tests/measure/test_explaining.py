@@ -20,7 +20,8 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.contract.client import Request, ask
+from stackmatrix.contract.client import ask
+from stackmatrix.http import Request
 from stackmatrix.measure.after_rounds import AfterRounds
 from stackmatrix.measure.explain import (
     MOST_OBSERVERS,

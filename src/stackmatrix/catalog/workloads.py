@@ -11,40 +11,13 @@ from typing import Any, Literal
 from stackmatrix.catalog import FIXTURES, ROOT
 from stackmatrix.catalog.toml import Fields, pick
 from stackmatrix.errors import UserError
+from stackmatrix.http import Expected, Headers, Request
 
 Param = int | str
 WaitOn = Literal["timer", "database", "upstream"]
 MODES = ("sequential", "chained", "parallel")
 METHODS = ("GET", "POST", "PUT", "DELETE")
 ANY = "\0any\0"  # stands for "some digits" in an expected body until it is split into prefix and suffix
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """The answer that is right: `prefix` alone, or `prefix`, some ASCII digits, and `suffix`."""
-
-    status: int
-    prefix: bytes
-    suffix: bytes | None = None
-
-    def matches(self, status: int, body: bytes) -> bool:
-        """Whether an answer is this one."""
-        if status != self.status:
-            return False
-        if self.suffix is None:
-            return body == self.prefix
-        middle = body[len(self.prefix) : len(body) - len(self.suffix)]
-        return body.startswith(self.prefix) and body.endswith(self.suffix) and middle.isdigit()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One concrete request of a workload and the answer that it must get."""
-
-    method: str
-    target: str
-    body: bytes | None
-    expected: Expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +111,13 @@ class Workload:
                 raise UserError(f"{self.file.name}: request.body = {body!r}: is not JSON: {error}") from None
 
     def _request(self, row: int) -> Request:
-        body = None if self.body is None else self._fill(self.body, row).encode()
-        return Request(self.method, self._fill(self.path, row), body, self._expected(row))
+        headers: Headers = (("Accept", "*/*"),)
+        if self.body is not None:
+            headers += (("Content-Type", "application/json"),)
+            body: bytes | None = self._fill(self.body, row).encode()
+        else:
+            body = b"" if self.method in ("POST", "PUT") else None
+        return Request(self.method, self._fill(self.path, row), body, headers, self._expected(row))
 
     def _expected(self, row: int) -> Expected:
         if "file" in self.answer:

@@ -18,11 +18,12 @@ from rich.table import Table
 from stackmatrix.cli.options import positive, seconds
 from stackmatrix.cli.shell import command, console, deliver
 from stackmatrix.errors import UserError
-from stackmatrix.load import generator, tools
+from stackmatrix.http import Expected, Request
+from stackmatrix.load import generator
 from stackmatrix.load.generator import Interrupted, Outcome, generate
-from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, Open, render
+from stackmatrix.load.job import Closed, Kind, LoadJob, Open
 from stackmatrix.load.summary import Latency, Summary, histogram, summarise
-from stackmatrix.load.tools import TOOLS, Told
+from stackmatrix.load.tools.run import OTHER_GENERATORS, Told, run_other
 
 EXAMPLES = """
 examples:
@@ -48,8 +49,6 @@ class Target(NamedTuple):
 
     host: str
     port: int
-    authority: str
-    """As the Host header has it."""
     path: str
 
 
@@ -89,8 +88,8 @@ def parser() -> argparse.ArgumentParser:
     add("--expect", type=Path, metavar="FILE", help="the body that every answer must have")
     add("--shards", type=positive, default=1, help="generator processes, each on a core of its own (1)")
     add("--cpus", type=cores, metavar="LIST", help="cores to pin the generator to, such as 1 or 2,3 or 4-7")
-    add("--generator", choices=(OWN, *TOOLS), default=OWN, metavar="NAME",
-        help=f"{OWN}, or another tool as a second opinion: {', '.join(TOOLS)}")  # fmt: skip
+    add("--generator", choices=(OWN, *OTHER_GENERATORS), default=OWN, metavar="NAME",
+        help=f"{OWN}, or another tool as a second opinion: {', '.join(OTHER_GENERATORS)}")  # fmt: skip
     add("--requests", type=positive, help="ab and h2load: end after so many, within --duration")
     add("--seed", type=int, default=0, help="of the arrivals (0)")
     add("--json", type=Path, metavar="FILE", help="write the numbers here; - is standard output")
@@ -128,12 +127,12 @@ def run_tool(wanted: LoadJob, arguments: argparse.Namespace) -> int:
     """With another tool, which says what it likes."""
     if arguments.shards > 1:
         raise UserError("--shards: another tool's threads are as many as its --cpus")
-    told = tools.run(
-        TOOLS[arguments.generator],
+    told = run_other(
+        OTHER_GENERATORS[arguments.generator],
         wanted,
         cpus=arguments.cpus or (),
         records=arguments.records,
-        requests=arguments.requests,
+        stop_after=arguments.requests,
     )
     show_told(arguments.url, told)
     write(told_numbers(told), arguments.json)
@@ -176,8 +175,13 @@ def plan(arguments: argparse.Namespace) -> LoadJob:
     method = (arguments.method or ("GET" if body is None else "POST")).upper()
     if not re.fullmatch(r"[A-Z]+", method) or method == "CONNECT":
         raise UserError(f"--method {arguments.method}: not a method that can be sent")
-    request = render(method, target.path, host=target.authority, headers=dict(arguments.header), body=body)
-    right = None if arguments.expect is None else read(arguments.expect)
+    headers = tuple(arguments.header)
+    if not any(name.lower() == "accept" for name, _ in headers):
+        headers = (("Accept", "*/*"), *headers)
+    if body is None and method in ("POST", "PUT", "PATCH"):
+        body = b""
+    expected = Expected(prefix=None if arguments.expect is None else read(arguments.expect))
+    request = Request(method, target.path, body, headers, expected)
     load: Closed | Open
     if arguments.users is not None:
         load = Closed(arguments.users, arguments.think, arguments.ramp)
@@ -186,7 +190,7 @@ def plan(arguments: argparse.Namespace) -> LoadJob:
     return LoadJob(
         host=target.host,
         port=target.port,
-        kinds=(Kind(f"{method} {target.path}", (Exchange(request, 0, right),)),),
+        kinds=(Kind(f"{method} {target.path}", (request,)),),
         load=load,
         warmup_s=arguments.warmup,
         duration_s=arguments.duration,
@@ -208,7 +212,7 @@ def parse_url(url: str) -> Target:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not re.fullmatch(r"[!-~]+", path):
         raise UserError(f"{url}: spaces and letters beyond ASCII must be percent-encoded")
-    return Target(host, port or 80, parts.netloc.rpartition("@")[2], path)
+    return Target(host, port or 80, path)
 
 
 def content(text: str | None) -> bytes | None:
@@ -228,7 +232,7 @@ def read(file: Path) -> bytes:
 
 def show(url: str, outcome: Outcome, summary: Summary) -> None:
     """Print the table."""
-    load, out = outcome.plan.load, console()
+    load, out = outcome.job.load, console()
     offered = f"{load.users} users" if isinstance(load, Closed) else f"{load.rate:g}/s {load.arrivals}"
     table = three_columns(f"{url}: {offered}, {summary.seconds:.1f} s")
     table.add_row("goodput", f"{summary.rps:,.1f}", f"/s: {summary.n:,} right answers")

@@ -15,7 +15,7 @@ from stackmatrix.cli.options import pair, several_rates, several_users
 from stackmatrix.cli.session import add_options, begin, planned
 from stackmatrix.cli.shell import command, console
 from stackmatrix.errors import UserError
-from stackmatrix.load.tools import TOOLS
+from stackmatrix.load.tools.run import OTHER_GENERATORS
 from stackmatrix.measure.session import Session
 from stackmatrix.measure.slo import WINDOW_S
 from stackmatrix.results.directory import RunDirectory
@@ -98,9 +98,10 @@ def add_work(parser: argparse.ArgumentParser, workloads: str = "all") -> None:
     add("--arrivals", choices=("poisson", "constant"), default="poisson", help="of an open loop (default poisson)")
     add(
         "--generator",
-        choices=sorted(TOOLS),
+        choices=sorted(OTHER_GENERATORS),
         metavar="TOOL",
-        help=f"offer the load with {', '.join(TOOLS)} instead: a second opinion (default: the project's own generator)",
+        help=f"offer the load with {', '.join(OTHER_GENERATORS)} instead: a second opinion "
+        "(default: the project's own generator)",
     )
 
 

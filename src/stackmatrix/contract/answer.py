@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from stackmatrix.contract.client import Answer, Headers, NoAnswer
+from stackmatrix.contract.client import NoAnswer, Response
+from stackmatrix.http import Headers
 
 TITLES = {
     404: "Not Found",
@@ -53,7 +54,7 @@ class Difference:
         return "\n".join([self.asked, *lines])
 
 
-def essence(answer: Answer) -> Essence:
+def essence(answer: Response) -> Essence:
     """What the contract fixes of `answer`."""
     media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     headers = {"content-type": media_type or None}

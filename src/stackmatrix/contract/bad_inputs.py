@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import orjson
 
 from stackmatrix.contract.answer import Difference, Essence, compact, problem, success
-from stackmatrix.contract.client import Headers, Request
 from stackmatrix.contract.endpoints import JSON, note
 from stackmatrix.contract.exchange import Exchange, Subject
+from stackmatrix.http import Headers, Request
 
 LIMIT = 65_536
 EMOJI = "🎉"
@@ -71,7 +71,7 @@ def accepted(name: str, target: str, answer: object, headers: Headers = ()) -> C
 def body(name: str, text: bytes, due: Stored | int, headers: Headers = JSON, chunked: bool = False) -> Case:
     """A body for a new note: stored, or refused with a status."""
     answer = due if isinstance(due, Stored) else problem(due)
-    return Case(f"body: {name}", Request("POST", "/notes/", text, headers, chunked), answer)
+    return Case(f"body: {name}", Request("POST", "/notes/", text, headers, chunked=chunked), answer)
 
 
 def fields(name: str, title: object, description: object, due: Stored | int) -> Case:

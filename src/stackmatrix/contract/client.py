@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from stackmatrix.http import Headers, Request
 from stackmatrix.runtime.base import Service
 
-Headers = tuple[tuple[str, str], ...]
-
 TIMEOUT_S = 15.0
-CHUNK = 16_384
 
 
 class NoAnswer(Exception):  # noqa: N818 - a value as often as an exception
@@ -25,35 +23,7 @@ class HungUp(NoAnswer):
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to send; `Content-Length` or chunked framing is added to a body unless a header already declares it."""
-
-    method: str
-    target: str
-    body: bytes | None = None
-    headers: Headers = ()
-    chunked: bool = False
-    version: str = "1.1"
-
-    def __str__(self) -> str:
-        target = self.target if len(self.target) <= 80 else self.target[:79] + "…"
-        return f"{self.method} {target}"
-
-    def encode(self, host: str) -> bytes:
-        """The request as it goes over the wire."""
-        headers = [("Host", host), *self.headers]
-        payload = self.body or b""
-        if self.chunked:
-            headers.append(("Transfer-Encoding", "chunked"))
-            payload = b"".join(chunk(payload[i : i + CHUNK]) for i in range(0, len(payload), CHUNK)) + chunk(b"")
-        elif self.body is not None and not any(name.lower() == "content-length" for name, _ in headers):
-            headers.append(("Content-Length", str(len(payload))))
-        lines = [f"{self.method} {self.target} HTTP/{self.version}", *(f"{n}: {v}" for n, v in headers), "", ""]
-        return "\r\n".join(lines).encode() + payload
-
-
-@dataclass(frozen=True)
-class Answer:
+class Response:
     """A complete answer; header names are in lower case."""
 
     status: int
@@ -70,7 +40,7 @@ class Answer:
 class Reply:
     """What one of several simultaneous requests got, and how long after all had been sent."""
 
-    outcome: Answer | NoAnswer
+    outcome: Response | NoAnswer
     seconds: float
 
 
@@ -99,7 +69,7 @@ class Connection:
         """Hang up."""
         self.socket.close()
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Response:
         """Send one request and wait for its answer; NoAnswer when none comes."""
         self.send(request)
         return self.answer()
@@ -113,14 +83,14 @@ class Connection:
         except (BrokenPipeError, ConnectionResetError):
             pass  # the answer may still be there to read, such as the 413 to a body not read to its end
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """The next answer; NoAnswer when the connection ends, stalls, or brings something else."""
         status = 100
         while 100 <= status < 200:
             status = self._status()
             headers = self._headers()
-        answer = Answer(status, headers, b"")
-        answer = Answer(status, headers, self._body(answer))
+        answer = Response(status, headers, b"")
+        answer = Response(status, headers, self._body(answer))
         if self._received:
             raise NoAnswer(f"{len(self._received)} bytes follow an answer with status {status}")
         return answer
@@ -141,7 +111,7 @@ class Connection:
             found.append((name.lower(), value.strip()))
         return tuple(found)
 
-    def _body(self, answer: Answer) -> bytes:
+    def _body(self, answer: Response) -> bytes:
         if answer.status in (204, 304):
             return b""
         if (answer.header("transfer-encoding") or "").lower() == "chunked":
@@ -201,12 +171,7 @@ class Connection:
         self._received += received
 
 
-def chunk(payload: bytes) -> bytes:
-    """One chunk of a chunked body; the empty one ends it."""
-    return b"%x\r\n%b\r\n" % (len(payload), payload)
-
-
-def ask(service: Service, request: Request, timeout_s: float = TIMEOUT_S) -> Answer:
+def ask(service: Service, request: Request, timeout_s: float = TIMEOUT_S) -> Response:
     """Send one request on a connection of its own; NoAnswer when no answer comes."""
     with Connection(service, timeout_s) as connection:
         return connection.ask(request)
@@ -258,7 +223,7 @@ class Flight:
         return [replies.get(index, late) for index in range(len(self._connections))]
 
     def _reply(self, connection: Connection) -> Reply:
-        outcome: Answer | NoAnswer
+        outcome: Response | NoAnswer
         try:
             outcome = connection.answer()
         except NoAnswer as error:

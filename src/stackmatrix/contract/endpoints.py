@@ -8,8 +8,9 @@ import orjson
 from stackmatrix.catalog.stacks import Setting, Stack
 from stackmatrix.catalog.workloads import Workload, fixture, load_workloads
 from stackmatrix.contract.answer import DELETED, Difference, Essence, compact, compare, essence, problem, success
-from stackmatrix.contract.client import Answer, NoAnswer, Request, ask
+from stackmatrix.contract.client import NoAnswer, Response, ask
 from stackmatrix.contract.exchange import Exchange, Subject, outcome
+from stackmatrix.http import Request
 from stackmatrix.runtime.base import Service
 
 JSON = (("Content-Type", "application/json"),)
@@ -110,7 +111,7 @@ def described(stack: Stack, settings: Mapping[str, Setting]) -> bytes:
     return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
 
 
-def masked(answer: Answer) -> Essence:
+def masked(answer: Response) -> Essence:
     """An identity with the versions masked that look like versions, and the pid if it is one; members sorted."""
     seen = essence(answer)
     try:
@@ -127,13 +128,11 @@ def masked(answer: Answer) -> Essence:
 def works(service: Service, workload: Workload) -> Iterator[Difference]:
     """The workload's first and last request against the answer that its file gives."""
     requests = workload.requests()
-    for wanted in dict.fromkeys((requests[0], requests[-1])):
-        request = Request(wanted.method, wanted.target, wanted.body, JSON if wanted.body is not None else ())
-        got, expected = outcome(service, request), wanted.expected
+    for request in dict.fromkeys((requests[0], requests[-1])):
+        got, expected = outcome(service, request), request.expected
         if isinstance(got, NoAnswer) or not expected.matches(got.status, got.body):
-            body = expected.prefix if expected.suffix is None else expected.prefix + b"1" + expected.suffix
-            headers = () if isinstance(got, NoAnswer) else got.headers
-            yield from compare(f"workload {workload.name}: {request}", Essence(expected.status, headers, body), got)
+            due = Essence(expected.status, () if isinstance(got, NoAnswer) else got.headers, expected.example)
+            yield from compare(f"workload {workload.name}: {request}", due, got)
 
 
 def get(target: str, answer: object) -> Exchange:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stackmatrix.contract.answer import Difference, Essence, compare, essence
-from stackmatrix.contract.client import Answer, NoAnswer, Request, ask
+from stackmatrix.contract.client import NoAnswer, Response, ask
+from stackmatrix.http import Request
 from stackmatrix.runtime.base import Runtime, Service
 
 Transcript = Mapping[str, Essence]
@@ -60,9 +61,9 @@ def outcome(service: Service, request: Request) -> Essence | NoAnswer:
         return error
 
 
-def boiled(answer: Answer | NoAnswer) -> Essence | NoAnswer:
+def boiled(answer: Response | NoAnswer) -> Essence | NoAnswer:
     """The essence of an answer, if it is one."""
-    return essence(answer) if isinstance(answer, Answer) else answer
+    return essence(answer) if isinstance(answer, Response) else answer
 
 
 def disagreements(one: str, reference: Transcript, other: str, transcript: Transcript) -> Iterator[Difference]:

@@ -8,9 +8,10 @@ import orjson
 
 from stackmatrix.catalog.workloads import fixture
 from stackmatrix.contract.answer import Difference, problem, success
-from stackmatrix.contract.client import Answer, Flight, NoAnswer, Reply, Request, ask, together
+from stackmatrix.contract.client import Flight, NoAnswer, Reply, Response, ask, together
 from stackmatrix.contract.endpoints import draft, get, note
 from stackmatrix.contract.exchange import Exchange, NotApplicable, Subject, boiled, outcome
+from stackmatrix.http import Request
 from stackmatrix.runtime.base import Service, Upstream
 
 POOL_WAIT_S = 5.0
@@ -63,7 +64,7 @@ def pool_wait(subject: Subject) -> Iterator[Difference]:
         raise NotApplicable(f"{handlers} requests in flight cannot use {pool} connections up")
     long = get("/query?ms=7000", {"waited_ms": 7000})
     replies = together(service, [long.request] * (pool + SURPLUS))
-    served = [reply for reply in replies if isinstance(reply.outcome, Answer) and reply.outcome.status == 200]
+    served = [reply for reply in replies if isinstance(reply.outcome, Response) and reply.outcome.status == 200]
     others = [reply for reply in replies if reply not in served]
     if len(served) != pool:
         yield Difference(f"{pool + SURPLUS} × {long}", f"{pool} times 200", f"{len(served)} times 200")

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 
 from stackmatrix.contract.answer import Difference, compact, essence, problem, success
-from stackmatrix.contract.client import Connection, NoAnswer, Request
+from stackmatrix.contract.client import Connection, NoAnswer
 from stackmatrix.contract.endpoints import JSON, get
 from stackmatrix.contract.exchange import Exchange, Subject
+from stackmatrix.http import Request
 
 REQUESTS = 1_000
 

@@ -7,10 +7,11 @@ from itertools import cycle, islice, repeat
 
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.contract.answer import Difference
-from stackmatrix.contract.client import Connection, Flight, Request
+from stackmatrix.contract.client import Connection, Flight
 from stackmatrix.contract.endpoints import get
 from stackmatrix.contract.exchange import Exchange, Subject, boiled
 from stackmatrix.contract.overlap import PATHS
+from stackmatrix.http import Request
 
 WAIT_MS = 3_000
 OF_ALL_KINDS = 12

@@ -1,1 +1,1 @@
-"""The load generator, a process of its own: `plan` says what to send, `generator` sends it, `summary` counts it."""
+"""The load generator, a process of its own: `job` says what to send, `generator` sends it, `summary` counts it."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stackmatrix.http import Expected, Request
 from stackmatrix.load.generator import GeneratorError, generate
-from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, render
+from stackmatrix.load.job import Closed, Kind, LoadJob
 from stackmatrix.load.summary import summarise
 from stackmatrix.load.targets import Target, serving
 
@@ -47,16 +48,15 @@ def calibrate(cpus: Collection[int], shards: int = 1) -> Calibration:
         tempfile.TemporaryDirectory(prefix="calibration-") as scratch,
         serving(ANSWER, others[0]) as port,
     ):
-        request = render("GET", "/", host=f"127.0.0.1:{port}")
-        plan = LoadJob(
+        job = LoadJob(
             host="127.0.0.1",
             port=port,
-            kinds=(Kind("nothing", (Exchange(request, 200, ANSWER.body),)),),
+            kinds=(Kind("nothing", (Request("GET", "/", expected=Expected(200, ANSWER.body)),)),),
             load=Closed(USERS),
             warmup_s=WARMUP_S,
             duration_s=WINDOW_S,
         )
-        outcome = generate(plan, records=Path(scratch) / "records.npy", cpus=cpus, shards=shards)
+        outcome = generate(job, records=Path(scratch) / "records.npy", cpus=cpus, shards=shards)
     summary = summarise(outcome)
     if summary.failed or not summary.cpu_us_per_request:
         raise GeneratorError(f"the calibration failed: {summary.n} answers, {summary.failed} failures")

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from time import monotonic as clock
 from typing import Any, Final
 
-from stackmatrix.load.job import Closed, Exchange, LoadJob, Open, arrivals, exchanges, share
+from stackmatrix.load.job import Closed, LoadJob, Open, Prepared, arrivals, prepared, share
 from stackmatrix.load.recorder import NEVER, Recorder, Verdict
 from stackmatrix.load.timer import alarm
 from stackmatrix.load.wire import Connection, Head
@@ -24,9 +24,9 @@ GRAIN_S: Final = 0.0001  # arrivals closer together than this leave together: it
 class Driver(ABC):
     """What both loops share: opening connections, time-outs, and the end."""
 
-    def __init__(self, plan: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> None:
+    def __init__(self, job: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> None:
         self.loop = asyncio.get_running_loop()
-        self.plan = plan
+        self.job = job
         self.recorder = recorder
         self.connections: set[Connection] = set()
         self.stop_at = math.inf
@@ -37,11 +37,11 @@ class Driver(ABC):
         self.queue_max = 0
         self._host = host
         self._heads: dict[bytes, Head] = {}
-        self._draw = exchanges(plan.kinds, plan.seed, shard, shards).__next__
+        self._draw = prepared(job, shard, shards).__next__
         self._connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm = alarm(self.loop, self._ring)
-        self._grain = min(max(plan.timeout_s / 20, 0.01), 0.25)
+        self._grain = min(max(job.timeout_s / 20, 0.01), 0.25)
         self._sweeper = self.loop.call_later(self._grain, self._sweep)
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Driver(ABC):
     @property
     def busy(self) -> int:
         """Requests under way."""
-        return sum(connection.exchange is not None for connection in self.connections)
+        return sum(connection.request is not None for connection in self.connections)
 
     @property
     def queued(self) -> int:
@@ -96,8 +96,8 @@ class Driver(ABC):
     async def _connect(self, connection: Connection) -> None:
         """Open a connection, which then tells the driver; OSError when it cannot be had in time."""
         try:
-            async with self._connecting, asyncio.timeout(self.plan.timeout_s):
-                await self.loop.create_connection(lambda: connection, self._host, self.plan.port)
+            async with self._connecting, asyncio.timeout(self.job.timeout_s):
+                await self.loop.create_connection(lambda: connection, self._host, self.job.port)
         except OSError:
             self.refused += 1
             raise
@@ -113,9 +113,9 @@ class Driver(ABC):
     def _sweep(self) -> None:
         """Fail the requests whose time is out; one timer for all instead of one each."""
         now = clock()
-        latest = now - self.plan.timeout_s
+        latest = now - self.job.timeout_s
         for connection in list(self.connections):
-            if connection.exchange is not None and connection.scheduled <= latest:
+            if connection.request is not None and connection.scheduled <= latest:
                 connection.fail(Verdict.TIMEOUT, now)
         self._sweeper = self.loop.call_later(self._grain, self._sweep)
 
@@ -137,8 +137,8 @@ class User:
 class Users(Driver):
     """Closed loop: every user has one request under way, or thinks, or gets a connection."""
 
-    def __init__(self, plan: LoadJob, load: Closed, host: str, recorder: Recorder, shard: int, shards: int) -> None:
-        super().__init__(plan, host, recorder, shard, shards)
+    def __init__(self, job: LoadJob, load: Closed, host: str, recorder: Recorder, shard: int, shards: int) -> None:
+        super().__init__(job, host, recorder, shard, shards)
         self._think = load.think_s
         self._ramp = load.ramp_s
         self._gap = load.ramp_s / load.users * shards
@@ -238,14 +238,14 @@ class Users(Driver):
 class Arrivals(Driver):
     """Open loop: requests come when they are due; the pool grows to its cap, then they queue in the client."""
 
-    def __init__(self, plan: LoadJob, load: Open, host: str, recorder: Recorder, shard: int, shards: int) -> None:
-        super().__init__(plan, host, recorder, shard, shards)
+    def __init__(self, job: LoadJob, load: Open, host: str, recorder: Recorder, shard: int, shards: int) -> None:
+        super().__init__(job, host, recorder, shard, shards)
         self._cap = share(load.connections, shard, shards)
-        self._arrivals = arrivals(load, plan.seed, shard, shards)
+        self._arrivals = arrivals(load, job.seed, shard, shards)
         self._began = NEVER
         self._due = NEVER
         self._pool: list[Connection] = []
-        self._queue: deque[tuple[float, Exchange]] = deque()
+        self._queue: deque[tuple[float, Prepared]] = deque()
         self._opening = 0
 
     @property
@@ -271,8 +271,8 @@ class Arrivals(Driver):
     def idle(self, connection: Connection, now: float) -> None:  # noqa: ARG002
         """Send the request that has waited longest, or wait for one."""
         if self._queue:
-            due, exchange = self._queue.popleft()
-            connection.send(exchange, due)
+            due, request = self._queue.popleft()
+            connection.send(request, due)
         else:
             self._pool.append(connection)
 
@@ -291,14 +291,14 @@ class Arrivals(Driver):
         if self._due < self.stop_at:
             self._alarm.set(max(self._due, now + GRAIN_S))
 
-    def _offer(self, due: float, exchange: Exchange) -> None:
+    def _offer(self, due: float, request: Prepared) -> None:
         """Send a request over an open connection, the last used first, or queue it."""
         while self._pool:
             connection = self._pool.pop()
             if connection.usable:
-                connection.send(exchange, due)
+                connection.send(request, due)
                 return
-        self._queue.append((due, exchange))
+        self._queue.append((due, request))
         self.queue_max = max(self.queue_max, len(self._queue))
         self._grow()
 
@@ -313,8 +313,8 @@ class Arrivals(Driver):
             await self._connect(self._connection())
         except OSError:
             if self._queue:
-                due, exchange = self._queue.popleft()
-                self.recorder.take(Verdict.CONNECT, exchange.kind, due, end=clock())
+                due, request = self._queue.popleft()
+                self.recorder.take(Verdict.CONNECT, request.kind, due, end=clock())
         finally:
             self._opening -= 1
         self._grow()
@@ -323,20 +323,20 @@ class Arrivals(Driver):
         """Fail the requests whose time is out, those that still queue included."""
         super()._sweep()
         now = clock()
-        while self._queue and self._queue[0][0] + self.plan.timeout_s <= now:
-            due, exchange = self._queue.popleft()
-            self.recorder.take(Verdict.TIMEOUT, exchange.kind, due, end=now)
+        while self._queue and self._queue[0][0] + self.job.timeout_s <= now:
+            due, request = self._queue.popleft()
+            self.recorder.take(Verdict.TIMEOUT, request.kind, due, end=now)
 
     def finish(self) -> None:
         """End everything; what is still under way or queued is recorded as unfinished."""
         super().finish()
-        for due, exchange in self._queue:
-            self.recorder.take(Verdict.UNFINISHED, exchange.kind, due)
+        for due, request in self._queue:
+            self.recorder.take(Verdict.UNFINISHED, request.kind, due)
         self._queue.clear()
 
 
-def driver(plan: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> Driver:
-    """The driver of a plan's load."""
-    if isinstance(plan.load, Closed):
-        return Users(plan, plan.load, host, recorder, shard, shards)
-    return Arrivals(plan, plan.load, host, recorder, shard, shards)
+def driver(job: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> Driver:
+    """The driver of a job's load."""
+    if isinstance(job.load, Closed):
+        return Users(job, job.load, host, recorder, shard, shards)
+    return Arrivals(job, job.load, host, recorder, shard, shards)

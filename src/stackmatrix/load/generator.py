@@ -1,4 +1,4 @@
-"""Runs a plan in worker processes of its own and hands back what they recorded; blocks until the load is over."""
+"""Runs a job in worker processes of its own and hands back what they recorded; blocks until the load is over."""
 
 import contextlib
 import json
@@ -24,6 +24,7 @@ from stackmatrix.load.records import Records, merge
 from stackmatrix.load.worker import ShardJob
 
 Edge = Literal["start", "end"]
+OnWindow = Callable[[Edge, float], None]
 
 LEAD_S: Final = 0.02  # how far ahead the beginning is announced, so that every worker knows it before it comes
 GRACE_S: Final = 10.0  # for a worker to start, or to write its last rows
@@ -64,17 +65,17 @@ class WarmUp(Protocol):
     """Watches the warm-up, and decides by what it saw."""
 
     def steady(self, progress: Progress) -> bool:
-        """Whether the window may open before the plan's warm-up is over; asked ten times a second."""
+        """Whether the window may open before the job's warm-up is over; asked ten times a second."""
 
-    def pace(self, plan: LoadJob) -> Pace:
+    def pace(self, job: LoadJob) -> Pace:
         """How long window and drain should be; asked once, as the window opens."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a plan; instants are CLOCK_MONOTONIC seconds."""
+    """What came of a job; instants are CLOCK_MONOTONIC seconds."""
 
-    plan: LoadJob
+    job: LoadJob
     records: Records
     """Every request of the run, warm-up included: the window cuts them by time."""
     began: float
@@ -112,7 +113,6 @@ class Worker:
     """One worker process, and the parent's end of the conversation with it."""
 
     def __init__(self, job: ShardJob) -> None:
-        self.job = job
         self.ready = False
         self.tick: dict[str, float] | None = None
         """How far it is; None once that is passed on."""
@@ -188,7 +188,7 @@ class Worker:
 
 
 class Fleet:
-    """All the workers of one plan; none outlives the context."""
+    """All the workers of one job; none outlives the context."""
 
     def __init__(self, jobs: Sequence[ShardJob], on_progress: Callable[[Progress], None] | None) -> None:
         self._jobs = jobs
@@ -256,30 +256,30 @@ class Fleet:
 
 
 def generate(
-    plan: LoadJob,
+    job: LoadJob,
     *,
     records: Path,
     cpus: Collection[int] | None = None,
     shards: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
-    on_window: Callable[[Edge, float], None] | None = None,
+    on_window: OnWindow | None = None,
     warm_up: WarmUp | None = None,
 ) -> Outcome:
-    """Run the plan, one worker on each of `cpus` up to `shards`, and keep every request in the file `records`.
+    """Run the job, one worker on each of `cpus` up to `shards`, and keep every request in the file `records`.
 
     `on_window("start", instant)` and `on_window("end", instant)` are called here as the window opens and closes: the
     place for snapshots; the workers are not disturbed. `on_progress` hears ten times a second how far the load is.
-    `warm_up` may open the window before the plan says, and set the length of window and drain.
+    `warm_up` may open the window before the job says, and set the length of window and drain.
     Raises GeneratorError; Interrupted on Ctrl-C. The workers die with the thread that calls this (on Linux).
     """
-    pins = pinned(plan, cpus, shards)
-    address = resolve(plan.host, plan.port)
+    pins = pinned(job, cpus, shards)
+    address = resolve(job.host, job.port)
     parts = [records] if shards == 1 else [records.with_name(f"{records.name}.{shard}") for shard in range(shards)]
-    jobs = [ShardJob(plan, address, i, shards, parts[i], pins[i], os.getpid()) for i in range(shards)]
+    jobs = [ShardJob(job, address, i, shards, parts[i], pins[i], os.getpid()) for i in range(shards)]
     with Fleet(jobs, on_progress) as fleet:
-        if not fleet.listen(clock() + plan.timeout_s + GRACE_S, heard=lambda: all(w.ready for w in fleet.workers)):
+        if not fleet.listen(clock() + job.timeout_s + GRACE_S, heard=lambda: all(w.ready for w in fleet.workers)):
             raise GeneratorError("the generator's processes did not get ready in time")
-        window = Window(plan, fleet, on_window or (lambda _edge, _at: None))
+        window = Window(job, fleet, on_window or (lambda _edge, _at: None))
         try:
             window.run(warm_up)
             interrupted = False
@@ -295,8 +295,8 @@ def generate(
 class Window:
     """The course of one load: warm-up, window, drain; with the generator's own CPU at the window's edges."""
 
-    def __init__(self, plan: LoadJob, fleet: Fleet, on_window: Callable[[Edge, float], None]) -> None:
-        self._plan = plan
+    def __init__(self, job: LoadJob, fleet: Fleet, on_window: OnWindow) -> None:
+        self._job = job
         self._fleet = fleet
         self._on_window = on_window
         self._began = self._start = self._end = self._given_up = math.inf
@@ -304,15 +304,15 @@ class Window:
 
     def run(self, warm_up: WarmUp | None) -> None:
         """From the first request to the last row."""
-        plan, fleet = self._plan, self._fleet
+        job, fleet = self._job, self._fleet
         self._began = fleet.began = clock() + LEAD_S
         fleet.order(go=self._began)
-        start = self._began + plan.warmup_s
-        pace = Pace(plan.duration_s, plan.drain_s)
+        start = self._began + job.warmup_s
+        pace = Pace(job.duration_s, job.drain_s)
         if warm_up is not None:
             if fleet.listen(start, heard=lambda: self._steady(warm_up)):
                 start = clock()
-            pace = warm_up.pace(plan)
+            pace = warm_up.pace(job)
         end = start + pace.window_s
         fleet.order(stop=end)
         fleet.listen(start)
@@ -361,7 +361,7 @@ class Window:
         told = [worker.done or {} for worker in workers]
         length = self._end - self._start
         return Outcome(
-            plan=self._plan,
+            job=self._job,
             records=records,
             began=self._began,
             start=self._start,
@@ -380,9 +380,9 @@ class Window:
         )
 
 
-def pinned(plan: LoadJob, cpus: Collection[int] | None, shards: int) -> Sequence[int | None]:
-    """Which core each worker gets, None for no matter which; GeneratorError when the plan cannot be split so."""
-    most, what = (plan.load.users, "users") if isinstance(plan.load, Closed) else (plan.load.connections, "connections")
+def pinned(job: LoadJob, cpus: Collection[int] | None, shards: int) -> Sequence[int | None]:
+    """Which core each worker gets, None for no matter which; GeneratorError when the job cannot be split so."""
+    most, what = (job.load.users, "users") if isinstance(job.load, Closed) else (job.load.connections, "connections")
     if not 1 <= shards <= most:
         raise GeneratorError(f"{shards} shards for {most} {what}: must be between 1 and {most}")
     if cpus is None:

@@ -3,12 +3,14 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from stackmatrix.http import Expected, Request
+
 FRESH = b"\0" * 10
-"""Each occurrence in an exchange becomes the request's own number: ten digits, never repeated in one run."""
+"""Each occurrence in a body, sent or expected, becomes the request's own number: ten digits, never twice in a run."""
 
 CONNECTIONS = 1000
 """The most that an open loop has at a time, unless told otherwise."""
@@ -21,45 +23,33 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request, as the bytes that go over the wire, and the answer that is right.
+class Prepared:
+    """A request as the bytes that go over the wire; `kind` is the place of its kind in the job."""
 
-    The body must be `prefix` exactly when `suffix` is None, else `prefix`, some ASCII digits, `suffix`. A `prefix`
-    of None takes any body and a `status` of 0 any 2xx: then only the framing is checked. `kind` is the place of its
-    kind in the plan, set when the exchange is drawn.
-    """
+    data: bytes
+    expected: Expected
+    kind: int
+    source: Request
 
-    request: bytes
-    status: int
-    prefix: bytes | None
-    suffix: bytes | None = None
-    kind: int = 0
-
-    def __post_init__(self) -> None:
-        head, blank, _ = self.request.partition(b"\r\n\r\n")
-        if not blank or b" HTTP/1.1\r\n" not in head:
-            raise ValueError(f"not an HTTP/1.1 request: {self.request[:60]!r}")
-        if self.suffix is not None and self.prefix is None:
-            raise ValueError("an answer with a suffix needs a prefix")
-
-    def fresh(self, number: int) -> "Exchange":
-        """This exchange with its FRESH places filled."""
-        digits = b"%010d" % number
-        prefix, suffix = (part and part.replace(FRESH, digits) for part in (self.prefix, self.suffix))
-        return Exchange(self.request.replace(FRESH, digits), self.status, prefix, suffix, self.kind)
+    def numbered(self, number: int) -> "Prepared":
+        """This request with its FRESH places filled."""
+        digits, expected = b"%010d" % number, self.expected
+        prefix, suffix = (part and part.replace(FRESH, digits) for part in (expected.prefix, expected.suffix))
+        own = Expected(expected.status, prefix, suffix)
+        return Prepared(self.data.replace(FRESH, digits), own, self.kind, self.source)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of request: its share of the traffic, and its exchanges, taken in turn."""
+    """One kind of request: its share of the traffic, and its requests, taken in turn."""
 
     name: str
-    exchanges: tuple[Exchange, ...]
+    requests: tuple[Request, ...]
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.exchanges:
-            raise ValueError(f"kind {self.name}: needs at least one exchange")
+        if not self.requests:
+            raise ValueError(f"kind {self.name}: needs at least one request")
         if not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"kind {self.name}: weight = {self.weight}: must be above 0")
 
@@ -132,7 +122,7 @@ class LoadJob:
 
     def __post_init__(self) -> None:
         if not self.kinds:
-            raise ValueError("a plan needs at least one kind of request")
+            raise ValueError("a job needs at least one kind of request")
         if not 0 < self.port < 65536:
             raise ValueError(f"port = {self.port}: must be between 1 and 65535")
         if not self.duration_s > 0:
@@ -140,6 +130,12 @@ class LoadJob:
         if not self.timeout_s > 0:
             raise ValueError(f"timeout_s = {self.timeout_s}: must be above 0")
         at_least_zero(warmup_s=self.warmup_s, drain_s=self.drain_s, duration_s=self.duration_s)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a URL has them, and the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 80 else f"{host}:{self.port}"
 
 
 def above_zero(rate: float) -> None:
@@ -153,19 +149,6 @@ def at_least_zero(**values: float) -> None:
     for name, value in values.items():
         if not (value >= 0 and math.isfinite(value)):
             raise ValueError(f"{name} = {value}: must be 0 or more")
-
-
-def render(
-    method: str, target: str, *, host: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
-) -> bytes:
-    """The bytes of one HTTP/1.1 request; Content-Length is added where there is a body or the method asks for one."""
-    fields = {"Host": host, "Accept": "*/*"}
-    if body is not None or method in ("POST", "PUT", "PATCH"):
-        fields["Content-Length"] = str(len(body or b""))
-    given = {name.lower() for name in headers or {}}
-    fields = {name: value for name, value in fields.items() if name.lower() not in given} | dict(headers or {})
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
 
 def share(total: int, shard: int, shards: int) -> int:
@@ -207,20 +190,20 @@ def unit_arrivals(load: Open, seed: int) -> Iterator[float]:
         yield at
 
 
-def exchanges(kinds: tuple[Kind, ...], seed: int, shard: int = 0, shards: int = 1) -> Iterator[Exchange]:
-    """Which request is the next, without end: a kind drawn by weight, and the next of its exchanges."""
-    turns = [turn(index, kind, shard, shards) for index, kind in enumerate(kinds)]
+def prepared(job: LoadJob, shard: int = 0, shards: int = 1) -> Iterator[Prepared]:
+    """Which request is the next, without end: a kind drawn by weight, and the next of its requests."""
+    turns = [turn(job, index, shard, shards) for index in range(len(job.kinds))]
     if len(turns) == 1:
         return turns[0]
-    return mixed(turns, [kind.weight for kind in kinds], random.Random(f"kinds {seed} {shard}"))
+    return mixed(turns, [kind.weight for kind in job.kinds], random.Random(f"kinds {job.seed} {shard}"))
 
 
-def turn(index: int, kind: Kind, shard: int, shards: int) -> Iterator[Exchange]:
-    """One kind's exchanges in turn, their FRESH places filled from numbers that no other shard uses."""
-    own = [replace(exchange, kind=index) for exchange in kind.exchanges]
+def turn(job: LoadJob, index: int, shard: int, shards: int) -> Iterator[Prepared]:
+    """One kind's requests in turn, their FRESH places filled from numbers that no other shard uses."""
+    own = [Prepared(one.encode(job.authority), one.expected, index, one) for one in job.kinds[index].requests]
     cycle = itertools.islice(itertools.cycle(own), shard, None, shards)
-    if any(FRESH in exchange.request for exchange in own):
-        return map(Exchange.fresh, cycle, itertools.count(shard, shards))
+    if any(FRESH in one.data for one in own):
+        return map(Prepared.numbered, cycle, itertools.count(shard, shards))
     return itertools.repeat(own[0]) if len(own) == 1 else cycle
 
 

@@ -16,7 +16,7 @@ COLUMNS: Final = (
     ("end", "<f8"),  # when it was over, one way or the other; NaN when it never was
     ("bytes", "<u4"),  # of the body that was received
     ("status", "<u2"),  # 0 when no head came
-    ("kind", "<u2"),  # its place in the plan
+    ("kind", "<u2"),  # its place in the job
     ("verdict", "<u1"),
 )
 """Instants are CLOCK_MONOTONIC seconds, as `time.monotonic` gives them."""
@@ -24,7 +24,6 @@ COLUMNS: Final = (
 pack_row = struct.Struct("<4dI2HB").pack
 ROW_BYTES: Final = struct.calcsize("<4dI2HB")
 HEADER_BYTES: Final = 256
-CHUNK_BYTES: Final = 1 << 16
 NEVER: Final = float("nan")
 
 

@@ -90,7 +90,7 @@ def summarise(outcome: Outcome) -> Summary:
         prorated_rps=float(shares(records[records["verdict"] == Verdict.OK], start, end).sum()) * per_second,
         offered_rps=int(within(records["scheduled"], start, end).sum()) * per_second,
         under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
-        little=little(outcome.plan.load, ended, seconds) if isinstance(outcome.plan.load, Closed) else None,
+        little=little(outcome.job.load, ended, seconds) if isinstance(outcome.job.load, Closed) else None,
         latency=latency_ms(right),
         first_byte_p50_ms=percentile(milliseconds(right, "scheduled", "first_byte"), 50),
         drift_p99_ms=percentile(milliseconds(sample, "scheduled", "sent"), 99),
@@ -100,7 +100,7 @@ def summarise(outcome: Outcome) -> Summary:
 
 def sampled(outcome: Outcome) -> Records:
     """The requests that the numbers are about."""
-    instants = "end" if isinstance(outcome.plan.load, Closed) else "scheduled"
+    instants = "end" if isinstance(outcome.job.load, Closed) else "scheduled"
     return outcome.records[within(outcome.records[instants], outcome.start, outcome.end)]
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import httptools
 
-from stackmatrix.load.job import Exchange
+from stackmatrix.load.job import Prepared
 from stackmatrix.load.recorder import NEVER, Recorder, Verdict, pack_row
 
 BLANK: Final = b"\r\n\r\n"
@@ -71,29 +71,16 @@ def parse_head(head: bytes) -> Head:
     try:
         return HeadParser().parse(head)
     except httptools.HttpParserUpgrade as error:
-        raise httptools.HttpParserError("a protocol that nobody asked for") from error
+        raise httptools.HttpParserError("a protocol that nobody request for") from error
 
 
-def status_right(exchange: Exchange, status: int) -> bool:
-    """Whether a status is the right one; 0 stands for any 2xx."""
-    return status == exchange.status or (exchange.status == 0 and 200 <= status < 300)
-
-
-def body_right(exchange: Exchange, body: bytes) -> bool:
-    """Whether a whole body is the right one."""
-    prefix, suffix = exchange.prefix, exchange.suffix
-    if suffix is None or prefix is None:
-        return prefix is None or body == prefix
-    return body.startswith(prefix) and body.endswith(suffix) and body[len(prefix) : len(body) - len(suffix)].isdigit()
-
-
-class Answer:
+class PartialAnswer:
     """An answer that comes in pieces: compares each with its place in the right body, and lets go of it."""
 
-    def __init__(self, exchange: Exchange, head: Head) -> None:
-        self.exchange = exchange
+    def __init__(self, request: Prepared, head: Head) -> None:
+        self.expected = request.expected
         self.head = head
-        self.length = 0 if exchange.request.startswith(b"HEAD ") else head.length
+        self.length = 0 if request.data.startswith(b"HEAD ") else head.length
         self.size = 0
         self.begins = 0
         self.ends = 0
@@ -102,7 +89,7 @@ class Answer:
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
-        prefix, suffix = self.exchange.prefix or b"", self.exchange.suffix
+        prefix, suffix = self.expected.prefix or b"", self.expected.suffix
         if suffix is None:
             self._right = self._right and prefix.startswith(piece, self.size)
         elif self.size <= len(prefix) + LONGEST_NUMBER + len(suffix):
@@ -119,12 +106,14 @@ class Answer:
 
     def verdict(self) -> Verdict:
         """The verdict once all of it is in."""
-        if not status_right(self.exchange, self.head.status):
+        expected, status = self.expected, self.head.status
+        if not expected.has_status(status):
             return Verdict.STATUS
-        if self.exchange.suffix is not None:
-            right = body_right(self.exchange, b"".join(self._kept))
+        if expected.suffix is not None:
+            body = b"".join(self._kept)
+            right = len(body) == self.size and expected.matches(status, body)
         else:
-            right = self.exchange.prefix is None or (self._right and self.size == len(self.exchange.prefix))
+            right = expected.prefix is None or (self._right and self.size == len(expected.prefix))
         return Verdict.OK if right else Verdict.BODY
 
 
@@ -163,12 +152,12 @@ class Connection(asyncio.Protocol):
         "_sent",
         "_transport",
         "answered",
-        "exchange",
+        "request",
         "scheduled",
     )
 
     def __init__(self, driver: Driver, recorder: Recorder, heads: dict[bytes, Head]) -> None:
-        self.exchange: Exchange | None = None
+        self.request: Prepared | None = None
         """The request under way; None while idle."""
         self.scheduled = NEVER
         self.answered = False
@@ -185,7 +174,7 @@ class Connection(asyncio.Protocol):
         """Of the answer before: that of the next is likely to be as long."""
         self._first = NEVER
         self._buffer = b""
-        self._answer: Answer | None = None
+        self._answer: PartialAnswer | None = None
         self._chunks: httptools.HttpResponseParser | None = None
 
     @property
@@ -199,36 +188,34 @@ class Connection(asyncio.Protocol):
         self._fd = transport.get_extra_info("socket").fileno()
         self._driver.opened(self, clock())
 
-    def send(self, exchange: Exchange, scheduled: float) -> None:
+    def send(self, request: Prepared, scheduled: float) -> None:
         """Send a request; its row will be taken when it is over."""
-        self.exchange = exchange
+        self.request = request
         self.scheduled = scheduled
-        request = exchange.request
+        data = request.data
         self._sent = clock()
         try:
-            taken = os.write(self._fd, request)
+            taken = os.write(self._fd, data)
         except BlockingIOError:
             taken = 0
         except OSError:  # the peer is gone: connection_lost, soon to come, takes the row
             return
-        if taken != len(request) and self._transport is not None:
-            self._transport.write(request[taken:])
+        if taken != len(data) and self._transport is not None:
+            self._transport.write(data[taken:])
 
     def data_received(self, data: bytes) -> None:
         """Judge an answer, or take a piece of one."""
         now = clock()
-        exchange = self.exchange
-        if exchange is not None and not self._begun:
+        request = self.request
+        if request is not None and not self._begun:
             end = self._head_size
             head = self._heads.get(data[:end])
             if head is not None and head.keep and head.length == len(data) - end:
-                status, body = head.status, data[end:]
-                if (status == exchange.status or status_right(exchange, status)) and (
-                    (body == exchange.prefix and exchange.suffix is None) or body_right(exchange, body)
-                ):
+                status = head.status
+                if request.expected.matches(status, data[end:]):
                     rows = self._rows
-                    rows += pack_row(self.scheduled, self._sent, now, now, head.length, status, exchange.kind, 0)
-                    self.exchange = None
+                    rows += pack_row(self.scheduled, self._sent, now, now, head.length, status, request.kind, 0)
+                    self.request = None
                     self.answered = True
                     self._driver.idle(self, now)
                     return
@@ -236,7 +223,7 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, data: bytes, now: float) -> None:
         """The longer way, for every answer that is not known, whole and right."""
-        if self.exchange is None:
+        if self.request is None:
             self._recorder.strays += 1
             self._close()
             self._driver.gone(self, now, failed=True)
@@ -246,13 +233,13 @@ class Connection(asyncio.Protocol):
             self._first = now
         try:
             if self._answer is None:
-                data = self._take_head(self._buffer + data, self.exchange)
+                data = self._take_head(self._buffer + data, self.request)
             if self._answer is not None:
                 self._take_body(self._answer, data, now)
         except httptools.HttpParserError:
             self.fail(Verdict.PROTOCOL, now)
 
-    def _take_head(self, data: bytes, exchange: Exchange) -> bytes:
+    def _take_head(self, data: bytes, request: Prepared) -> bytes:
         """Set `_answer` once the final head is in, and return what follows it."""
         while True:
             end = data.find(BLANK) + 4
@@ -271,13 +258,13 @@ class Connection(asyncio.Protocol):
                 break
         self._buffer = b""
         self._head_size = len(raw)
-        self._answer = Answer(exchange, head)
+        self._answer = PartialAnswer(request, head)
         if self._answer.length == CHUNKED:
             self._chunks = httptools.HttpResponseParser(self._answer)
             self._chunks.feed_data(raw)
         return data
 
-    def _take_body(self, answer: Answer, data: bytes, now: float) -> None:
+    def _take_body(self, answer: PartialAnswer, data: bytes, now: float) -> None:
         """Take a piece of the body, and close the request when that was the last."""
         if answer.length == CHUNKED:
             if self._chunks is not None and data:
@@ -291,7 +278,7 @@ class Connection(asyncio.Protocol):
         elif whole:
             self._finish(answer, now, keep=answer.head.keep)
 
-    def _finish(self, answer: Answer, now: float, *, keep: bool) -> None:
+    def _finish(self, answer: PartialAnswer, now: float, *, keep: bool) -> None:
         """Take the row of an answer that is all in, and tell the driver."""
         self.answered = True
         self._take_row(answer.verdict(), now)
@@ -309,16 +296,16 @@ class Connection(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close the connection for good, without a word to the driver; a request under way stays unfinished."""
-        if self.exchange is not None:
+        if self.request is not None:
             self._take_row(Verdict.UNFINISHED, NEVER)
         self._close()
 
     def _take_row(self, verdict: Verdict, end: float) -> None:
-        exchange, answer = self.exchange, self._answer
-        assert exchange is not None
+        request, answer = self.request, self._answer
+        assert request is not None
         size, status = (answer.size, answer.head.status) if answer is not None else (0, 0)
-        self._recorder.take(verdict, exchange.kind, self.scheduled, self._sent, self._first, end, size, status)
-        self.exchange = self._answer = self._chunks = None
+        self._recorder.take(verdict, request.kind, self.scheduled, self._sent, self._first, end, size, status)
+        self.request = self._answer = self._chunks = None
         self._begun, self._first, self._buffer = False, NEVER, b""
 
     def eof_received(self) -> None:
@@ -331,7 +318,7 @@ class Connection(asyncio.Protocol):
             return
         now, answer = clock(), self._answer
         self._close()
-        if self.exchange is None:
+        if self.request is None:
             self._driver.gone(self, now, failed=False)
         elif answer is not None and answer.length == UNTIL_CLOSE and exc is None:
             self._finish(answer, now, keep=False)

@@ -34,9 +34,9 @@ PR_SET_PDEATHSIG: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """What one worker is to do: its share of a plan."""
+    """What one worker is to do: its share of a job."""
 
-    plan: LoadJob
+    job: LoadJob
     address: str
     shard: int
     shards: int
@@ -94,17 +94,17 @@ def say(**message: object) -> None:
         os.write(1, json.dumps(message).encode() + b"\n")
 
 
-async def run(job: ShardJob) -> None:
+async def run(mine: ShardJob) -> None:
     """Carry the job out, from the first connection to the last row."""
     loop = asyncio.get_running_loop()
     control = Control(loop)
-    recorder = Recorder(job.records)
-    load = driver(job.plan, job.address, recorder, job.shard, job.shards)
+    recorder = Recorder(mine.records)
+    load = driver(mine.job, mine.address, recorder, mine.shard, mine.shards)
     try:
         await load.prepare()
     except OSError as error:
         load.finish()
-        say(error=f"no connection to {job.plan.host}:{job.plan.port}: {reason(error)}")
+        say(error=f"no connection to {mine.job.host}:{mine.job.port}: {reason(error)}")
         return
     gc.collect()
     gc.freeze()
@@ -113,7 +113,7 @@ async def run(job: ShardJob) -> None:
     say(ready=len(load.connections))
     load.start(await control.go_at)
     load.stop_at = await control.stop_at
-    await drained(job.plan, load, control)
+    await drained(mine.job, load, control)
     load.finish()
     ticks.stop()
     if control.failure is not None:
@@ -131,11 +131,11 @@ async def run(job: ShardJob) -> None:
     )
 
 
-async def drained(plan: LoadJob, load: Driver, control: Control) -> None:
+async def drained(job: LoadJob, load: Driver, control: Control) -> None:
     """Return when the load is over and everything has its answer, or may wait no longer for it."""
     while not control.quit and clock() < load.stop_at:
         await asyncio.sleep(min(load.stop_at - clock(), FLUSH_S))
-    deadline = load.stop_at + plan.drain_s
+    deadline = load.stop_at + job.drain_s
     while not control.quit and load.busy + load.queued and clock() < deadline:
         await asyncio.sleep(LINGER_S)
 
@@ -205,17 +205,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 def main() -> None:
     """Read the job, and do it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which says what is to become of this
-    job: ShardJob = pickle.load(sys.stdin.buffer)
-    load = job.plan.load
-    die_with(job.parent)
-    if job.cpu is not None:
-        os.sched_setaffinity(0, {job.cpu})
+    mine: ShardJob = pickle.load(sys.stdin.buffer)
+    load = mine.job.load
+    die_with(mine.parent)
+    if mine.cpu is not None:
+        os.sched_setaffinity(0, {mine.cpu})
     try:
         allow_files(load.users if isinstance(load, Closed) else load.connections)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(run(job))
+            runner.run(run(mine))
     except OSError as error:
-        say(error=f"{job.records}: {reason(error)}")
+        say(error=f"{mine.records}: {reason(error)}")
     except ValueError as error:
         say(error=str(error))
 

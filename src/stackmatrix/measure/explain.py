@@ -16,11 +16,11 @@ from itertools import cycle
 from statistics import fmean
 
 from stackmatrix.catalog.stacks import Variant
-from stackmatrix.catalog.workloads import Request as Asked
 from stackmatrix.catalog.workloads import Workload
-from stackmatrix.contract.client import Connection, NoAnswer, Request
+from stackmatrix.contract.client import Connection, NoAnswer
 from stackmatrix.cores import share_cores
 from stackmatrix.errors import UserError
+from stackmatrix.http import Request
 from stackmatrix.load.generator import Edge
 from stackmatrix.measure.offered_load import LEAST_TIMEOUT_S
 from stackmatrix.measure.trial import Bench, load_once, seen
@@ -73,7 +73,7 @@ class Observers:
     """Users with one request under way at a time, each in a thread of its own, on the generator's cores."""
 
     def __init__(
-        self, service: Service, requests: Sequence[Asked], number: int, pause_s: float, cpus: Collection[int]
+        self, service: Service, requests: Sequence[Request], number: int, pause_s: float, cpus: Collection[int]
     ) -> None:
         self.answers: list[Answer] = []
         self._service = service
@@ -105,13 +105,13 @@ class Observers:
         os.sched_setaffinity(0, self._cpus)
         with suppress(NoAnswer), Connection(self._service, LEAST_TIMEOUT_S) as connection:
             self._connections.append(connection)
-            for asked in cycle(self._requests):
+            for request in cycle(self._requests):
                 if self._stop.is_set():
                     return
                 sent = time.monotonic()
-                answer = connection.ask(request(asked))
+                answer = connection.ask(request)
                 ended = time.monotonic()
-                if asked.expected.matches(answer.status, answer.body):
+                if request.expected.matches(answer.status, answer.body):
                     self.answers.append(Answer(sent, ended, parse(answer.header("server-timing") or "")))
                 self._stop.wait(self._pause_s)
 
@@ -230,9 +230,3 @@ def missing(answers: Sequence[Answer], window_s: float) -> str:
     if answers:
         return "the answers have no Server-Timing header with a total"
     return f"no observer was answered in the window of {window_s:.1f} s"
-
-
-def request(asked: Asked) -> Request:
-    """A request of the catalogue as the observers' client sends it."""
-    headers = (("Content-Type", "application/json"),) if asked.body is not None else ()
-    return Request(asked.method, asked.target, asked.body, headers)

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from stackmatrix.catalog.stacks import Stack
-from stackmatrix.contract.client import Connection, NoAnswer, Request
+from stackmatrix.contract.client import Connection, NoAnswer
 from stackmatrix.errors import UserError
+from stackmatrix.http import Request
 from stackmatrix.meter.processes import census
 from stackmatrix.meter.upstreams import sessions
 from stackmatrix.results.run import Identity

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from stackmatrix.analysis.latency import kept_latency, latency, right_answers
-from stackmatrix.catalog.workloads import Request, Workload
-from stackmatrix.load import summary, tools
+from stackmatrix.catalog.workloads import Workload
+from stackmatrix.load import summary
 from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
-from stackmatrix.load.job import MOST_DRAIN_S, Closed, Exchange, Kind, LoadJob, Open, Step, render
+from stackmatrix.load.job import MOST_DRAIN_S, Closed, Kind, LoadJob, Open, Step
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records
+from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 from stackmatrix.results.plan import Load, Timing
 from stackmatrix.results.trial import Cpu, Errors, ToolSays, Trial
 from stackmatrix.runtime.base import Service
@@ -150,7 +151,7 @@ def by_tool(
     blank: Trial, name: str, plan: LoadJob, requests: int | None, file: Path, cpus: Collection[int], windows: Windows
 ) -> Offered:
     """Offer a plan with another tool; the window is its whole run, and requests that it cuts off are nobody's."""
-    told = tools.run(tools.TOOLS[name], plan, cpus=cpus, records=file, on_window=windows, requests=requests)
+    told = run_other(OTHER_GENERATORS[name], plan, cpus=cpus, records=file, on_window=windows, stop_after=requests)
     runs = [told] if told.warmup is None else [told.warmup, told]
     length = told.end - told.start
     trial = replace(
@@ -195,12 +196,10 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
     else:
         steps = tuple(Step(step.after_s, step.rate) for step in load.steps)
         offered = Open(load.rate or 1.0, load.arrivals or "poisson", steps=steps)
-    host = f"{service.host}:{service.port}"
-    exchanges = tuple(exchange(request, host) for request in workload.requests())
     return LoadJob(
         host=service.host,
         port=service.port,
-        kinds=(Kind(workload.name, exchanges),),
+        kinds=(Kind(workload.name, workload.requests()),),
         load=offered,
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
@@ -209,13 +208,6 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
         drain_s=MOST_DRAIN_S,
         seed=seed,
     )
-
-
-def exchange(request: Request, host: str) -> Exchange:
-    """A request of the catalogue as the generator sends it."""
-    headers = {"Content-Type": "application/json"} if request.body is not None else None
-    data = render(request.method, request.target, host=host, headers=headers, body=request.body)
-    return Exchange(data, request.expected.status, request.expected.prefix, request.expected.suffix)
 
 
 def goodput(seen: summary.Summary, outcome: Outcome) -> float:
@@ -249,7 +241,7 @@ def halves(outcome: Outcome) -> tuple[float, float] | None:
 def outside(outcome: Outcome) -> Records:
     """The requests that ended, and are not in the window's sample."""
     records = outcome.records
-    instants = records["end" if isinstance(outcome.plan.load, Closed) else "scheduled"]
+    instants = records["end" if isinstance(outcome.job.load, Closed) else "scheduled"]
     found: Records = records[~summary.within(instants, outcome.start, outcome.end) & ~np.isnan(records["end"])]
     return found
 

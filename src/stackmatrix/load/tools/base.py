@@ -1,45 +1,68 @@
-"""What a load tool is here: a command made of a plan, and a reader of what the command left."""
+"""What a load tool is here: a command made of a job, and a reader of what the command left."""
 
-from collections.abc import Callable, Mapping
+import functools
+import math
+import re
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.job import Closed, Exchange, LoadJob
+from stackmatrix.http import Request
+from stackmatrix.load.job import FRESH, Closed, LoadJob
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.load.summary import Floats, Latency
 
-LAST_LINES: Final = 6
+MARKS: Final = "STACKMATRIX_MARKS"
+"""The environment variable that names the file descriptor on which a tool marks the edges of its load."""
 
-FIXED = "sends one fixed body, where the plan has many"
-UNCHECKED = "does not look at bodies: a wrong answer with a right status counts as right"
+BODIES_UNCHECKED: Final = "does not look at bodies: a wrong answer with a right status counts as right"
+ONE_BODY: Final = "sends one fixed body, where the job has many"
 
 
 @dataclass(frozen=True)
-class Job:
+class ToolRun:
     """One run of a tool."""
 
-    plan: LoadJob
+    job: LoadJob
     load: Closed
     seconds: int
     """How long the load lasts, in the tools' whole seconds."""
-    requests: int | None
+    stop_after: int | None
     """With this, the run ends after so many requests instead."""
     cpus: tuple[int, ...]
     scratch: Path
-    """The directory in which the command runs; files of the job lie here."""
-    records: Path
-    """Where a tool that writes rows itself puts them."""
+    """The directory in which the command runs, and in which its files lie."""
 
     @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """The exchanges of the plan's first kind: the only one for a tool that does not mix."""
-        return self.plan.kinds[0].exchanges
+    def requests(self) -> tuple[Request, ...]:
+        """Those of the job's first kind: the only one for a tool that does not mix."""
+        return self.job.kinds[0].requests
+
+    @property
+    def varies(self) -> bool:
+        """Whether each request is to have a body of its own."""
+        return any(FRESH in (request.body or b"") for request in self.requests)
+
+    @property
+    def body(self) -> bytes:
+        """The first request's body, its FRESH places filled once and for all."""
+        return (self.requests[0].body or b"").replace(FRESH, b"0" * len(FRESH))
+
+    def url(self, target: str = "") -> str:
+        """Where a request goes."""
+        return f"http://{self.job.authority}{target}"
+
+    def headers(self, *but: str) -> list[str]:
+        """The first request's headers as `Name: value`, but those that the tool writes itself."""
+        return [f"{name}: {value}" for name, value in self.requests[0].headers if name.lower() not in but]
 
     def write(self, name: str, content: bytes) -> str:
         """Put a file beside the command, and give its name."""
@@ -63,67 +86,94 @@ class Left:
     def last_lines(self) -> str:
         """What it said last."""
         lines = [line for line in (self.stdout + "\n" + self.stderr).splitlines() if line.strip()]
-        return "\n".join(lines[-LAST_LINES:])
+        return "\n".join(lines[-6:])
 
 
-@dataclass(frozen=True)
-class Reading:
+@dataclass(frozen=True, kw_only=True)
+class Tally:
     """A tool's own count of its run."""
 
     requests: int
     """All that the tool counts in its rate, right or not."""
     n: int
+    """Answers that the tool counts as right, of the whole run."""
     failed: Mapping[str, int]
+    """Other requests by class, as far as the tool tells; the words are those of `Verdict`."""
     seconds: float
+    """The length of the run, as the tool counts it."""
     rps: float
+    """As the tool says it."""
     latency: Latency
     records: Records | None
-    notes: tuple[str, ...] = ()
+    """One row per request, where the tool gives them."""
+    notes: tuple[str, ...]
+    """What it does not measure, or measures otherwise."""
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(ABC):
     """A load tool; whatever it cannot do is refused before it starts, or said in its notes."""
 
-    name: str
-    install: str
+    name: ClassVar[str]
+    install: ClassVar[str]
     """The command that installs it."""
-    version: Callable[[str], str]
-    """What the binary at this path is."""
-    command: Callable[[Job], list[str]]
-    """The command line; files that it names are written to the job's scratch directory."""
-    read: Callable[[Job, Left], Reading]
-    thinks: bool = False
+    asks_version: ClassVar[tuple[str, str]]
+    """The argument that has the binary print its version, and a pattern that finds it."""
+    notes: ClassVar[tuple[str, ...]]
+    """What it does not measure, or measures otherwise, whatever the job."""
+    thinks: ClassVar[bool] = False
     """Its users can wait between requests, and start one after another."""
-    mixes: bool = False
+    mixes: ClassVar[bool] = False
     """It can draw several kinds of requests by weight."""
-    counts: bool = False
+    counts: ClassVar[bool] = False
     """It can end after a number of requests."""
-    marks: bool = False
-    """It says itself when its load starts and ends, by lines on the file descriptor that `MARKS` names."""
+    marks: ClassVar[bool] = False
+    """It marks the edges of its load itself, by lines on the file descriptor that `MARKS` names."""
+
+    @abstractmethod
+    def command(self, run: ToolRun) -> list[str]:
+        """The command line; files that it names are written to the run's scratch directory."""
+
+    @abstractmethod
+    def read(self, run: ToolRun, left: Left) -> Tally:
+        """What the tool counted; UserError when its output is not as expected."""
+
+    def version(self, binary: str) -> str:
+        """What the binary at this path is."""
+        return version_of(binary, *self.asks_version)
+
+    def unreadable(self, left: Left) -> UserError:
+        """The error for output that is not as expected."""
+        return UserError(f"{self.name}: its output cannot be read; it ended with:\n{left.last_lines}")
 
 
-MARKS: Final = "STACKMATRIX_MARKS"
+@functools.cache
+def version_of(binary: str, argument: str, pattern: str) -> str:
+    """The version that a binary prints; UserError when it prints none."""
+    said = subprocess.run([binary, argument], capture_output=True, text=True, timeout=20, check=False)
+    found = re.search(pattern, said.stdout + said.stderr, re.M)
+    if found is None:
+        raise UserError(f"{binary} {argument}: names no version")
+    return found[1]
 
 
-def unread(tool: str, left: Left) -> UserError:
-    """The error for output that is not as expected."""
-    return UserError(f"{tool}: its output cannot be read; it ended with:\n{left.last_lines}")
+def whole_s(seconds: float) -> int:
+    """The whole seconds that a tool is given."""
+    return max(1, math.ceil(seconds))
 
 
-def counted(**counts: int) -> dict[str, int]:
+def nonzero(**counts: int) -> dict[str, int]:
     """Failures by class, only those that occurred; the words are those of `Verdict`."""
     return {name: count for name, count in counts.items() if count > 0}
 
 
-def columns(file: Path, *which: int, skip: int = 0) -> list[NDArray[np.int64]]:
+def read_columns(file: Path, *which: int, skip: int = 0) -> list[NDArray[np.int64]]:
     """Some columns of a tab-separated file of whole numbers; OSError or ValueError when it is none."""
     if file.read_bytes().count(b"\n") <= skip:
         return [np.zeros(0, np.int64) for _ in which]
     return list(np.loadtxt(file, dtype=np.int64, delimiter="\t", skiprows=skip, usecols=which, ndmin=2).T)
 
 
-def rows(scheduled: Floats, seconds: Floats, status: NDArray[np.int64], right: NDArray[np.bool_]) -> Records:
+def as_records(scheduled: Floats, seconds: Floats, status: NDArray[np.int64], right: NDArray[np.bool_]) -> Records:
     """Rows of what a tool knows of each request; without a status, the connection was closed."""
     table = np.zeros(len(scheduled), ROW)
     table["scheduled"] = table["sent"] = scheduled

@@ -1,103 +1,93 @@
 """h2load over HTTP/1.1: its log has one row per request, in microseconds."""
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
 import numpy as np
 
-from stackmatrix.load.job import Exchange
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import latency_ms
-from stackmatrix.load.tools import request
-from stackmatrix.load.tools.base import FIXED, UNCHECKED, Job, Left, Reading, Tool, columns, counted, rows, unread
-from stackmatrix.load.tools.binary import version_by
-
-LOG: Final = "h2load.tsv"
-BODY: Final = "body"
-URIS: Final = "uris"
-
-COUNTS: Final = re.compile(
-    r"^finished in (?P<seconds>[0-9.]+)(?P<unit>us|ms|s), (?P<rps>[0-9.]+) req/s.*\n"
-    r"requests: \d+ total, \d+ started, (?P<done>\d+) done, (?P<n>\d+) succeeded, (?P<failed>\d+) failed, "
-    r"(?P<errored>\d+) errored, (?P<timeout>\d+) timeout$",
-    re.M,
-)
-UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-
-NOTES: Final = (
-    "its log, one row per request, is part of its CPU",
-    "has no time-out for a request: one that gets no answer is not counted",
-    "in its own count a 2xx or 3xx is right; in the rows the status that is expected",
-    UNCHECKED,
+from stackmatrix.load.tools.base import (
+    BODIES_UNCHECKED,
+    ONE_BODY,
+    Left,
+    Tally,
+    Tool,
+    ToolRun,
+    as_records,
+    nonzero,
+    read_columns,
 )
 
 
-def command(job: Job) -> list[str]:
-    """The command line, and the files of its body and its paths."""
-    first = request.filled(job.exchanges[0])
-    length = ["-n", str(job.requests)] if job.requests else ["-D", f"{job.seconds}s"]
-    threads = min(max(len(job.cpus), 1), job.load.users)
-    arguments = ["h2load", "--h1", "-t", str(threads), "-c", str(job.load.users), *length, "--log-file", LOG]
-    if first.body:
-        arguments += ["-d", job.write(BODY, first.body)]
-    if first.method not in ("GET", "POST" if first.body else "GET"):
-        arguments += ["-H", f":method: {first.method}"]
-    for header in first.besides("host", "content-length"):
-        arguments += ["-H", header]
-    if first.header("host") != request.authority(job.plan):
-        arguments += ["-H", f":authority: {first.header('host')}"]
-    targets = [request.filled(exchange).target for exchange in job.exchanges]
-    if len(set(targets)) == 1:
-        return [*arguments, request.url(job.plan, targets[0])]
-    uris = "".join(f"{request.url(job.plan, target)}\n" for target in targets)
-    return [*arguments, "-i", job.write(URIS, uris.encode())]
+class H2load(Tool):
+    """`h2load --h1 --log-file LOG`."""
 
-
-def read(job: Job, left: Left) -> Reading:
-    """The two lines of counts that it prints, and its log."""
-    told = COUNTS.search(left.stdout)
-    if told is None:
-        raise unread("h2load", left)
-    count = {name: int(told[name]) for name in ("done", "n", "failed", "errored", "timeout")}
-    try:
-        table = read_log(job.scratch / LOG, left.wall_offset, job.exchanges)
-    except (OSError, ValueError):
-        raise unread("h2load", left) from None
-    return Reading(
-        requests=count["done"],
-        n=count["n"],
-        failed=counted(
-            status=count["failed"] - count["errored"],
-            timeout=count["timeout"],
-            closed=count["errored"] - count["timeout"],
-        ),
-        seconds=float(told["seconds"]) * UNITS[told["unit"]],
-        rps=float(told["rps"]),
-        latency=latency_ms(table[table["verdict"] == 0]),
-        records=table,
-        notes=NOTES + (FIXED,) * bodies_differ(job),
+    name = "h2load"
+    install = "apt-get install nghttp2-client"
+    asks_version = ("--version", r"^h2load (\S+)")
+    counts = True
+    notes = (
+        "its log, one row per request, is part of its CPU",
+        "has no time-out for a request: one that gets no answer is not counted",
+        "in its own count a 2xx or 3xx is right; in the rows the status that is expected",
+        BODIES_UNCHECKED,
+    )
+    log = "h2load.tsv"
+    printed = re.compile(
+        r"^finished in (?P<seconds>[0-9.]+)(?P<unit>us|ms|s), (?P<rps>[0-9.]+) req/s.*\n"
+        r"requests: \d+ total, \d+ started, (?P<done>\d+) done, (?P<n>\d+) succeeded, (?P<failed>\d+) failed, "
+        r"(?P<errored>\d+) errored, (?P<timeout>\d+) timeout$",
+        re.M,
     )
 
+    def command(self, run: ToolRun) -> list[str]:
+        """The command line, and the files of its body and its paths."""
+        first = run.requests[0]
+        length = ["-n", str(run.stop_after)] if run.stop_after else ["-D", f"{run.seconds}s"]
+        threads = min(max(len(run.cpus), 1), run.load.users)
+        arguments = ["h2load", "--h1", "-t", str(threads), "-c", str(run.load.users), *length, "--log-file", self.log]
+        if run.body:
+            arguments += ["-d", run.write("body", run.body)]
+        if first.method not in ("GET", "POST" if run.body else "GET"):
+            arguments += ["-H", f":method: {first.method}"]
+        for header in run.headers("host", "content-length"):
+            arguments += ["-H", header]
+        if (host := first.header("host")) is not None:
+            arguments += ["-H", f":authority: {host}"]
+        urls = [run.url(request.target) for request in run.requests]
+        if len(set(urls)) == 1:
+            return [*arguments, urls[0]]
+        return [*arguments, "-i", run.write("uris", "".join(f"{url}\n" for url in urls).encode())]
 
-def bodies_differ(job: Job) -> bool:
-    """Whether the plan has more bodies than the one that is sent."""
-    return request.varies(job.plan) or len({request.parse(exchange.request).body for exchange in job.exchanges}) > 1
+    def read(self, run: ToolRun, left: Left) -> Tally:
+        """The two lines of counts that it prints, and its log."""
+        told = self.printed.search(left.stdout)
+        if told is None:
+            raise self.unreadable(left)
+        count = {name: int(told[name]) for name in ("done", "n", "failed", "errored", "timeout")}
+        try:
+            table = self.read_log(run, left.wall_offset)
+        except (OSError, ValueError):
+            raise self.unreadable(left) from None
+        bodies = {request.body for request in run.requests}
+        return Tally(
+            requests=count["done"],
+            n=count["n"],
+            failed=nonzero(
+                status=count["failed"] - count["errored"],
+                timeout=count["timeout"],
+                closed=count["errored"] - count["timeout"],
+            ),
+            seconds=float(told["seconds"]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[told["unit"]],
+            rps=float(told["rps"]),
+            latency=latency_ms(table[table["verdict"] == 0]),
+            records=table,
+            notes=(*self.notes, ONE_BODY) if run.varies or len(bodies) > 1 else self.notes,
+        )
 
-
-def read_log(file: Path, wall_offset: float, exchanges: Sequence[Exchange]) -> Records:
-    """Its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
-    started, status, took = columns(file, 0, 1, 2)
-    right = [code for code in np.unique(status) if any(request.rightful(one, int(code)) for one in exchanges)]
-    return rows(started / 1e6 + wall_offset, took / 1e6, status, np.isin(status, right))
-
-
-TOOL: Final = Tool(
-    "h2load",
-    "apt-get install nghttp2-client",
-    version_by("--version", r"^h2load (\S+)"),
-    command,
-    read,
-    counts=True,
-)
+    def read_log(self, run: ToolRun, wall_offset: float) -> Records:
+        """Its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
+        started, status, took = read_columns(run.scratch / self.log, 0, 1, 2)
+        expected = {request.expected for request in run.requests}
+        right = [code for code in np.unique(status) if any(one.has_status(int(code)) for one in expected)]
+        return as_records(started / 1e6 + wall_offset, took / 1e6, status, np.isin(status, right))

@@ -1,4 +1,4 @@
-"""The user class of a plan, for locust: `locust -f locustfile.py` beside a `plan.pickle`.
+"""The user class of a job, for locust: `locust -f locustfile.py` beside a `job.pickle`.
 
 Every request becomes a row as the generator's own does, for locust's histogram has two digits only.
 """
@@ -9,39 +9,30 @@ import time
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic as clock
-from typing import Any, Final
+from typing import Any
 
 import gevent  # type: ignore[import-untyped]
 from geventhttpclient.response import HTTPConnectionClosed
 from locust import constant, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
-from stackmatrix.load.job import Closed, Exchange, LoadJob, exchanges
-from stackmatrix.load.recorder import CHUNK_BYTES, Recorder, Verdict
+from stackmatrix.load.job import Closed, LoadJob, Prepared, prepared
+from stackmatrix.load.recorder import Recorder, Verdict
 from stackmatrix.load.tools.base import MARKS
-from stackmatrix.load.tools.request import Asked, authority, parse, rightful
 
-FAILURES: Final[dict[type[BaseException], Verdict]] = {
-    TimeoutError: Verdict.TIMEOUT,
-    ConnectionRefusedError: Verdict.CONNECT,
-    HTTPConnectionClosed: Verdict.CLOSED,
-    HTTPException: Verdict.PROTOCOL,
-}
-
-with Path("plan.pickle").open("rb") as file:
+with Path("job.pickle").open("rb") as file:
     given: Any = pickle.load(file)
-plan: LoadJob = given[0]
+job: LoadJob = given[0]
 recorder = Recorder(given[1])
-following = exchanges(plan.kinds, plan.seed)
-think_s = plan.load.think_s if isinstance(plan.load, Closed) else 0.0
+following = prepared(job)
 
 
-class PlanUser(FastHttpUser):
-    """Sends the plan's next request, and waits."""
+class JobUser(FastHttpUser):
+    """Sends the job's next request, and waits."""
 
-    host = f"http://{authority(plan)}"
-    wait_time = constant(think_s)
-    connection_timeout = network_timeout = plan.timeout_s
+    host = f"http://{job.authority}"
+    wait_time = constant(job.load.think_s if isinstance(job.load, Closed) else 0.0)
+    connection_timeout = network_timeout = job.timeout_s
 
     def on_start(self) -> None:
         """Have a connection that closes without an answer be a failure: geventhttpclient would try once more than its
@@ -51,63 +42,64 @@ class PlanUser(FastHttpUser):
 
     @task
     def ask(self) -> None:
-        """One request; its status decides whether it was right."""
-        exchange = next(following)
-        asked = parse(exchange.request)
-        body: Any = asked.body or None  # bytes are taken, though not declared
+        """Send one request; its status decides whether it was right."""
+        wanted = next(following)
+        body: Any = wanted.data.partition(b"\r\n\r\n")[2] or None  # bytes are taken, though not declared
         with self.client.request(
-            asked.method,
-            asked.target,
-            name=plan.kinds[exchange.kind].name,
+            wanted.source.method,
+            wanted.source.target,
+            name=job.kinds[wanted.kind].name,
             data=body,
-            headers=headers(asked),
+            headers=headers_of(wanted),
             catch_response=True,
             allow_redirects=False,
-            context={"exchange": exchange},
+            context={"wanted": wanted},
         ) as response:
-            if rightful(exchange, response.status_code):
+            if wanted.expected.has_status(response.status_code):
                 response.success()
             else:
                 response.failure(f"status {response.status_code}")
 
 
-def headers(asked: Asked) -> dict[str, str]:
-    """The plan's own, but those that locust writes; no encoding is asked for, as by the other generators."""
-    own = authority(plan)
-    return {"Accept-Encoding": "identity"} | {
-        name: value
-        for name, value in asked.headers
-        if name.lower() != "content-length" and (name.lower(), value) != ("host", own)
-    }
+def headers_of(wanted: Prepared) -> dict[str, str]:
+    """Its own, but those that locust writes; no encoding is asked for, as by the other generators."""
+    own = {name: value for name, value in wanted.source.headers if name.lower() != "content-length"}
+    return {"Accept-Encoding": "identity", **own}
 
 
 def keep(response_time: float, response_length: int, response: Any, start_time: float, context: Any, **_: Any) -> None:
     """Take the row of a request."""
-    exchange: Exchange = context["exchange"]
+    wanted: Prepared = context["wanted"]
     started = start_time + offset
     status = response.status_code or 0
     recorder.take(
-        verdict(exchange, status, getattr(response, "error", None)),
-        exchange.kind,
+        became(wanted, status, getattr(response, "error", None)),
+        wanted.kind,
         started,
         started,
         end=started + response_time / 1e3,
         size=response_length,
         status=status,
     )
-    if len(recorder.rows) > CHUNK_BYTES:
+    if len(recorder.rows) > 1 << 16:
         recorder.flush()
 
 
-def verdict(exchange: Exchange, status: int, error: BaseException | None) -> Verdict:
+def became(wanted: Prepared, status: int, error: BaseException | None) -> Verdict:
     """What became of a request."""
     if status:
-        return Verdict.OK if rightful(exchange, status) else Verdict.STATUS
+        return Verdict.OK if wanted.expected.has_status(status) else Verdict.STATUS
+    failures: dict[type[BaseException], Verdict] = {
+        TimeoutError: Verdict.TIMEOUT,
+        ConnectionRefusedError: Verdict.CONNECT,
+        HTTPConnectionClosed: Verdict.CLOSED,
+        HTTPException: Verdict.PROTOCOL,
+    }
     cause = getattr(error, "original", error)  # what the client gave up over
-    return next((found for kind, found in FAILURES.items() if isinstance(cause, kind)), Verdict.CLOSED)
+    return next((found for kind, found in failures.items() if isinstance(cause, kind)), Verdict.CLOSED)
 
 
-def mark(edge: str) -> None:
+def mark_edge(edge: str) -> None:
     """Tell whoever started this that the load starts, or ends."""
     if MARKS in os.environ:
         os.write(int(os.environ[MARKS]), f"{edge} {clock()}\n".encode())
@@ -118,6 +110,6 @@ hooks: Any = events
 # The run's timer counts from when the event loop last looked at the clock, which was before all the imports.
 hooks.init.add_listener(lambda **_: gevent.get_hub().loop.update_now())
 hooks.request.add_listener(keep)
-hooks.test_start.add_listener(lambda **_: mark("start"))
-hooks.test_stopping.add_listener(lambda **_: mark("end"))
+hooks.test_start.add_listener(lambda **_: mark_edge("start"))
+hooks.test_stopping.add_listener(lambda **_: mark_edge("end"))
 hooks.quitting.add_listener(lambda **_: recorder.close())

@@ -7,17 +7,15 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from io import FileIO
 from pathlib import Path
 from time import monotonic as clock
 from typing import Final
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.generator import Edge
+from stackmatrix.load.generator import Edge, OnWindow
 from stackmatrix.load.tools.base import MARKS, Left
-
-OnWindow = Callable[[Edge, float], None]
 
 NAP_S: Final = 0.002
 

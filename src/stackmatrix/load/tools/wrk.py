@@ -1,15 +1,12 @@
-"""wrk: a Lua script sends the plan's own bytes and writes the counts as JSON."""
+"""wrk: a Lua script sends the job's own bytes and writes the counts as JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
-from stackmatrix.load.job import FRESH, Exchange
+from stackmatrix.load.job import FRESH
 from stackmatrix.load.summary import Latency
-from stackmatrix.load.tools import request
-from stackmatrix.load.tools.base import UNCHECKED, Job, Left, Reading, Tool, counted, unread
-from stackmatrix.load.tools.binary import version_by, whole_s
-
-RESULT: Final = "wrk.json"
+from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, Tally, Tool, ToolRun, nonzero, whole_s
 
 CONSTANT: Final = """function wrk.format()
   return {request}
@@ -42,63 +39,61 @@ DONE: Final = """function done(summary, latency, requests)
 end
 """
 
-NOTES: Final = (
-    "latencies not measured: wrk corrects its histogram with its own mean, and that cannot be switched off",
-    "a status below 400 counts as right",
-    "no time-out ends a request: one that gets no answer is not counted",
-    UNCHECKED,
-)
+
+class Wrk(Tool):
+    """`wrk -s SCRIPT`."""
+
+    name = "wrk"
+    install = "apt-get install wrk"
+    asks_version = ("--version", r"^wrk (\S+)")
+    notes = (
+        "latencies not measured: wrk corrects its histogram with its own mean, and that cannot be switched off",
+        "a status below 400 counts as right",
+        "no time-out ends a request: one that gets no answer is not counted",
+        BODIES_UNCHECKED,
+    )
+    result = "wrk.json"
+
+    def command(self, run: ToolRun) -> list[str]:
+        """The command line, and its script."""
+        threads = max(count for count in range(1, max(len(run.cpus), 1) + 1) if run.load.users % count == 0)
+        requests = [request.encode(run.job.authority) for request in run.requests]
+        script = run.write("wrk.lua", (lua(requests, threads) + DONE.format(result=self.result)).encode())
+        arguments = f"-t {threads} -c {run.load.users} -d {run.seconds}s --timeout {whole_s(run.job.timeout_s)}s"
+        return ["wrk", *arguments.split(), "-s", script, run.url(run.requests[0].target)]
+
+    def read(self, run: ToolRun, left: Left) -> Tally:
+        """What the script's `done` wrote."""
+        try:
+            told: dict[str, Any] = json.loads((run.scratch / self.result).read_bytes())
+            requests, seconds, timeouts = int(told["requests"]), told["us"] / 1e6, int(told["timeout"])
+            closed = told["read"] + told["write"]
+            failed = nonzero(status=told["status"], timeout=timeouts, connect=told["connect"], closed=closed)
+            rps = requests / seconds
+        except (OSError, ValueError, KeyError, ZeroDivisionError):
+            raise self.unreadable(left) from None
+        late = f"{timeouts} answers took longer than the time-out: wrk has them in its rate, and here they failed"
+        return Tally(
+            requests=requests,
+            n=max(requests - told["status"] - timeouts, 0),
+            failed=failed,
+            seconds=seconds,
+            rps=rps,
+            latency=Latency(),
+            records=None,
+            notes=(*self.notes, late) if timeouts else self.notes,
+        )
 
 
-def command(job: Job) -> list[str]:
-    """The command line, and its script."""
-    threads = max(count for count in range(1, max(len(job.cpus), 1) + 1) if job.load.users % count == 0)
-    script = job.write("wrk.lua", lua(job.exchanges, threads).encode())
-    arguments = f"-t {threads} -c {job.load.users} -d {job.seconds}s --timeout {whole_s(job.plan.timeout_s)}s"
-    return ["wrk", *arguments.split(), "-s", script, request.url(job.plan, request.filled(job.exchanges[0]).target)]
-
-
-def lua(exchanges: tuple[Exchange, ...], threads: int) -> str:
-    """The script; what is the same every time costs no Lua."""
-    if len(exchanges) == 1 and FRESH not in exchanges[0].request:
-        requests = CONSTANT.format(request=quoted(exchanges[0].request))
-    else:
-        tables = ("  {" + ", ".join(map(quoted, one.request.split(FRESH))) + "}" for one in exchanges)
-        requests = IN_TURN.format(requests=",\n".join(tables), threads=threads)
-    return requests + DONE.format(result=RESULT)
+def lua(requests: Sequence[bytes], threads: int) -> str:
+    """The script that sends; what is the same every time costs no Lua."""
+    if len(requests) == 1 and FRESH not in requests[0]:
+        return CONSTANT.format(request=quoted(requests[0]))
+    tables = ("  {" + ", ".join(map(quoted, one.split(FRESH))) + "}" for one in requests)
+    return IN_TURN.format(requests=",\n".join(tables), threads=threads)
 
 
 def quoted(data: bytes) -> str:
     """Any bytes as a Lua string."""
     plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03}" for byte in data)
     return '"' + "".join(plain) + '"'
-
-
-def read(job: Job, left: Left) -> Reading:
-    """What the script's `done` wrote."""
-    try:
-        told: dict[str, Any] = json.loads((job.scratch / RESULT).read_bytes())
-        requests, seconds = int(told["requests"]), told["us"] / 1e6
-        failed = counted(
-            status=told["status"],
-            timeout=told["timeout"],
-            connect=told["connect"],
-            closed=told["read"] + told["write"],
-        )
-        rps = requests / seconds
-    except (OSError, ValueError, KeyError, ZeroDivisionError):
-        raise unread("wrk", left) from None
-    late = (f"{told['timeout']} answers took longer than the time-out: wrk has them in its rate, and here they failed",)
-    return Reading(
-        requests=requests,
-        n=max(requests - told["status"] - told["timeout"], 0),
-        failed=failed,
-        seconds=seconds,
-        rps=rps,
-        latency=Latency(),
-        records=None,
-        notes=NOTES + late * bool(told["timeout"]),
-    )
-
-
-TOOL: Final = Tool("wrk", "apt-get install wrk", version_by("--version", r"^wrk (\S+)"), command, read)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, Open, Step, arrivals, exchanges, render, share
+from stackmatrix.http import Expected, Request
+from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open, Step, arrivals, prepared, share
 
-GET = render("GET", "/", host="h")
+GET = Request("GET", "/")
 RATES = st.floats(0.01, 1e5)
 SEEDS = st.integers(0, 2**32)
 SHARDS = st.integers(1, 8)
@@ -76,46 +77,41 @@ def test_seeds_give_other_arrivals() -> None:
     assert take(3, arrivals(Open(10), 1)) != take(3, arrivals(Open(10), 2))
 
 
-def test_kinds_come_by_weight_and_their_exchanges_in_turn() -> None:
-    heavy = Kind("heavy", tuple(Exchange(render("GET", f"/{i}", host="h"), 200, b"") for i in range(3)), 3)
-    light = Kind("light", (Exchange(GET, 200, b""),), 1)
-    drawn = take(8000, exchanges((heavy, light), seed=1))
-    counts = Counter(exchange.kind for exchange in drawn)
+def test_kinds_come_by_weight_and_their_requests_in_turn() -> None:
+    heavy = Kind("heavy", tuple(Request("GET", f"/{i}") for i in range(3)), 3)
+    light = Kind("light", (GET,), 1)
+    drawn = take(8000, prepared(plan(kinds=(heavy, light), seed=1)))
+    counts = Counter(one.kind for one in drawn)
     assert counts[0] / len(drawn) == pytest.approx(0.75, abs=0.02)
-    own = [exchange.request for exchange in drawn if exchange.kind == 0]
-    assert own[:6] == [exchange.request for exchange in heavy.exchanges] * 2
+    own = [one.source for one in drawn if one.kind == 0]
+    assert own[:6] == list(heavy.requests) * 2
 
 
 @given(st.integers(1, 7), SHARDS)
-def test_shards_take_turns_with_the_exchanges(size: int, shards: int) -> None:
-    kind = Kind("k", tuple(Exchange(render("GET", f"/{i}", host="h"), 200, b"") for i in range(size)))
-    drawn = [take(size, exchanges((kind,), 0, shard, shards)) for shard in range(shards)]
-    in_turn = [exchange.request for each in zip(*drawn, strict=True) for exchange in each]
-    assert in_turn == [exchange.request for exchange in kind.exchanges] * shards
+def test_shards_take_turns_with_the_requests(size: int, shards: int) -> None:
+    kind = Kind("k", tuple(Request("GET", f"/{i}") for i in range(size)))
+    drawn = [take(size, prepared(plan(kinds=(kind,)), shard, shards)) for shard in range(shards)]
+    in_turn = [one.source for each in zip(*drawn, strict=True) for one in each]
+    assert in_turn == list(kind.requests) * shards
 
 
 def test_fresh_requests_never_repeat_and_expect_their_own_number() -> None:
     body = b'{"title":"' + FRESH + b'"}'
-    template = Exchange(render("POST", "/", host="h", body=body), 201, b'{"id":', b',"title":"' + FRESH + b'"}')
+    template = Request("POST", "/", body, expected=Expected(201, b'{"id":', b',"title":"' + FRESH + b'"}'))
     kind = Kind("k", (template,))
-    drawn = [take(100, exchanges((kind,), 0, shard, 3)) for shard in range(3)]
-    requests = {exchange.request for part in drawn for exchange in part}
+    drawn = [take(100, prepared(plan(kinds=(kind,)), shard, 3)) for shard in range(3)]
+    requests = {one.data for part in drawn for one in part}
     assert len(requests) == 300
     assert len({len(each) for each in requests}) == 1
     first = drawn[1][0]
-    assert first.suffix == b',"title":"0000000001"}'
-    assert first.request.endswith(b'{"title":"0000000001"}')
+    assert first.expected.suffix == b',"title":"0000000001"}'
+    assert first.data.endswith(b'{"title":"0000000001"}')
 
 
-def test_a_request_is_rendered_with_what_http_asks_for() -> None:
-    request = render("POST", "/notes/", host="127.0.0.1:8102", headers={"Content-Type": "application/json"}, body=b"{}")
-    assert request == (
-        b"POST /notes/ HTTP/1.1\r\nHost: 127.0.0.1:8102\r\nAccept: */*\r\nContent-Length: 2\r\n"
-        b"Content-Type: application/json\r\n\r\n{}"
-    )
-    assert b"Content-Length" not in GET
-    assert b"Host: other" in render("GET", "/", host="h", headers={"host": "other"}).replace(b"host:", b"Host:")
-    assert render("GET", "/", host="h", headers={"host": "other"}).lower().count(b"host:") == 1
+def test_a_request_is_encoded_once_with_the_jobs_own_host() -> None:
+    (got,) = take(1, prepared(plan(host="::1", kinds=(Kind("k", (GET,)),), port=8102)))
+    assert got.data == b"GET / HTTP/1.1\r\nHost: [::1]:8102\r\n\r\n"
+    assert plan().authority == "127.0.0.1"  # of port 80 none is told
 
 
 @pytest.mark.parametrize(
@@ -129,10 +125,9 @@ def test_a_request_is_rendered_with_what_http_asks_for() -> None:
         (lambda: Open(1, steps=(Step(2, 1), Step(1, 1))), "in order of their time"),
         (lambda: Step(1, 0), "rate = 0"),
         (lambda: Open(1, arrivals="even"), "arrivals = 'even'"),  # type: ignore[arg-type]
-        (lambda: Kind("k", ()), "at least one exchange"),
-        (lambda: Kind("k", (Exchange(GET, 200, b""),), 0), "weight = 0"),
-        (lambda: Exchange(b"GET / HTTP/1.1\r\n", 200, b""), "not an HTTP/1.1 request"),
-        (lambda: Exchange(GET, 200, None, b"x"), "needs a prefix"),
+        (lambda: Kind("k", ()), "at least one request"),
+        (lambda: Kind("k", (GET,), 0), "weight = 0"),
+        (lambda: Expected(200, None, b"x"), "needs a prefix"),
         (lambda: plan(port=0), "port = 0"),
         (lambda: plan(duration_s=0), "duration_s = 0"),
         (lambda: plan(timeout_s=0), "timeout_s = 0"),
@@ -146,6 +141,6 @@ def test_a_plan_that_cannot_be_is_refused(make: object, message: str) -> None:
 
 
 def plan(**changes: object) -> LoadJob:
-    kinds = (Kind("k", (Exchange(GET, 200, b""),)),)
+    kinds = (Kind("k", (GET,)),)
     known = {"host": "127.0.0.1", "port": 80, "kinds": kinds, "load": Closed(1), "duration_s": 1.0}
     return LoadJob(**{**known, **changes})  # type: ignore[arg-type]

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackmatrix.http import Request
 from stackmatrix.load.generator import Outcome
-from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, Open, render
+from stackmatrix.load.job import Closed, Kind, LoadJob, Open
 from stackmatrix.load.recorder import NEVER, Verdict
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.load.summary import BEYOND, Summary, percentile, summarise, supported
@@ -23,12 +24,12 @@ def rows(*requests: tuple[float, float, Verdict]) -> Records:
 
 def summary(records: Records, load: Closed | Open, start: float = 10.0, end: float = 20.0) -> Summary:
     """The summary of such a window."""
-    kind = Kind("k", (Exchange(render("GET", "/", host="h"), 200, b""),))
+    kind = Kind("k", (Request("GET", "/"),))
     plan = LoadJob(host="h", port=1, kinds=(kind,), load=load, duration_s=end - start)
     nothing = {"connections": 1, "peak": 1, "refused": 0, "strays": 0, "queue_max": 0, "shards": 1}
     return summarise(
         Outcome(
-            plan=plan,
+            job=plan,
             records=records,
             began=0.0,
             start=start,

@@ -19,21 +19,22 @@ import psutil
 import pytest
 from scripted import Reader, Writer, answering, free_port, request, server, wait_for
 
+from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Pace, Progress, generate
-from stackmatrix.load.job import FRESH, Closed, Exchange, Kind, LoadJob, Open, render
+from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.summary import percentile, summarise, within
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
 
-HELLO = Exchange(render("GET", "/", host="h"), 200, b"hello")
+HELLO = Request("GET", "/", expected=Expected(200, b"hello"))
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def plan(
     port: int,
     load: Closed | Open,
-    *exchanges: Exchange,
+    *requests: Request,
     duration_s: float = 1.0,
     warmup_s: float = 0.0,
     timeout_s: float = 5.0,
@@ -43,7 +44,7 @@ def plan(
     return LoadJob(
         host="127.0.0.1",
         port=port,
-        kinds=(Kind("k", exchanges or (HELLO,)),),
+        kinds=(Kind("k", requests or (HELLO,)),),
         load=load,
         duration_s=duration_s,
         warmup_s=warmup_s,
@@ -52,9 +53,9 @@ def plan(
     )
 
 
-def ask(target: Target) -> Exchange:
+def ask(target: Target) -> Request:
     """A request to a target, and its answer."""
-    return Exchange(render("GET", "/", host="h"), 200, target.body)
+    return Request("GET", "/", expected=Expected(200, target.body))
 
 
 def verdicts(outcome: Outcome) -> dict[str, int]:
@@ -244,7 +245,7 @@ class TestCourse:
             generate(plan(1, Closed(2)), records=tmp_path / "r.npy", **options)  # type: ignore[arg-type]
 
     def test_kinds_come_by_weight_and_are_told_apart(self, tmp_path: Path) -> None:
-        kinds = (Kind("a", (HELLO,), 3), Kind("b", (Exchange(HELLO.request, 201, b"hello"),), 1))
+        kinds = (Kind("a", (HELLO,), 3), Kind("b", (Request("GET", "/", expected=Expected(201, b"hello")),), 1))
         with server(answering(OK_HELLO)) as port:
             mixed = LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=Closed(4), duration_s=1)
             outcome = generate(mixed, records=tmp_path / "r.npy")
@@ -261,9 +262,9 @@ class TestCourse:
                 answer = b'{"id":%d,' % len(bodies) + bodies[-1]
                 writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
 
-        exchange = Exchange(render("POST", "/", host="h", body=FRESH), 201, b'{"id":', b"," + FRESH)
+        create = Request("POST", "/", FRESH, expected=Expected(201, b'{"id":', b"," + FRESH))
         with server(echo) as port:
-            outcome = generate(plan(port, Closed(4), exchange), records=tmp_path / "r.npy", shards=2)
+            outcome = generate(plan(port, Closed(4), create), records=tmp_path / "r.npy", shards=2)
         assert verdicts(outcome) == {"OK": len(bodies)}
         assert len(set(bodies)) == len(bodies) > 100
 
@@ -273,27 +274,27 @@ class TestNginx:
     """A real server."""
 
     def test_connections_are_kept(self, tmp_path: Path) -> None:
-        exchange = Exchange(render("GET", "/", host="h"), 200, b"x" * 1024)
+        wanted = Request("GET", "/", expected=Expected(200, b"x" * 1024))
         with nginx("x" * 1024) as port:
-            outcome = generate(plan(port, Closed(16), exchange, duration_s=2), records=tmp_path / "r.npy")
+            outcome = generate(plan(port, Closed(16), wanted, duration_s=2), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records)}
         assert len(outcome.records) > 2000
         assert outcome.reconnects == 0
         assert set(outcome.records["bytes"]) == {1024}
 
     def test_connections_that_it_closes_are_replaced_without_an_error(self, tmp_path: Path) -> None:
-        exchange = Exchange(render("GET", "/", host="h"), 200, b"y")
+        wanted = Request("GET", "/", expected=Expected(200, b"y"))
         with nginx("y", keepalive_requests=50) as port:
-            outcome = generate(plan(port, Closed(4), exchange), records=tmp_path / "r.npy")
+            outcome = generate(plan(port, Closed(4), wanted), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records)}
         assert outcome.connections == pytest.approx(len(outcome.records) / 50, abs=8)
         assert outcome.reconnects > 4
 
     def test_a_client_that_is_asked_for_more_than_its_pool_queues(self, tmp_path: Path) -> None:
-        exchange = Exchange(render("GET", "/", host="h"), 200, b"y")
+        wanted = Request("GET", "/", expected=Expected(200, b"y"))
         with nginx("y") as port:
             load = Open(500, connections=3)
-            outcome = generate(plan(port, load, exchange), records=tmp_path / "r.npy")
+            outcome = generate(plan(port, load, wanted), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records)}
         assert outcome.peak <= 3
 
@@ -327,7 +328,7 @@ class TestFailures:
     @pytest.mark.parametrize("load", [Closed(8), Open(200)], ids=["closed", "open"])
     def test_a_server_that_dies_is_not_stormed_and_is_found_again(self, load: Closed | Open, tmp_path: Path) -> None:
         target = Target(size=5)
-        hello = Exchange(HELLO.request, 200, target.body)
+        hello = Request("GET", "/", expected=Expected(200, target.body))
         port = free_port()
         gone = [0.0, 0.0]
 

@@ -9,17 +9,23 @@ import pytest
 import uvloop
 from scripted import Handler, Reader, Writer, answering, request, server
 
+from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.drivers import driver
-from stackmatrix.load.job import Closed, Exchange, Kind, LoadJob, render
+from stackmatrix.load.job import Closed, Kind, LoadJob
 from stackmatrix.load.recorder import Recorder, Verdict
 from stackmatrix.load.records import Records
 from stackmatrix.load.wire import CHUNKED, UNTIL_CLOSE, Head, parse_head
 
-GET = render("GET", "/", host="h")
-HELLO = Exchange(GET, 200, b"hello")
+HELLO = Request("GET", "/", expected=Expected(200, b"hello"))
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED_HELLO = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+
+
+def wants(status: int, prefix: bytes | None, suffix: bytes | None = None) -> Request:
+    """A GET with another right answer."""
+    return Request("GET", "/", expected=Expected(status, prefix, suffix))
+
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -33,7 +39,7 @@ def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
 
 def converse(
     handler: Handler,
-    exchange: Exchange,
+    wanted: Request,
     tmp_path: Path,
     loop_factory: LoopFactory,
     count: int = 3,
@@ -42,7 +48,7 @@ def converse(
     """Have one user ask at least so often, and return its records and how many connections that took."""
 
     async def load(port: int) -> int:
-        kind = Kind("k", (exchange,))
+        kind = Kind("k", (wanted,))
         plan = LoadJob(host="h", port=port, kinds=(kind,), load=Closed(1), duration_s=1, timeout_s=timeout_s)
         recorder = Recorder(tmp_path / "r.npy")
         users = driver(plan, "127.0.0.1", recorder, 0, 1)
@@ -68,34 +74,35 @@ RIGHT = {
     "chunked in pieces": (answering(CHUNKED_HELLO[:50], CHUNKED_HELLO[50:56], CHUNKED_HELLO[56:]), HELLO),
     "chunked with a trailer": (answering(CHUNKED_HELLO[:-2] + b"A: b\r\n\r\n"), HELLO),
     "header names in any case": (answering(OK_HELLO.replace(b"Content-Length", b"content-LENGTH")), HELLO),
-    "no content": (answering(b"HTTP/1.1 204 No Content\r\n\r\n"), Exchange(GET, 204, b"")),
-    "not modified": (answering(b"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n"), Exchange(GET, 304, b"")),
-    "head": (answering(OK_HELLO[:-5]), Exchange(render("HEAD", "/", host="h"), 200, b"")),
+    "no content": (answering(b"HTTP/1.1 204 No Content\r\n\r\n"), wants(204, b"")),
+    "not modified": (answering(b"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\n"), wants(304, b"")),
+    "head": (answering(OK_HELLO[:-5]), Request("HEAD", "/", expected=Expected(200, b""))),
     "interim": (answering(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK_HELLO), HELLO),
     "interim apart": (answering(b"HTTP/1.1 100 Continue\r\n\r\n", OK_HELLO), HELLO),
-    "empty": (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), Exchange(GET, 200, b"")),
-    "any body": (answering(OK_HELLO), Exchange(GET, 0, None)),
-    "any 2xx": (answering(OK_HELLO.replace(b"200", b"226")), Exchange(GET, 0, b"hello")),
-    "digits": (answering(OK_HELLO.replace(b"hello", b'{"9"}')), Exchange(GET, 200, b'{"', b'"}')),
-    "digits in pieces": (answering(OK_HELLO[:-5] + b'{"', b'9"}'), Exchange(GET, 200, b'{"', b'"}')),
+    "empty": (answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), wants(200, b"")),
+    "any body": (answering(OK_HELLO), wants(0, None)),
+    "any 2xx": (answering(OK_HELLO.replace(b"200", b"226")), wants(0, b"hello")),
+    "digits": (answering(OK_HELLO.replace(b"hello", b'{"9"}')), wants(200, b'{"', b'"}')),
+    "digits in pieces": (answering(OK_HELLO[:-5] + b'{"', b'9"}'), wants(200, b'{"', b'"}')),
     "large": (
         answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"0123456789" * 200_000),
-        Exchange(GET, 200, b"0123456789" * 200_000),
+        wants(200, b"0123456789" * 200_000),
     ),
 }
 
 
 @pytest.mark.parametrize("case", RIGHT)
 def test_right_answers_keep_the_connection(case: str, tmp_path: Path, loop_factory: LoopFactory) -> None:
-    handler, exchange = RIGHT[case]
-    found, opened = converse(handler, exchange, tmp_path, loop_factory)
+    handler, wanted = RIGHT[case]
+    expected = wanted.expected
+    found, opened = converse(handler, wanted, tmp_path, loop_factory)
     found = found[found["verdict"] != Verdict.UNFINISHED]
     assert set(found["verdict"]) == {Verdict.OK}
     assert opened == 1
     assert (found["scheduled"] <= found["sent"]).all()
     assert (found["sent"] < found["first_byte"]).all()
     assert (found["first_byte"] <= found["end"]).all()
-    assert exchange.suffix is not None or exchange.prefix is None or set(found["bytes"]) == {len(exchange.prefix)}
+    assert expected.suffix is not None or expected.prefix is None or set(found["bytes"]) == {len(expected.prefix)}
 
 
 CLOSING = {
@@ -135,15 +142,15 @@ LONG_HEAD = b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000
 
 WRONG = {
     "status": (answering(OK_HELLO.replace(b"200", b"503")), HELLO, Verdict.STATUS),
-    "not 2xx": (answering(OK_HELLO.replace(b"200", b"301")), Exchange(GET, 0, None), Verdict.STATUS),
+    "not 2xx": (answering(OK_HELLO.replace(b"200", b"301")), wants(0, None), Verdict.STATUS),
     "body": (answering(OK_HELLO.replace(b"hello", b"jello")), HELLO, Verdict.BODY),
     "shorter body": (answering(OK_HELLO.replace(b"5", b"4")[:-1]), HELLO, Verdict.BODY),
     "longer body": (answering(OK_HELLO.replace(b"5", b"6") + b"!"), HELLO, Verdict.BODY),
     "body in pieces": (answering(OK_HELLO[:-1], b"a"), HELLO, Verdict.BODY),
     "chunked body": (answering(CHUNKED_HELLO.replace(b"llo", b"lla")), HELLO, Verdict.BODY),
-    "no digits": (answering(OK_HELLO), Exchange(GET, 200, b"hel", b"lo"), Verdict.BODY),
-    "letters for digits": (answering(OK_HELLO), Exchange(GET, 200, b"he", b"o"), Verdict.BODY),
-    "prefix and suffix overlap": (answering(OK_HELLO), Exchange(GET, 200, b"hell", b"llo"), Verdict.BODY),
+    "no digits": (answering(OK_HELLO), wants(200, b"hel", b"lo"), Verdict.BODY),
+    "letters for digits": (answering(OK_HELLO), wants(200, b"he", b"o"), Verdict.BODY),
+    "prefix and suffix overlap": (answering(OK_HELLO), wants(200, b"hell", b"llo"), Verdict.BODY),
     "truncated": (answering(OK_HELLO[:-1], close=True), HELLO, Verdict.CLOSED),
     "truncated head": (answering(OK_HELLO[:20], close=True), HELLO, Verdict.CLOSED),
     "truncated chunk": (answering(CHUNKED_HELLO[:-8], close=True), HELLO, Verdict.CLOSED),
@@ -165,8 +172,8 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_answers_are_told_apart(case: str, tmp_path: Path, loop_factory: LoopFactory) -> None:
-    handler, exchange, verdict = WRONG[case]
-    found, opened = converse(handler, exchange, tmp_path, loop_factory, count=2, timeout_s=0.3)
+    handler, wanted, verdict = WRONG[case]
+    found, opened = converse(handler, wanted, tmp_path, loop_factory, count=2, timeout_s=0.3)
     found = found[:2]
     assert found["verdict"].tolist() == [verdict] * 2
     assert (opened == 1) == (verdict in (Verdict.STATUS, Verdict.BODY))
@@ -192,8 +199,8 @@ def test_a_large_request_arrives_whole(loop: LoopFactory, tmp_path: Path) -> Non
             sent = got.partition(b"\r\n\r\n")[2]
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(sent) + sent)
 
-    exchange = Exchange(render("POST", "/", host="h", body=body), 200, body)
-    found, _ = converse(echo, exchange, tmp_path, loop)
+    wanted = Request("POST", "/", body, expected=Expected(200, body))
+    found, _ = converse(echo, wanted, tmp_path, loop)
     assert found["verdict"][:3].tolist() == [Verdict.OK] * 3
 
 
