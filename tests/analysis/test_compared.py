@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from stackmatrix.analysis.comparability import Conditions, differences
 from stackmatrix.analysis.compare import Answer, Measured, Noise, Side, answer, apart, interleaved, larger
 from stackmatrix.analysis.statistics import NoiseFloor, Rounds, noise_floor, ratio
+from stackmatrix.load.latency import Latency
 from stackmatrix.results.directory import SCHEMA
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult, CpuPerRequest, Run
-from stackmatrix.results.trial import Cpu, Errors, Latency, Trial
+from stackmatrix.results.trial import Cpu, Errors, Trial
 
 LOAD = Load("closed", users=64)
 ROUNDS = 8

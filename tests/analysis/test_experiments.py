@@ -29,10 +29,10 @@ from stackmatrix.catalog.experiments import (
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
+from stackmatrix.load.latency import Latency
 from stackmatrix.measure.experiment import arms, expected_s
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import Plan, digests, resume
-from stackmatrix.results.trial import Latency
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 FIVE = {"gather-data", "http-call", "notes-insert", "sequential-or-gather", "workers-threads"}

@@ -9,10 +9,11 @@ from stackmatrix.analysis.judge import Judgement, judge
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.load.latency import Latency
 from stackmatrix.results.plan import Arm, Load, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import Cpu, Entry, Latency, Trial
+from stackmatrix.results.trial import Cpu, Entry, Trial
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 USERS = 64

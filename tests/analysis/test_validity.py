@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis import validity
 from stackmatrix.errors import UserError
+from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.measure.offered_load import stuck
@@ -25,7 +26,7 @@ from stackmatrix.meter.meter import Meter
 from stackmatrix.meter.sockets import held
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import REMEDIES, ReasonKind
-from stackmatrix.results.trial import Entry, Errors, Latency, Trial
+from stackmatrix.results.trial import Entry, Errors, Trial
 from stackmatrix.runtime.base import Runtime
 
 CLOSED = Load("closed", users=64)

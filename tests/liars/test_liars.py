@@ -14,12 +14,13 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
+from stackmatrix.load.latency import Latency
 from stackmatrix.measure.preflight import Admission, admit
 from stackmatrix.measure.trial import Bench, measure
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Latency, Trial
+from stackmatrix.results.trial import Trial
 from stackmatrix.runtime.native import NativeRuntime
 
 STACKS = load_stacks()

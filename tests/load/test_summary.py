@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from stackmatrix.http import Request
 from stackmatrix.load.generator import Outcome
 from stackmatrix.load.job import Closed, Kind, LoadJob, Open
+from stackmatrix.load.latency import BEYOND, supported
 from stackmatrix.load.recorder import NEVER, Verdict
 from stackmatrix.load.records import ROW, Records
-from stackmatrix.load.summary import BEYOND, Summary, percentile, summarise, supported
+from stackmatrix.load.summary import Summary, percentile, summarise
 
 
 def rows(*requests: tuple[float, float, Verdict]) -> Records:

@@ -22,6 +22,7 @@ from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.contract.client import ask
 from stackmatrix.http import Request
+from stackmatrix.load.latency import Latency
 from stackmatrix.measure.after_rounds import AfterRounds
 from stackmatrix.measure.explain import (
     MOST_OBSERVERS,
@@ -41,7 +42,7 @@ from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.explain import Explained, Passes, Phases, Profiled
 from stackmatrix.results.plan import Arm, Load, Plan, Timing, arms_of, cells_of
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Latency, Trial
+from stackmatrix.results.trial import Trial
 from stackmatrix.runtime.native import NativeRuntime
 
 STACKS, WORKLOADS = load_stacks(), load_workloads()

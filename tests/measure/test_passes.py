@@ -12,13 +12,14 @@ from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.load.latency import Latency
 from stackmatrix.measure.after_rounds import RESTART_S, ROUND_S, SHARE, Look, fitting, reserve, sound, total
 from stackmatrix.results.directory import SCHEMA
 from stackmatrix.results.explain import Cost, Explained, Passes, Phases, Profiled
 from stackmatrix.results.plan import Load, Plan, Timing, arms_of, cells_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import Cpu, Latency, Trial
+from stackmatrix.results.trial import Cpu, Trial
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 VARIANTS = [Variant(stack, {}) for stack in CATALOG.stacks.values()]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.errors import UserError
+from stackmatrix.load.latency import Latency
 from stackmatrix.measure.rounds import Policy, Rounds, by_variant, window_for
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Cpu, Errors, Latency, Trial
+from stackmatrix.results.trial import Cpu, Errors, Trial
 
 LOAD = Load("closed", users=8)
 

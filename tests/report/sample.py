@@ -14,7 +14,7 @@ import numpy as np
 
 from stackmatrix.analysis import validity
 from stackmatrix.analysis.judge import judge, stated_wait
-from stackmatrix.analysis.latency import latency, pooled_latency, right_answers
+from stackmatrix.analysis.latency import pooled_latency, right_answers
 from stackmatrix.analysis.model.ceiling import Demand, ceiling
 from stackmatrix.analysis.model.facts import pools, slots
 from stackmatrix.analysis.slo import verdict as levels
@@ -251,7 +251,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         goodput=float(summary.shares(right, start, end).sum()) / sample.window_s,
         little=1.0 if arm.load.kind == "closed" else None,
         errors=Errors(),
-        latency_ms=latency(inside),
+        latency_ms=summary.latency_ms(inside),
         bytes=int(inside["bytes"].sum()),
         cpu_s=Cpu(
             stack=used,

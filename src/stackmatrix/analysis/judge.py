@@ -18,6 +18,7 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Waiting
 from stackmatrix.cores import Cores, share_cores
+from stackmatrix.load.latency import Latency
 from stackmatrix.results.explain import Cost, Extra, FlameGraph, Passes
 from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Arm
@@ -31,7 +32,7 @@ from stackmatrix.results.run import (
     Floor,
     Predicted,
 )
-from stackmatrix.results.trial import Entry, Errors, Latency, Trial
+from stackmatrix.results.trial import Entry, Errors, Trial
 
 UNEQUAL = 0.05
 """Database sessions opened per request by which two arms may differ and still do the same work."""

@@ -5,26 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from stackmatrix.load import summary
+from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records, load
 from stackmatrix.results.directory import RunDirectory
-from stackmatrix.results.trial import Latency, Trial
-
-
-def kept_latency(seen: summary.Latency) -> Latency:
-    """Latencies as the results keep them."""
-    return Latency(seen.mean, seen.p50, seen.p90, seen.p99, seen.p999, seen.max)
+from stackmatrix.results.trial import Trial
 
 
 def right_answers(records: Records, start: float, end: float) -> Records:
     """The expected answers that ended in the window: the sample of latencies, CPU and bytes per request."""
     inside: Records = records[summary.within(records["end"], start, end) & (records["verdict"] == Verdict.OK)]
     return inside
-
-
-def latency(records: Records) -> Latency:
-    """Percentiles of some records' latencies."""
-    return kept_latency(summary.latency_ms(records))
 
 
 def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
@@ -36,4 +27,4 @@ def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
     ]
     if not parts and len(trials) == 1:
         return trials[0].latency_ms  # of a tool that keeps no records
-    return latency(np.concatenate(parts)) if parts else Latency()
+    return summary.latency_ms(np.concatenate(parts)) if parts else Latency()

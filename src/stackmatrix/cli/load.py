@@ -22,7 +22,8 @@ from stackmatrix.http import Expected, Request
 from stackmatrix.load import generator
 from stackmatrix.load.generator import Interrupted, Outcome, generate
 from stackmatrix.load.job import Closed, Kind, LoadJob, Open
-from stackmatrix.load.summary import Latency, Summary, histogram, summarise
+from stackmatrix.load.latency import Latency
+from stackmatrix.load.summary import Summary, histogram, summarise
 from stackmatrix.load.tools.run import OTHER_GENERATORS, Told, run_other
 
 EXAMPLES = """

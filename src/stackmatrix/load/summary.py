@@ -7,7 +7,6 @@ right answers; what failed is counted beside it, by class.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +14,11 @@ from numpy.typing import NDArray
 from stackmatrix.load.generator import Outcome
 from stackmatrix.load.histogram import Histogram
 from stackmatrix.load.job import Closed
+from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records
 
 Floats = NDArray[np.float64]
-
-BEYOND: Final = 10
-"""A percentile is given only when at least this many records lie beyond it: p50 from 20 records, p99 from 1000."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Milliseconds from the scheduled instant to the last byte; None where the sample cannot support it."""
-
-    mean: float | None = None
-    p50: float | None = None
-    p90: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-    p999: float | None = None
-    max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +138,6 @@ def little(load: Closed, ended: Records, seconds: float) -> float | None:
         return None
     response = float((ended["end"] - ended["scheduled"]).mean())
     return len(ended) / seconds * (response + load.think_s) / load.users
-
-
-def supported(n: int, percent: float) -> bool:
-    """Whether n records support a percentile: at least BEYOND of them lie beyond it."""
-    return round(n * (100 - percent), 6) >= BEYOND * 100
 
 
 def percentile(ordered: Floats, percent: float) -> float | None:

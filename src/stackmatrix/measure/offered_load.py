@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stackmatrix.analysis.latency import kept_latency, latency, right_answers
+from stackmatrix.analysis.latency import right_answers
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.load import summary
 from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
@@ -133,7 +133,7 @@ def by_generator(
         errors_outside=failures(summary.errors(outside(outcome))),
         first_answer_s=first_answer_s(outcome),
         stuck=stuck(records, outcome.given_up),
-        latency_ms=latency(inside),
+        latency_ms=summary.latency_ms(inside),
         bytes=int(inside["bytes"].sum()),
         cpu_s=Cpu(generator=outcome.cpu_s),
         connections=outcome.connections,
@@ -164,7 +164,7 @@ def by_tool(
         goodput=told.n / told.seconds,
         errors=failures(told.failed),
         errors_outside=failures(told.warmup.failed) if told.warmup else Errors(),
-        latency_ms=kept_latency(told.latency),
+        latency_ms=told.latency,
         cpu_s=Cpu(generator=told.cpu_s),
         generator_share=told.cpu_s / length / max(1, len(cpus)),
         right=sum(each.n for each in runs),

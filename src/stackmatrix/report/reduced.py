@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from stackmatrix.analysis.latency import right_answers
 from stackmatrix.errors import UserError
+from stackmatrix.load.latency import BEYOND, supported
 from stackmatrix.load.records import Records, load
-from stackmatrix.load.summary import BEYOND, percentile, supported
+from stackmatrix.load.summary import percentile
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.trial import Trial
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from stackmatrix.catalog import ROOT
+from stackmatrix.load import latency
 from stackmatrix.results import directory
 
 
@@ -27,7 +28,8 @@ def head(page: Path = PAGE) -> str:
 
 def tables() -> str:
     """One table for each type."""
-    modules = (Path(directory.__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in FORMAT)
+    files = [Path(directory.__file__).with_name(f"{name}.py") for name in FORMAT]
+    modules = (file.read_text(encoding="utf-8") for file in (*files, Path(latency.__file__)))
     return "\n" + "".join(table(node) for text in modules for node in ast.parse(text).body if is_format(node))
 
 

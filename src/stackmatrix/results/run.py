@@ -14,7 +14,8 @@ from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.slo import ServiceLevel
-from stackmatrix.results.trial import Entry, Errors, Latency
+from stackmatrix.load.latency import Latency
+from stackmatrix.results.trial import Entry, Errors
 
 @dataclass(frozen=True, slots=True)
 class CpuPerRequest:

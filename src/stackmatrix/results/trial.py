@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
+from stackmatrix.load.latency import Latency
 from stackmatrix.results.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,6 @@ class Errors:
     def __str__(self) -> str:
         """In words: `3 status, 1 timeout`."""
         return ", ".join(f"{count} {name}" for name in Errors.__slots__ if (count := getattr(self, name))) or "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Milliseconds from the scheduled instant to the last byte; None where the sample cannot support it."""
-
-    mean: float | None = None
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    p999: float | None = None
-    max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ import numpy as np
 
 from stackmatrix.errors import UserError
 from stackmatrix.load.job import MOST_DRAIN_S
+from stackmatrix.load.latency import BEYOND
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import Records
-from stackmatrix.load.summary import BEYOND, Floats, percentile, within
+from stackmatrix.load.summary import Floats, percentile, within
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 METRICS: Final = (*PERCENTILES, "mean", "max")

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from stackmatrix.errors import UserError
+from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.records import Records
-from stackmatrix.load.summary import Latency, supported
 from stackmatrix.load.tools.base import ONE_BODY, Left, Tally, Tool, ToolRun, as_records, nonzero, read_columns, whole_s
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
 from stackmatrix.load.job import FRESH, Closed, LoadJob
+from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.records import ROW, Records
-from stackmatrix.load.summary import Floats, Latency
+from stackmatrix.load.summary import Floats
 
 MARKS: Final = "STACKMATRIX_MARKS"
 """The environment variable that names the file descriptor on which a tool marks the edges of its load."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from stackmatrix.load.job import FRESH
-from stackmatrix.load.summary import Latency
+from stackmatrix.load.latency import Latency
 from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, Tally, Tool, ToolRun, nonzero, whole_s
 
 CONSTANT: Final = """function wrk.format()
