@@ -1,4 +1,10 @@
-"""The one kind of error that is the user's to mend: it is shown as one line, never as a traceback."""
+"""Mistakes that the user can put right: each is shown as one line that names the remedy, never as a traceback."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Named = TypeVar("Named")
 
 
 class UserError(Exception):
@@ -6,11 +12,31 @@ class UserError(Exception):
 
 
 class CatalogError(UserError):
-    """A TOML file of the catalogue that breaks its format."""
+    """A mistake in a TOML file of the catalogue; `value` is None where the key is not there."""
 
     def __init__(self, file: object, key: str, value: object, remedy: str) -> None:
-        super().__init__(f"{file}: {key} = {value!r}: {remedy}")
+        super().__init__(f"{file}: {key}{'' if value is None else f' = {value!r}'}: {remedy}")
 
 
 class LackingError(UserError):
-    """This machine lacks what a stack needs; the others can go on."""
+    """A dependency of a stack is missing on this machine; the other stacks still run."""
+
+
+def pick(kind: str, name: str, known: Mapping[str, Named]) -> Named:
+    """Look a name up; UserError with the nearest one when there is none."""
+    try:
+        return known[name]
+    except KeyError:
+        raise UserError(f"no {kind} is called {name!r}; {suggestion(name, known)}") from None
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant, or all of them."""
+    names = list(known)
+    near = nearest(name, names)
+    return f"known: {', '.join(names) or 'none'}" if near is None else f"did you mean {near}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like another; None when none is."""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)

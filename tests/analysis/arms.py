@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.model.ceiling import Demand
 from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, rates
-from stackmatrix.catalog.workloads import WaitOn
+from stackmatrix.catalog.stacks import Wait
 from stackmatrix.cores import Cores
 from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
@@ -213,7 +213,7 @@ def demands(draw: st.DrawFn) -> Demand:
 def arms(draw: st.DrawFn) -> Facts:
     """Anything that a run may say of an arm, consistent or not."""
     us = maybe(st.just(0.0) | st.floats(0.01, 1e5))
-    waits: st.SearchStrategy[WaitOn | None] = st.sampled_from([None, "timer", "database", "upstream"])
+    waits: st.SearchStrategy[Wait | None] = st.sampled_from([None, "timer", "database", "upstream"])
     names = st.sampled_from(["threads", "db_pool", "loop", "slots", "odd_pool"])
     pool = st.builds(Pool, names, st.integers(1, 60))
     return Facts(

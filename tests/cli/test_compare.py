@@ -177,7 +177,7 @@ class TestCopies:
         manifest = history / "stacks" / STACK.name / "stack.toml"
         manifest.write_text(manifest.read_text().replace("summary =", "about ="))
         git(history, "commit", "-qam", "three")
-        with pytest.raises(CatalogError, match=r"stack\.toml: summary"):
+        with pytest.raises(CatalogError, match=r"stack\.toml: about = .*: unknown key"):
             Copies(tmp_path / "copies", history).of_revision(revisions.commit_of("HEAD", history), STACK.name, "three")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
@@ -217,13 +218,13 @@ def test_a_second_harness_is_refused(runtime: NativeRuntime) -> None:
 def test_a_stack_that_cannot_start_says_why(runtime: NativeRuntime, tmp_path: Path) -> None:
     shutil.copytree(ONE.directory, tmp_path / "broken")
     (tmp_path / "broken" / "serve").write_text("#!/bin/sh\necho 'THREADS=abc: must be a number' >&2\nexit 2\n")
-    broken = Stack(**{**ONE.__dict__, "name": "broken", "directory": tmp_path / "broken"})
+    broken = replace(ONE, name="broken", directory=tmp_path / "broken")
     with pytest.raises(UserError, match=r"broken ended with exit code 2: THREADS=abc: must be a number"):
         runtime.up([broken])
 
 
 def test_what_this_machine_cannot_run_is_said_and_the_others_still_run(runtime: NativeRuntime, tmp_path: Path) -> None:
-    lost = Stack(**{**ONE.__dict__, "name": "lost", "directory": tmp_path})
+    lost = replace(ONE, name="lost", directory=tmp_path)
     runtime.up([lost, OTHER])
     assert "requirements.txt is missing" in runtime.lacking.pop("lost")
     with pytest.raises(UserError, match=r"lost: .* is missing"), runtime.service(Variant(lost, {})):

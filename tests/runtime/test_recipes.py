@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
@@ -101,7 +102,7 @@ def test_a_stack_without_a_lock_is_told() -> None:
 
 
 def test_a_broken_lock_is_told_without_keeping_the_others_from_being_made(tmp_path: Path) -> None:
-    good, bad = (Stack(**{**STACK.__dict__, "name": name, "directory": tmp_path / name}) for name in ("good", "bad"))
+    good, bad = (replace(STACK, name=name, directory=tmp_path / name) for name in ("good", "bad"))
     for stack, lock in ((good, ""), (bad, "this is no requirement ==\n")):
         stack.directory.mkdir()
         (stack.directory / "requirements.txt").write_text(lock)

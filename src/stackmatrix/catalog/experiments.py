@@ -2,18 +2,23 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import Meta
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, parse_variant
-from stackmatrix.catalog.toml import Fields
-from stackmatrix.catalog.workloads import Workload
-from stackmatrix.errors import UserError
+from stackmatrix.catalog.toml import FileTable, MisfitError, Positive, Whole, decode, misfitting, parsed
+from stackmatrix.catalog.workloads import Param, Workload
+from stackmatrix.errors import UserError, pick, suggestion
 
-Metric = Literal[
+Found = TypeVar("Found")
+
+MetricName = Literal[
     "goodput",
     "requests",
     "mean_ms",
@@ -38,21 +43,18 @@ Metric = Literal[
     "outside_ms",
 ]
 """What a published figure or a claim is about; `analysis.experiments` has how each is measured."""
-METRICS: Final[tuple[str, ...]] = get_args(Metric)
 By = Literal["generator", "tool"]
-LEAST_TIMEOUT_S: Final = 2
-"""Of a worker; Uvicorn's gives a sign once a second."""
-TOOLS: Final = ("ab", "wrk", "h2load", "locust")
+LEAST_WORKER_TIMEOUT_S: Final = 2
+"""Uvicorn's worker gives a sign of life once a second."""
 PLACE: Final = r"{([^{}]*)}"
 """In the words of a claim: where a figure is filled in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(FileTable, frozen=True):
     """How much shorter than published a run is: waits and time-outs by one factor, windows and ramps by another."""
 
-    waits: float = 1.0
-    windows: float = 1.0
+    waits: Positive = 1.0
+    windows: Positive = 1.0
 
     @property
     def full(self) -> bool:
@@ -60,22 +62,21 @@ class Scale:
         return self.waits == self.windows == 1.0
 
 
-FULL: Final = Scale()
+AS_PUBLISHED: Final = Scale()
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(FileTable, frozen=True):
     """How the load was offered, as it was published."""
 
-    tool: str
-    users: int
-    seconds: float
+    tool: Literal["ab", "wrk", "h2load", "locust"]
+    users: Whole
+    seconds: Positive
     """How long; with `requests`, the longest that it may take."""
-    requests: int | None = None
+    requests: Whole | None = None
     """After which the tool ended, for those that count."""
-    ramp_s: float = 0.0
+    ramp_s: Annotated[float, Meta(ge=0, description="a number from 0")] = msgspec.field(name="ramp", default=0.0)
     """Over which the users were started."""
-    timeout_s: float | None = None
+    timeout_s: Positive | None = msgspec.field(name="timeout", default=None)
     """After which the tool gave a request up."""
 
     def scaled(self, scale: Scale) -> "Offer":
@@ -102,19 +103,19 @@ class Candidate:
     workload: Workload
     """With the arm's parameters."""
     offer: Offer
-    published: Mapping[Metric, float]
+    published: Mapping[MetricName, float]
     expects_failures: bool
     """It is shown failing: its failures are what is measured, and it has no number."""
     overlaps: bool
     """Whether its capacity can be tested; not where a request costs so much CPU that waits never come together."""
 
-    def variant(self, scale: Scale = FULL) -> Variant:
+    def variant(self, scale: Scale = AS_PUBLISHED) -> Variant:
         """What runs; a worker's time-out keeps its share of the window."""
         changed = dict(self.changed)
         if "worker_timeout" in self.stack.settings and not scale.full:
             seconds = int(Variant(self.stack, changed).settings["worker_timeout"]) * scale.windows
             if self.expects_failures:
-                changed["worker_timeout"] = max(LEAST_TIMEOUT_S, math.ceil(seconds))
+                changed["worker_timeout"] = max(LEAST_WORKER_TIMEOUT_S, math.ceil(seconds))
         return Variant(self.stack, changed)
 
     def scaled(self, scale: Scale) -> Workload:
@@ -130,7 +131,7 @@ class Candidate:
         waiting = self.workload.waiting()
         return waiting is not None and waiting.ms is not None
 
-    def at_published_scale(self, metric: Metric, value: float, scale: Scale) -> float:
+    def at_published_scale(self, metric: MetricName, value: float, scale: Scale) -> float:
         """A figure measured at `scale` as it would be at the published one: waits longer, rates lower.
 
         Counts of a window change by both factors; what costs CPU, and every share, stays.
@@ -148,13 +149,12 @@ class Candidate:
 class Figure:
     """One measured figure of one arm."""
 
-    metric: Metric
+    metric: MetricName
     by: By
     arm: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(FileTable, frozen=True):
     """A statement about measured figures that may turn out true or false, in words for either.
 
     The value is the metric of `arm`; with `against`, its ratio to that of another arm; with `of` too, the difference
@@ -162,15 +162,70 @@ class Claim:
     for the figures: `{one}`, `{other}`, `{value}` (the ratio or share), and `{metric:arm}` or `{metric by tool:arm}`.
     """
 
-    metric: Metric
-    by: By
+    metric: MetricName
     arm: str
-    against: str | None
-    of: tuple[str, str] | None
-    least: float
-    most: float
     holds: str
     fails: str
+    by: By = "generator"
+    against: str | None = None
+    of: Annotated[tuple[str, str], Meta(description="two arms")] | None = None
+    least: float = -math.inf
+    most: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.of is not None and self.against is None:
+            raise MisfitError("of", self.of, "needs against, too: their difference is a share of this one")
+        if not self.least <= self.most or (math.isinf(self.least) and math.isinf(self.most)):
+            raise MisfitError("least", self.least, "give least, most or both, in order, so that the claim can fail")
+
+    def misfit(self, arms: Sequence[str]) -> MisfitError | None:
+        """What in it is none of the arms, or no place for a figure."""
+        for key, name in (("arm", self.arm), ("against", self.against), *(("of", name) for name in self.of or ())):
+            if name is not None and name not in arms:
+                return MisfitError(key, name, f"is no arm of this experiment; {suggestion(name, arms)}")
+        for key, words in (("holds", self.holds), ("fails", self.fails)):
+            for place in re.findall(PLACE, words):
+                try:
+                    figure(place, self, arms)
+                except ValueError as error:
+                    return MisfitError(key, f"{{{place}}}", str(error))
+        return None
+
+
+class ArmTable(FileTable, frozen=True):
+    """One `[[arms]]`; what it does not say of the load, `[load]` does."""
+
+    name: str
+    stack: str
+    workload: str
+    load: Offer
+    params: Mapping[str, Param] = {}
+    published: Mapping[MetricName, Positive] = {}
+    expects_failures: bool = False
+    overlaps: bool = True
+
+
+class ExperimentFile(FileTable, frozen=True):
+    """One file of `experiments/`."""
+
+    question: str
+    source: str
+    command: str
+    arms: Annotated[tuple[ArmTable, ...], Meta(min_length=1, description="one or more tables [[arms]]")]
+    claims: Annotated[tuple[Claim, ...], Meta(min_length=1, description="one or more tables [[claims]]")]
+    load: Mapping[str, Any] = {}
+    scale: Scale = AS_PUBLISHED
+    rounds: Whole = 1
+    explain: bool = False
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        for name in names:
+            if names.count(name) > 1:
+                raise MisfitError("arms", name, "is the name of two arms; give each its own")
+        for number, claim in enumerate(self.claims, 1):
+            if misfit := claim.misfit(names):
+                raise MisfitError(f"claims[{number}].{misfit.key}", misfit.value, misfit.remedy)
 
 
 @dataclass(frozen=True)
@@ -204,106 +259,62 @@ def experiment_names(root: Path = ROOT) -> list[str]:
 
 
 def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[str, Workload]) -> Experiment:
-    """The experiment that one file describes; CatalogError for the first thing that is wrong with it."""
-    fields = Fields.open(file)
-    scale, load = fields.table("scale"), fields.table("load").items()
-    candidates = [candidate(table, load, stacks, workloads) for table in fields.tables("arms")]
-    names = [one.name for one in candidates]
-    for name in names:
-        if names.count(name) > 1:
-            raise fields.error("arms", name, "is the name of two arms; give each its own")
-    experiment = Experiment(
+    """The experiment that one file describes; CatalogError for the first mistake in it."""
+    table = parsed(file)
+    whole, arms = table.get("load", {}), table.get("arms", [])
+    if isinstance(whole, dict) and isinstance(arms, list):
+        known = [field.encode_name for field in msgspec.structs.fields(Offer)]
+        for key in whole.keys() - known:
+            raise misfitting(file, MisfitError(f"load.{key}", whole[key], f"unknown key; {suggestion(key, known)}"))
+        for arm in arms:
+            if isinstance(arm, dict) and isinstance(changed := arm.get("load", {}), dict):
+                arm["load"] = {**whole, **changed}
+    told = decode(file, ExperimentFile, table)
+    candidates = []
+    for number, arm in enumerate(told.arms, 1):
+        try:
+            candidates.append(candidate(arm, stacks, workloads))
+        except MisfitError as misfit:
+            raise misfitting(file, MisfitError(f"arms[{number}].{misfit.key}", misfit.value, misfit.remedy)) from None
+    return Experiment(
         name=file.stem,
-        question=fields.get("question", str),
-        source=fields.get("source", str),
-        command=fields.get("command", str),
-        scale=Scale(scale.positive("waits", 1.0), scale.positive("windows", 1.0)),
-        rounds=whole(fields, "rounds", 1),
-        explain=fields.get("explain", bool, False),
+        question=told.question,
+        source=told.source,
+        command=told.command,
+        scale=told.scale,
+        rounds=told.rounds,
+        explain=told.explain,
         candidates=tuple(candidates),
-        claims=tuple(claim(table, names) for table in fields.tables("claims")),
+        claims=told.claims,
         file=file,
     )
-    for table in (fields, scale):
-        table.done()
-    return experiment
 
 
-def candidate(
-    fields: Fields, load: Mapping[str, Any], stacks: Mapping[str, Stack], workloads: Mapping[str, Workload]
-) -> Candidate:
-    """One `[[arms]]`; what it does not say of the load, `[load]` does."""
-    text, params = fields.get("stack", str), fields.table("params").items()
-    try:
-        variant = parse_variant(text, stacks)
-    except UserError as error:
-        raise fields.error("stack", text, str(error)) from None
-    base = workloads[fields.choice("workload", workloads)]
-    try:
-        workload = base.with_params({key: str(value) for key, value in params.items()})
-    except UserError as error:
-        raise fields.error("params", dict(params), str(error)) from None
-    found = Candidate(
-        name=fields.get("name", str),
+def candidate(arm: ArmTable, stacks: Mapping[str, Stack], workloads: Mapping[str, Workload]) -> Candidate:
+    """An arm with its stack and workload; MisfitError for one that there is not."""
+    variant = tried("stack", arm.stack, lambda: parse_variant(arm.stack, stacks))
+    base = tried("workload", arm.workload, lambda: pick("workload", arm.workload, workloads))
+    params = {name: str(value) for name, value in arm.params.items()}
+    workload = tried("params", dict(arm.params), lambda: base.with_params(params))
+    return Candidate(
+        name=arm.name,
         stack=variant.stack,
         changed=variant.changed,
         base=base,
         workload=workload,
-        offer=offer(fields.table("load").over(load)),
-        published=published(fields.table("published")),
-        expects_failures=fields.get("expects_failures", bool, False),
-        overlaps=fields.get("overlaps", bool, True),
+        offer=arm.load,
+        published=arm.published,
+        expects_failures=arm.expects_failures,
+        overlaps=arm.overlaps,
     )
-    fields.done()
-    return found
 
 
-def offer(fields: Fields) -> Offer:
-    """`[load]`, with what an arm changes of it."""
-    requests, ramp, timeout = (fields.any(key) for key in ("requests", "ramp", "timeout"))
-    found = Offer(
-        tool=fields.choice("tool", TOOLS),
-        users=whole(fields, "users"),
-        seconds=fields.positive("seconds"),
-        requests=None if requests is None else whole(fields, "requests"),
-        ramp_s=0.0 if ramp is None else fields.positive("ramp"),
-        timeout_s=None if timeout is None else fields.positive("timeout"),
-    )
-    fields.done()
-    return found
-
-
-def published(fields: Fields) -> dict[Metric, float]:
-    """Figures of one arm by metric."""
-    return {as_metric(fields, key, key): fields.positive(key) for key in fields.items()}
-
-
-def claim(fields: Fields, arms: Sequence[str]) -> Claim:
-    """One `[[claims]]`."""
-    of = fields.get("of", list, [])
-    found = Claim(
-        metric=as_metric(fields, "metric", fields.get("metric", str)),
-        by=cast(By, fields.choice("by", get_args(By), "generator")),
-        arm=fields.choice("arm", arms),
-        against=fields.choice("against", arms) if fields.any("against") is not None else None,
-        of=(str(of[0]), str(of[1])) if len(of) == 2 else None,
-        least=limit(fields, "least", -math.inf),
-        most=limit(fields, "most", math.inf),
-        holds=fields.get("holds", str),
-        fails=fields.get("fails", str),
-    )
-    fields.done()
-    if of and (found.of is None or found.against is None or not set(of) <= set(arms)):
-        raise fields.error("of", of, "must be two arms whose difference is the whole, beside arm and against")
-    if not found.least <= found.most or (math.isinf(found.least) and math.isinf(found.most)):
-        raise fields.error("least", found.least, "give least, most or both, in order, so that the claim can fail")
-    for key, words in (("holds", found.holds), ("fails", found.fails)):
-        for place in re.findall(PLACE, words):
-            try:
-                figure(place, found, arms)
-            except ValueError as error:
-                raise fields.error(key, f"{{{place}}}", str(error)) from None
-    return found
+def tried(key: str, value: object, find: Callable[[], Found]) -> Found:
+    """What `find` finds; its UserError as a misfit of `key`."""
+    try:
+        return find()
+    except UserError as error:
+        raise MisfitError(key, value, str(error)) from None
 
 
 def figure(place: str, claim: Claim, arms: Sequence[str]) -> Figure | None:
@@ -314,29 +325,8 @@ def figure(place: str, claim: Claim, arms: Sequence[str]) -> Figure | None:
         return Figure(claim.metric, claim.by, claim.against or "" if place == "other" else claim.arm)
     named, _, arm = place.partition(":")
     metric, _, by = named.partition(" by ")
-    if metric not in METRICS or by not in ("", *get_args(By)) or arm not in arms:
+    metrics: dict[str, MetricName] = {name: name for name in get_args(MetricName)}
+    counters: dict[str, By] = {"": "generator", **{name: name for name in get_args(By)}}
+    if metric not in metrics or by not in counters or arm not in arms:
         raise ValueError("must be {one}, {other}, {value}, {metric:arm} or {metric by tool:arm}")
-    return Figure(cast(Metric, metric), cast(By, by or "generator"), arm)
-
-
-def as_metric(fields: Fields, key: str, name: str) -> Metric:
-    """One of the metrics."""
-    if name not in METRICS:
-        raise fields.error(key, name, f"is no metric; known: {', '.join(METRICS)}")
-    return cast(Metric, name)
-
-
-def whole(fields: Fields, key: str, default: int | None = None) -> int:
-    """A whole number above 0."""
-    value = fields.get(key, int, default)
-    if value < 1:
-        raise fields.error(key, value, "must be a whole number above 0")
-    return value
-
-
-def limit(fields: Fields, key: str, default: float) -> float:
-    """One end of what a claim allows."""
-    value = fields.any(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise fields.error(key, value, "must be a number")
-    return float(value)
+    return Figure(metrics[metric], counters[by], arm)

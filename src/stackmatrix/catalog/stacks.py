@@ -1,96 +1,171 @@
 """Stacks: `ls stacks/` is the registry, `stack.toml` says what each one is and how much it can hold."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.toml import Fields, pick
-from stackmatrix.errors import UserError
+from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, decode, misfitting, shown
+from stackmatrix.errors import UserError, pick, suggestion
 
 Setting = int | str | bool
+SettingName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", description="a lower-case name")]
 Wait = Literal["timer", "database", "upstream"]
+Terms = Annotated[
+    Literal["unlimited"] | Annotated[tuple[str | int, ...], Meta(min_length=1)],
+    Meta(description='"unlimited" or a list of settings and numbers, the least of which binds'),
+]
+Port = Annotated[int, Meta(ge=1024, le=65535, description="a whole number from 1024 to 65535")]
 
-WAITS: tuple[Wait, ...] = ("timer", "database", "upstream")
-CONCURRENCY = ("event-loop", "threads", "greenlets", "blocked-loop")
 
-
-@dataclass(frozen=True)
-class Census:
+class Processes(FileTable, frozen=True):
     """Processes of one instance, as seen from outside."""
 
-    processes: int
+    processes: Whole
     """With one worker."""
-    beside_workers: int
-    """With more than one: those that are no workers."""
+    beside_workers: int | None = None
+    """With more than one: those that are no workers; as many as beside one worker when nothing is said."""
 
     def at(self, workers: int) -> int:
         """How many run with so many workers."""
-        return self.processes if workers == 1 else workers + self.beside_workers
+        beside = self.processes - 1 if self.beside_workers is None else self.beside_workers
+        return self.processes if workers == 1 else workers + beside
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Framework + server + concurrency model + drivers: one directory under `stacks/`."""
+class IdentityTable(Processes, frozen=True):
+    """`[identity]`: what must be seen of a running instance."""
 
-    name: str
-    directory: Path
+    loop: str | None = None
+    server: Mapping[str, Processes] = {}
+    """By the choices of the setting `server` that have other processes."""
+
+
+class Capacity(FileTable, frozen=True):
+    """`[capacity]` of one worker: the least of some settings and numbers, or unlimited."""
+
+    timer: Terms
+    database: Terms
+    upstream: Terms
+
+
+class WatchTable(FileTable, frozen=True):
+    """`[packages]`: what the stack tells the versions of."""
+
+    watch: tuple[str, ...]
+
+
+class Manifest(FileTable, frozen=True, kw_only=True):
+    """One `stack.toml`."""
+
     summary: str
     language: str
     framework: str
     server: str
-    concurrency: str
-    port: int
-    settings: Mapping[str, Setting]
-    choices: Mapping[str, tuple[str, ...]]
-    capacity: Mapping[Wait, tuple[str | int, ...] | None]
-    variants: Mapping[str, Mapping[str, Setting]]
-    packages: tuple[str, ...]
-    other_work: tuple[str, ...]
+    concurrency: Literal["event-loop", "threads", "greenlets", "blocked-loop"]
+    port: Port
+    settings: Mapping[SettingName, Setting] = {}
+    capacity: Capacity
+    watched: WatchTable = msgspec.field(name="packages")
+    identity: IdentityTable
+    choices: Mapping[str, tuple[str, ...]] = {}
+    variants: Mapping[str, Mapping[str, Setting]] = {}
+    other_work: tuple[str, ...] = ()
     """Settings whose other values do other work for the same answer, on purpose."""
-    census: Census
-    census_under: Mapping[str, Census]
-    """By the choices of the setting `server` that have other processes."""
-    loop: str | None
 
-    def with_settings(self, changed: Mapping[str, Setting]) -> dict[str, Setting]:
-        """All settings, the defaults overridden by `changed`; UserError for what this stack does not know."""
-        return {**self.settings, **{key: self.setting(key, str(value)) for key, value in changed.items()}}
+    def __post_init__(self) -> None:
+        for key, words in self.choices.items():
+            if key not in self.settings or self.settings[key] not in words:
+                raise MisfitError(
+                    f"choices.{key}", [*words], "must list the words of a setting, its default among them"
+                )
+        for name in self.other_work:
+            if name not in self.settings:
+                raise MisfitError("other_work", name, f"no such setting; {suggestion(name, self.settings)}")
+        for name in self.identity.server:
+            if name not in self.choices.get("server", ()):
+                raise MisfitError(f"identity.server.{name}", None, "must be one of the words of choices.server")
+        numeric = [key for key, value in self.settings.items() if isinstance(value, int)]
+        for wait in self.capacity.__struct_fields__:
+            for term in self.terms(wait) or ():
+                if not isinstance(term, int) and term not in numeric:
+                    raise MisfitError(f"capacity.{wait}", term, f"no numeric setting; {suggestion(term, numeric)}")
+        for variant, changes in self.variants.items():
+            for key, value in changes.items():
+                typed = self.typed(key, value, told := f"variants.{variant}.{key}")
+                if typed != value:
+                    raise MisfitError(told, value, f"must be written as the default is: {typed!r}")
 
-    def setting(self, key: str, text: str) -> Setting:
-        """`text` as the value of setting `key`, typed as its default is."""
-        default = pick(f"setting of {self.name}", key, self.settings)
+    def typed(self, key: str, value: Setting, told: str) -> Setting:
+        """A value of setting `key`, perhaps written as text, as its default's type; MisfitError, of `told`, if none."""
+        if key not in self.settings:
+            raise MisfitError(told, value, f"no such setting; {suggestion(key, self.settings)}")
+        default, text = self.settings[key], str(value)
         if isinstance(default, bool):
             if text.lower() not in ("true", "false"):
-                raise UserError(f"{self.name}: {key} = {text!r}: must be true or false")
+                raise MisfitError(told, value, "must be true or false")
             return text.lower() == "true"
         if isinstance(default, int):
             if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
-                raise UserError(f"{self.name}: {key} = {text!r}: must be a whole number from 1 to 999999")
+                raise MisfitError(told, value, "must be a whole number from 1 to 999999")
             return int(text)
-        if key in self.choices and text not in self.choices[key]:
-            raise UserError(f"{self.name}: {key} = {text!r}: must be one of {', '.join(self.choices[key])}")
+        if text not in self.choices.get(key, (text,)):
+            raise MisfitError(told, value, f"must be one of {', '.join(self.choices[key])}")
         return text
 
+    def terms(self, wait: str) -> tuple[str | int, ...] | None:
+        """What limits the requests that one worker holds in flight for a kind of wait; None when nothing does."""
+        terms: tuple[str | int, ...] | Literal["unlimited"] = getattr(self.capacity, wait)
+        return None if terms == "unlimited" else terms
+
+
+class Stack(Manifest, frozen=True, kw_only=True):
+    """Framework + server + concurrency model + drivers: one directory under `stacks/`."""
+
+    name: str
+    directory: Path
+
+    def with_settings(self, changed: Mapping[str, Setting]) -> dict[str, Setting]:
+        """All settings, the defaults overridden by `changed`; UserError for what this stack does not know."""
+        return {**self.settings, **{key: self.setting(key, value) for key, value in changed.items()}}
+
+    def setting(self, key: str, value: Setting) -> Setting:
+        """A value of setting `key`, perhaps written as text, as its default's type; UserError when it does not fit."""
+        pick(f"setting of {self.name}", key, self.settings)
+        try:
+            return self.typed(key, value, key)
+        except MisfitError as misfit:
+            raise UserError(f"{self.name}: {misfit}") from None
+
     @property
-    def processes(self) -> int:
-        """How many processes run with one worker, under the default server."""
-        return self.census.processes
+    def packages(self) -> tuple[str, ...]:
+        """The packages whose versions it tells."""
+        return self.watched.watch
 
     def processes_at(self, settings: Mapping[str, Setting]) -> int:
         """How many processes run with these settings."""
-        census = self.census_under.get(str(settings.get("server")), self.census)
-        return census.at(int(settings.get("workers", 1)))
+        due = self.identity.server.get(str(settings.get("server")), self.identity)
+        return due.at(int(settings.get("workers", 1)))
 
     def slots(self, wait: Wait, settings: Mapping[str, Setting]) -> int | None:
         """Requests that all workers together can hold in flight for one kind of wait; None when unlimited."""
-        terms = self.capacity[wait]
+        terms = self.terms(wait)
         if terms is None:
             return None
         per_worker = min(term if isinstance(term, int) else int(settings[term]) for term in terms)
         return int(settings.get("workers", 1)) * per_worker
+
+    def locked(self) -> dict[str, set[str]]:
+        """Each package of its lock with its versions: a universal lock may have one per Python."""
+        found: dict[str, set[str]] = {}
+        lock = (self.directory / "requirements.txt").read_text(encoding="utf-8")
+        for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock, re.M):
+            found.setdefault(name.lower(), set()).add(version)
+        return found
 
 
 @dataclass(frozen=True)
@@ -128,123 +203,53 @@ def variant_label(stack: str, changed: Mapping[str, Setting]) -> str:
     return f"{stack}[{inner}]" if inner else stack
 
 
-def load_stacks(root: Path = ROOT) -> dict[str, Stack]:
-    """Every stack of the checkout by name; UserError or CatalogError for the first broken manifest."""
-    found = {path.parent.name: read_stack(path) for path in sorted(root.glob("stacks/*/stack.toml"))}
+class Stacks(dict[str, Stack]):
+    """The stacks of a checkout by name; a broken one is in nobody's way until it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken: dict[str, UserError] = {}
+
+    def __missing__(self, name: str) -> Stack:
+        raise self.broken.get(name, KeyError(name))
+
+    def every(self, say: Callable[[str], None]) -> list[Stack]:
+        """All that can be used; the others are said in a line each."""
+        for name, error in self.broken.items():
+            say(f"{name} is left out: {error}")
+        return list(self.values())
+
+
+def load_stacks(root: Path = ROOT) -> Stacks:
+    """Every stack of a checkout."""
+    stacks = Stacks()
     ports: dict[int, str] = {}
-    for stack in found.values():
-        if stack.port in ports:
-            raise UserError(
-                f"stacks/{stack.name}/stack.toml: port = {stack.port}: taken by {ports[stack.port]}; choose another"
-            )
+    for file in sorted(root.glob("stacks/*/stack.toml")):
+        try:
+            stack = read_stack(file)
+            if stack.port in ports:
+                raise misfitting(file, MisfitError("port", stack.port, f"taken by {ports[stack.port]}; choose another"))
+        except UserError as error:
+            stacks.broken[file.parent.name] = error
+            continue
         ports[stack.port] = stack.name
-    return found
+        stacks[stack.name] = stack
+    return stacks
 
 
 def read_stack(file: Path) -> Stack:
-    """The stack that one manifest describes."""
-    fields = Fields.open(file)
-    settings: dict[str, Setting] = {}
-    for key, value in fields.table("settings").items().items():
-        if not isinstance(value, int | str | bool) or not re.fullmatch(r"[a-z][a-z0-9_]*", key):
-            raise fields.error(
-                f"settings.{key}",
-                value,
-                "a setting is a lower-case name with a number, a word, true or false",
-            )
-        settings[key] = value
-    choices: dict[str, tuple[str, ...]] = {}
-    for key, value in fields.table("choices").items().items():
-        if key not in settings or not isinstance(value, list) or settings[key] not in value:
-            raise fields.error(f"choices.{key}", value, "must list the words of a setting, its default among them")
-        choices[key] = tuple(str(word) for word in value)
-    identity = fields.table("identity")
-    stack = Stack(
-        name=file.parent.name,
-        directory=file.parent,
-        summary=fields.get("summary", str),
-        language=fields.get("language", str),
-        framework=fields.get("framework", str),
-        server=fields.get("server", str),
-        concurrency=fields.choice("concurrency", CONCURRENCY),
-        port=port(fields),
-        settings=settings,
-        choices=choices,
-        capacity=capacity(fields.table("capacity"), settings),
-        variants={},
-        packages=tuple(fields.table("packages").get("watch", list)),
-        other_work=other_work(fields, settings),
-        census=census(identity),
-        census_under=census_under(identity.table("server"), choices.get("server", ())),
-        loop=identity.any("loop"),
-    )
-    identity.done()
-    variants: dict[str, Mapping[str, Setting]] = {}
-    for name, changes in fields.table("variants").items().items():
-        if not isinstance(changes, dict):
-            raise fields.error(f"variants.{name}", changes, "must be a table of settings")
-        try:
-            changed = {key: stack.setting(key, str(value)) for key, value in changes.items()}
-        except UserError as error:
-            raise fields.error(f"variants.{name}", changes, str(error)) from None
-        variants[name] = changed
-    fields.done()
-    return Stack(**{**stack.__dict__, "variants": variants})
-
-
-def port(fields: Fields) -> int:
-    """The stack's port: inside its container and published on 127.0.0.1."""
-    value = fields.get("port", int)
-    if not 1024 <= value <= 65535:
-        raise fields.error("port", value, "must be from 1024 to 65535")
-    return value
-
-
-def other_work(fields: Fields, settings: Mapping[str, Setting]) -> tuple[str, ...]:
-    """The settings that are declared to do other work."""
-    names = fields.get("other_work", list, [])
-    for name in names:
-        if name not in settings:
-            raise fields.error("other_work", names, f"{name!r} is no setting of this stack; list settings")
-    return tuple(names)
-
-
-def census(identity: Fields) -> Census:
-    """The declared processes; those beside one worker stay beside several unless something else is said."""
-    processes = identity.get("processes", int)
-    return Census(processes, identity.get("beside_workers", int, processes - 1))
-
-
-def census_under(servers: Fields, choices: Sequence[str]) -> dict[str, Census]:
-    """The declared processes under some of the servers that can be chosen."""
-    found: dict[str, Census] = {}
-    for name in servers.items():
-        if name not in choices:
-            raise servers.error(name, servers.any(name), "must be one of the words of choices.server")
-        table = servers.table(name)
-        found[name] = census(table)
-        table.done()
-    return found
-
-
-def capacity(table: Fields, settings: Mapping[str, Setting]) -> dict[Wait, tuple[str | int, ...] | None]:
-    """The declared capacity per worker and kind of wait: the least of some settings and numbers, or unlimited."""
-    result: dict[Wait, tuple[str | int, ...] | None] = {}
-    for wait in WAITS:
-        value = table.any(wait)
-        if value == "unlimited":
-            result[wait] = None
-            continue
-        if not isinstance(value, list) or not value:
-            raise table.error(
-                wait, value, 'must be "unlimited" or a list of settings and numbers, the least of which binds'
-            )
-        for term in value:
-            if not (isinstance(term, int) or isinstance(settings.get(term), int)):
-                raise table.error(wait, value, f"{term!r} is neither a number nor a numeric setting of this stack")
-        result[wait] = tuple(value)
-    table.done()
-    return result
+    """The stack that one manifest describes; CatalogError for the first mistake in it."""
+    manifest = decode(file, Manifest)
+    fields = {key: getattr(manifest, key) for key in manifest.__struct_fields__}
+    stack = Stack(name=file.parent.name, directory=file.parent, **fields)
+    if (file.parent / "requirements.txt").exists():
+        locked = stack.locked()
+        for name in stack.packages:
+            if name not in locked:
+                lock = shown(file.parent / "requirements.txt")
+                misfit = MisfitError("packages.watch", name, f"no package of {lock}; {suggestion(name, locked)}")
+                raise misfitting(file, misfit)
+    return stack
 
 
 def parse_variant(text: str, stacks: Mapping[str, Stack]) -> Variant:

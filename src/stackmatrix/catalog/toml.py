@@ -1,122 +1,148 @@
-"""Reading one TOML file field by field, so that every mistake names the file, the key, the value and the remedy."""
+"""Decodes TOML files into types; the first mistake in one is told by file, key, value and remedy."""
 
-import difflib
-import math
+import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, ValidationError
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.errors import CatalogError, UserError
+from stackmatrix.errors import CatalogError, UserError, nearest, suggestion
 
-T = TypeVar("T")
+Kind = TypeVar("Kind")
 
-NAMES = {
-    str: "a text",
-    int: "a whole number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a table",
-    float: "a number",
-}
+Whole = Annotated[int, Meta(ge=1, description="a whole number above 0")]
+Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max, description="a number above 0")]
+
+WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-class Fields:
-    """One table of a TOML file; what is read is remembered, so that what is left over can be reported as a typo."""
-
-    def __init__(self, file: Path, table: Mapping[str, Any], prefix: str = "") -> None:
-        self.file = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
-        self._path = file
-        self._table = table
-        self._prefix = prefix
-        self._read: set[str] = set()
-
-    @classmethod
-    def open(cls, file: Path) -> "Fields":
-        """The top-level table of `file`; UserError when it cannot be read, CatalogError's words when it is not TOML."""
-        try:
-            return cls(file, tomllib.loads(file.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise UserError(f"{file}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{file}: not TOML: {error}; mend the file") from None
-
-    def error(self, key: str, value: object, remedy: str) -> CatalogError:
-        """The error to raise for `key` of this table."""
-        return CatalogError(self.file, self._prefix + key, value, remedy)
-
-    def get(self, key: str, kind: type[T], default: T | None = None) -> T:
-        """The value of `key`, which must be of `kind`; `default` when absent, an error when there is none."""
-        self._read.add(key)
-        if key not in self._table:
-            if default is None:
-                raise self.error(key, None, f"is missing; give {NAMES[kind]}")
-            return default
-        value = self._table[key]
-        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-            raise self.error(key, value, f"must be {NAMES[kind]}")
-        return value
-
-    def any(self, key: str, default: Any = None) -> Any:
-        """The value of `key`, of any kind, or `default`."""
-        self._read.add(key)
-        return self._table.get(key, default)
-
-    def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str:
-        """The value of `key`, one of `choices`."""
-        value = self.get(key, str, default)
-        allowed = list(choices)
-        if value not in allowed:
-            raise self.error(key, value, f"must be one of {', '.join(allowed)}")
-        return value
-
-    def table(self, key: str) -> "Fields":
-        """The sub-table `key`; an empty one when absent."""
-        value = self.get(key, cast(type[dict[str, Any]], dict), {})
-        return Fields(self._path, value, f"{self._prefix}{key}.")
-
-    def tables(self, key: str) -> list["Fields"]:
-        """The tables of the array `key`, at least one."""
-        value = self.get(key, list)
-        if not value or not all(isinstance(table, dict) for table in value):
-            raise self.error(key, value, f"must be one or more tables [[{self._prefix}{key}]]")
-        return [Fields(self._path, table, f"{self._prefix}{key}[{number}].") for number, table in enumerate(value, 1)]
-
-    def over(self, defaults: Mapping[str, Any]) -> "Fields":
-        """The same table, with `defaults` where it says nothing."""
-        return Fields(self._path, {**defaults, **self.items()}, self._prefix)
-
-    def positive(self, key: str, default: float | None = None) -> float:
-        """The number above 0 that `key` is."""
-        value = self.any(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise self.error(key, value, "must be a number above 0")
-        return value
-
-    def items(self) -> Mapping[str, Any]:
-        """Every key of this table, all counted as read."""
-        self._read.update(self._table)
-        return self._table
-
-    def present(self, *keys: str) -> dict[str, Any]:
-        """Those of `keys` that are there, with their values."""
-        self._read.update(keys)
-        return {key: self._table[key] for key in keys if key in self._table}
-
-    def done(self) -> None:
-        """Raise for the first key that nothing read: a typo should never be ignored."""
-        for key in self._table:
-            if key not in self._read:
-                near = difflib.get_close_matches(key, self._read, n=1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(self._read))}"
-                raise self.error(key, self._table[key], f"unknown key{hint}")
+class FileTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of a TOML file, typed; a `MisfitError` from `__post_init__` is told like any other mistake."""
 
 
-def pick(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """The entry called `name`; UserError with the nearest names when there is none."""
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-    raise UserError(f"no {kind} is called {name!r}; {hint}")
+class MisfitError(ValueError):
+    """A value that its key does not allow."""
+
+    def __init__(self, key: str, value: object, remedy: str) -> None:
+        super().__init__(f"{key} = {value!r}: {remedy}")
+        self.key, self.value, self.remedy = key, value, remedy
+
+
+def decode(file: Path, kind: type[Kind], table: Mapping[str, Any] | None = None) -> Kind:
+    """Read a file as `kind`, from its `table` when that has been read; CatalogError for the first mistake in it."""
+    table = parsed(file) if table is None else table
+    try:
+        return msgspec.convert(table, kind)
+    except ValidationError as error:
+        raise misfitting(file, mistake(table, kind, error, "")) from None
+
+
+def parsed(file: Path) -> dict[str, Any]:
+    """The top-level table of a file; UserError when it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{shown(file)}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{shown(file)}: not TOML: {error}; mend the file") from None
+
+
+def shown(file: Path) -> Path:
+    """A file as messages name it: from the checkout on when it lies there."""
+    return file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+
+
+def misfitting(file: Path, misfit: MisfitError) -> CatalogError:
+    """The error to raise for a misfit in a file."""
+    return CatalogError(shown(file), misfit.key, misfit.value, misfit.remedy)
+
+
+def mistake(value: Any, kind: Any, error: ValidationError, key: str) -> MisfitError:
+    """Find the innermost part of `value`, which is no `kind`, that is wrong by itself."""
+    bare, inside = stripped(kind), f"{key}." if key else ""
+    try:
+        inner = parts(value, bare, key, inside)
+    except MisfitError as misfit:
+        return misfit
+    for where, (part, part_kind) in inner.items():
+        if found := refusal(part, part_kind):
+            return mistake(part, part_kind, found, where)
+    if isinstance(error.__cause__, MisfitError):
+        return MisfitError(inside + error.__cause__.key, error.__cause__.value, error.__cause__.remedy)
+    if is_table(bare) and isinstance(value, dict):
+        for field in msgspec.structs.fields(bare):
+            if field.required and field.encode_name not in value:
+                return MisfitError(inside + field.encode_name, None, f"is missing; give {in_words(field.type)}")
+    return MisfitError(key, value, remedy(value, kind))
+
+
+def parts(value: Any, kind: Any, key: str, inside: str) -> dict[str, tuple[Any, Any]]:
+    """The entries of a table or list by key with the type due to each; MisfitError for a key that is not allowed."""
+    if isinstance(value, dict) and is_table(kind):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        for name in value:
+            if name not in fields:
+                raise MisfitError(inside + name, value[name], f"unknown key; {suggestion(name, fields)}")
+        return {inside + name: (part, fields[name]) for name, part in value.items()}
+    if isinstance(value, dict) and get_origin(kind) in (dict, Mapping):
+        names, values = get_args(kind)
+        for name in value:
+            if refusal(name, names):
+                raise MisfitError(inside + name, value[name], f"unknown key; {remedy(name, names)}")
+        return {inside + name: (part, values) for name, part in value.items()}
+    if isinstance(value, list) and get_origin(kind) in (list, tuple):
+        return {f"{key}[{number}]": (part, get_args(kind)[0]) for number, part in enumerate(value, 1)}
+    return {}
+
+
+def remedy(value: Any, kind: Any) -> str:
+    """What to write instead of `value`."""
+    words = get_args(stripped(kind)) if get_origin(stripped(kind)) is Literal else ()
+    near = nearest(value, words) if isinstance(value, str) else None
+    return f"must be {in_words(kind)}" if near is None else f"did you mean {near}?"
+
+
+def refusal(value: Any, kind: Any) -> ValidationError | None:
+    """Why a value is not of a type; None when it is."""
+    try:
+        msgspec.convert(value, kind)
+    except ValidationError as error:
+        return error
+    return None
+
+
+def required(kind: Any) -> Any:
+    """A type without `| None`."""
+    rest = [one for one in get_args(kind) if one is not NoneType]
+    return rest[0] if len(rest) == 1 and NoneType in get_args(kind) else kind
+
+
+def stripped(kind: Any) -> Any:
+    """A type without `| None` and without its annotations."""
+    kind = required(kind)
+    return stripped(get_args(kind)[0]) if get_origin(kind) is Annotated else kind
+
+
+def is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, FileTable)
+
+
+def in_words(kind: Any) -> str:
+    """What a type allows: its own description when it has one."""
+    kind = required(kind)
+    if get_origin(kind) is Annotated:
+        told = (one.description for one in get_args(kind)[1:] if isinstance(one, Meta) and one.description)
+        return next(told, in_words(get_args(kind)[0]))
+    bare = stripped(kind)
+    if get_origin(bare) is Literal:
+        return f"one of {', '.join(get_args(bare))}"
+    if get_origin(bare) in (list, tuple):
+        return "a list"
+    if get_origin(bare) in (Union, UnionType):
+        return " or ".join(map(in_words, get_args(bare)))
+    return WORDS.get(bare, "a table")

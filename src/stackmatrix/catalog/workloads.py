@@ -3,20 +3,22 @@
 import json
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, get_args
 
-from stackmatrix.catalog import FIXTURES, ROOT
-from stackmatrix.catalog.toml import Fields, pick
-from stackmatrix.errors import UserError
+import msgspec
+from msgspec import Meta
+
+from stackmatrix.catalog import FIXTURES, ROOT, openapi
+from stackmatrix.catalog.stacks import Wait
+from stackmatrix.catalog.toml import FileTable, MisfitError, decode, misfitting
+from stackmatrix.errors import UserError, pick
 from stackmatrix.http import Expected, Headers, Request
 
 Param = int | str
-WaitOn = Literal["timer", "database", "upstream"]
-MODES = ("sequential", "chained", "parallel")
-METHODS = ("GET", "POST", "PUT", "DELETE")
+Mode = Literal["sequential", "chained", "parallel"]
 ANY = "\0any\0"  # stands for "some digits" in an expected body until it is split into prefix and suffix
 
 
@@ -34,10 +36,10 @@ class Effects:
 class Waiting:
     """What one request waits for: `calls` waits of `ms` each (None = unknown, to be measured), in turn or together."""
 
-    on: WaitOn
+    on: Wait
     ms: float | None
     calls: int
-    mode: str
+    mode: Mode
 
     @property
     def seconds(self) -> float | None:
@@ -47,93 +49,159 @@ class Waiting:
         return self.ms / 1000 * (1 if self.mode == "parallel" else self.calls)
 
 
-@dataclass(frozen=True)
-class Workload:
-    """One kind of request, as its file writes it; `params` fill the `$name` places."""
+class RowRange(FileTable, frozen=True):
+    """The values that `$row` takes in turn."""
+
+    first: int = msgspec.field(name="from", default=0)
+    last: int = msgspec.field(name="to", default=0)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.last + 1))
+
+
+class EachRow(RowRange, frozen=True, kw_only=True):
+    """A template that is filled once for each row."""
+
+    json: str
+
+
+class RequestTemplate(FileTable, frozen=True):
+    """`[request]`."""
+
+    path: Annotated[str, Meta(pattern="^/", description="a path that starts with /")]
+    method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
+    body: str | None = None
+    rows: RowRange = RowRange()
+
+
+class AnswerTemplate(FileTable, frozen=True):
+    """`[answer]`: the body as a template, as one fixture, as an array of fixtures, or as an array of rows."""
+
+    status: int = 200
+    json: str | None = None
+    file: str | None = None
+    files: Param | None = None
+    each: EachRow | None = None
+
+    def __post_init__(self) -> None:
+        given = [key for key in ("json", "file", "files", "each") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise MisfitError("json", given, "give exactly one of json, file, files, each")
+
+
+class EffectTemplates(FileTable, frozen=True):
+    """`[effects]` of one answered request."""
+
+    statements: Param = 0
+    rows: Param = 0
+    upstream: Param = 0
+    fixtures: Param = 0
+
+
+class WaitTemplate(FileTable, frozen=True):
+    """`[wait]` of one request."""
+
+    on: Wait
+    ms: Param | None = None
+    calls: Param = 1
+    mode: str = "sequential"
+
+
+class WorkloadFile(FileTable, frozen=True, kw_only=True):
+    """One file of `workloads/`."""
+
+    summary: str
+    request: RequestTemplate
+    answer: AnswerTemplate
+    params: Mapping[str, Param] = {}
+    effect: EffectTemplates = msgspec.field(name="effects", default_factory=EffectTemplates)
+    wait: WaitTemplate | None = None
+
+
+class Workload(WorkloadFile, frozen=True, kw_only=True):
+    """One kind of request; `params` fill the `$name` places of its templates."""
 
     name: str
-    summary: str
-    params: Mapping[str, Param]
-    method: str
-    path: str
-    body: str | None
-    rows: range
-    status: int
-    answer: Mapping[str, Any]
-    effect: Mapping[str, Param]
-    wait: Mapping[str, Param]
     file: Path
 
     def with_params(self, changed: Mapping[str, str]) -> "Workload":
-        """This workload with some parameters replaced; UserError for one that it does not have."""
+        """This workload with some parameters replaced; UserError for one that it lacks or the contract refuses."""
         params = dict(self.params)
         for key, text in changed.items():
             default = pick(f"parameter of workload {self.name}", key, params)
-            if isinstance(default, int):
-                if not re.fullmatch(r"[0-9]{1,10}", text):
-                    raise UserError(f"{self.name}: {key} = {text!r}: must be a whole number")
-                params[key] = int(text)
-            else:
-                params[key] = text
-        return Workload(**{**self.__dict__, "params": params})
+            if str(default) == text:
+                continue
+            whole = re.fullmatch(r"[0-9]{1,10}", text)
+            params[key] = int(text) if isinstance(default, int) and whole else text
+            schema = openapi.schemas(self.request.method, self.request.path).get(key, {})
+            if not openapi.allows(schema, params[key]) or (isinstance(default, int) and not whole):
+                due = openapi.bounds(schema) or "a whole number"
+                raise UserError(f"{key}={text}: workload {self.name} takes {due}")
+        return msgspec.structs.replace(self, params=params)
 
     def requests(self) -> tuple[Request, ...]:
         """Every request of this workload, to be sent in turn; one unless the file varies `$row`."""
-        return tuple(self._request(row) for row in self.rows)
+        return tuple(self._request(row) for row in self.request.rows)
 
     def effects(self) -> Effects:
         """What each answered request must have done."""
-        number = {key: self._number(self.effect.get(key, 0), f"effects.{key}") for key in Effects.__slots__}
-        return Effects(**number)
+        return Effects(*(self._number(getattr(self.effect, key), f"effects.{key}") for key in Effects.__slots__))
 
     def waiting(self) -> Waiting | None:
         """What each request waits for; None when for nothing but the CPU."""
-        if not self.wait:
+        if self.wait is None:
             return None
-        ms = self.wait.get("ms")
-        mode = self._fill(str(self.wait.get("mode", "sequential")), 0)
-        if mode not in MODES:
-            raise UserError(f"{self.file.name}: wait.mode = {mode!r}: must be one of {', '.join(MODES)}")
-        calls = self._number(self.wait.get("calls", 1), "wait.calls")
-        on: Any = self.wait["on"]
-        return Waiting(on, None if ms is None else self._number(ms, "wait.ms"), calls, mode)
+        mode = self._fill(self.wait.mode, "wait.mode")
+        known: dict[str, Mode] = {mode: mode for mode in get_args(Mode)}
+        if mode not in known:
+            raise misfitting(self.file, MisfitError("wait.mode", mode, f"must be one of {', '.join(known)}"))
+        ms = None if self.wait.ms is None else self._number(self.wait.ms, "wait.ms")
+        return Waiting(self.wait.on, ms, self._number(self.wait.calls, "wait.calls"), known[mode])
 
     def check(self) -> None:
         """Fill every template once; UserError for one that names no parameter, or a body that is not JSON."""
         self.effects()
         self.waiting()
-        self._fill(self.path, self.rows.start)
-        if self.body is not None:
-            body = self._fill(self.body, self.rows.start)
-            try:
-                json.loads(body)
-            except ValueError as error:
-                raise UserError(f"{self.file.name}: request.body = {body!r}: is not JSON: {error}") from None
+        each = self.answer.each
+        templates = {
+            "request.path": self.request.path,
+            "request.body": self.request.body,
+            "answer.json": self.answer.json,
+            "answer.file": self.answer.file,
+            "answer.each.json": None if each is None else each.json,
+        }
+        filled = {key: self._fill(template, key) for key, template in templates.items() if template is not None}
+        try:
+            json.loads(filled.get("request.body", "null"))
+        except ValueError as error:
+            misfit = MisfitError("request.body", filled["request.body"], f"is not JSON: {error}")
+            raise misfitting(self.file, misfit) from None
 
     def _request(self, row: int) -> Request:
         headers: Headers = (("Accept", "*/*"),)
-        if self.body is not None:
+        if self.request.body is not None:
             headers += (("Content-Type", "application/json"),)
-            body: bytes | None = self._fill(self.body, row).encode()
+            body: bytes | None = self._fill(self.request.body, "request.body", row).encode()
         else:
-            body = b"" if self.method in ("POST", "PUT") else None
-        return Request(self.method, self._fill(self.path, row), body, headers, self._expected(row))
+            body = b"" if self.request.method in ("POST", "PUT") else None
+        target = self._fill(self.request.path, "request.path", row)
+        return Request(self.request.method, target, body, headers, self._expected(row))
 
     def _expected(self, row: int) -> Expected:
-        if "file" in self.answer:
-            return Expected(self.status, fixture(self._fill(str(self.answer["file"]), row)))
-        if "files" in self.answer:
-            count = self._number(self.answer["files"], "answer.files")
+        answer = self.answer
+        if answer.file is not None:
+            return Expected(answer.status, fixture(self._fill(answer.file, "answer.file", row)))
+        if answer.files is not None:
+            count = self._number(answer.files, "answer.files")
             files = (fixture(f"data/{i:03}.json") for i in range(count))
-            return Expected(self.status, b"[" + b",".join(files) + b"]")
-        if "each" in self.answer:
-            each = self.answer["each"]
-            items = (self._fill(each["json"], i) for i in range(each["from"], each["to"] + 1))
-            return Expected(self.status, f"[{','.join(items)}]".encode())
-        prefix, some, suffix = self._fill(str(self.answer.get("json", "")), row).partition(ANY)
-        return Expected(self.status, prefix.encode(), suffix.encode() if some else None)
+            return Expected(answer.status, b"[" + b",".join(files) + b"]")
+        if answer.each is not None:
+            items = (self._fill(answer.each.json, "answer.each.json", i) for i in answer.each)
+            return Expected(answer.status, f"[{','.join(items)}]".encode())
+        prefix, some, suffix = self._fill(answer.json or "", "answer.json", row).partition(ANY)
+        return Expected(answer.status, prefix.encode(), suffix.encode() if some else None)
 
-    def _fill(self, template: str, row: int) -> str:
+    def _fill(self, template: str, key: str, row: int = 0) -> str:
         params = self.params
         values: dict[str, object] = {**params, "row": row, "any": ANY}
         if "ms" in params:
@@ -142,12 +210,13 @@ class Workload:
             return string.Template(template).substitute(values)
         except (KeyError, ValueError) as error:
             known = ", ".join(f"${name}" for name in values)
-            raise UserError(f"{self.file.name}: {template!r}: {error} names no parameter; known: {known}") from None
+            misfit = MisfitError(key, template, f"{error} names no parameter; known: {known}")
+            raise misfitting(self.file, misfit) from None
 
     def _number(self, value: Param, key: str) -> int:
-        text = self._fill(str(value), 0)
+        text = self._fill(str(value), key)
         if not text.isdigit():
-            raise UserError(f"{self.file.name}: {key} = {value!r}: must be a whole number or a $parameter that is one")
+            raise misfitting(self.file, MisfitError(key, value, "must be a whole number or a $parameter that is one"))
         return int(text)
 
 
@@ -165,31 +234,8 @@ def load_workloads(root: Path = ROOT) -> dict[str, Workload]:
 
 
 def read_workload(file: Path) -> Workload:
-    """The workload that one file describes."""
-    fields = Fields.open(file)
-    request, answer, wait, effects = (fields.table(key) for key in ("request", "answer", "wait", "effects"))
-    rows = request.table("rows")
-    workload = Workload(
-        name=file.stem,
-        summary=fields.get("summary", str),
-        params=dict(fields.table("params").items()),
-        method=request.choice("method", METHODS, "GET"),
-        path=request.get("path", str),
-        body=request.any("body"),
-        rows=range(rows.get("from", int, 0), rows.get("to", int, 0) + 1),
-        status=answer.get("status", int, 200),
-        answer=answer.present("json", "file", "files", "each"),
-        effect=effects.present(*Effects.__slots__),
-        wait=wait.present("on", "ms", "calls", "mode"),
-        file=file,
-    )
-    for table in (fields, request, rows, answer, wait, effects):
-        table.done()
-    if not workload.path.startswith("/"):
-        raise request.error("path", workload.path, "must start with /")
-    if len(workload.answer) != 1:
-        raise fields.error("answer", dict(workload.answer), "give exactly one of json, file, files, each")
-    if workload.wait:
-        wait.choice("on", ("timer", "database", "upstream"))
+    """The workload that one file describes; CatalogError for the first mistake in it."""
+    table = decode(file, WorkloadFile)
+    workload = Workload(name=file.stem, file=file, **{key: getattr(table, key) for key in table.__struct_fields__})
     workload.check()
     return workload

@@ -14,14 +14,13 @@ from stackmatrix.analysis.compare import Measured, Outcome, Report, overall
 from stackmatrix.analysis.statistics import PRECISE_RULE
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
-from stackmatrix.catalog.toml import pick
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli import compare_operands, performance
 from stackmatrix.cli.compare_operands import MAY_BE, Timed
 from stackmatrix.cli.report import judge_now
 from stackmatrix.cli.session import add_options, begin, planned
 from stackmatrix.cli.shell import INTERRUPTED, command, console, deliver
-from stackmatrix.errors import UserError
+from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
 from stackmatrix.report import compare as written

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackmatrix.catalog.stacks import Stack, Variant, parse_variant
+from stackmatrix.catalog.stacks import Stack, Stacks, Variant, parse_variant
 from stackmatrix.errors import UserError
 from stackmatrix.measure.copies import Copies
 from stackmatrix.results.directory import RunDirectory
@@ -36,7 +36,7 @@ class Timed:
 Operand = RunDirectory | Timed
 
 
-def read(text: str, stacks: Mapping[str, Stack]) -> Operand:
+def read(text: str, stacks: Stacks) -> Operand:
     """What the user means; UserError that lists what it may be."""
     path = Path(text)
     if any((path / file).exists() for file in RUN_FILES):
@@ -46,6 +46,8 @@ def read(text: str, stacks: Mapping[str, Stack]) -> Operand:
         where, variant, revision = match["where"], match["variant"] or "", match["revision"]
         if where in stacks or (revision and "/" not in where):
             return Timed(text, where, variant, revision=revision)
+        if where in stacks.broken:
+            raise stacks.broken[where]
         directory = Path(where)
         if (directory / "stack.toml").is_file() and not revision:
             home = directory.resolve()
@@ -57,7 +59,7 @@ def read(text: str, stacks: Mapping[str, Stack]) -> Operand:
     raise UserError(f"{text!r} is neither a run nor a stack{hint}\n{MAY_BE}")
 
 
-def two(one: str, other: str, stacks: Mapping[str, Stack]) -> tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]:
+def two(one: str, other: str, stacks: Stacks) -> tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]:
     """Both sides; UserError when one is a run and the other a stack."""
     match read(one, stacks), read(other, stacks):
         case RunDirectory() as a, RunDirectory() as b:

@@ -11,11 +11,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
-from stackmatrix.catalog.toml import pick
 from stackmatrix.cli.shell import command, console
 from stackmatrix.contract.answer import Difference
 from stackmatrix.contract.suite import CHECKS, SAME_BYTES, Check, Result, Visit, same_bytes
-from stackmatrix.errors import UserError
+from stackmatrix.errors import UserError, pick
 from stackmatrix.runtime.base import Runtime
 from stackmatrix.runtime.select import add_option, choose
 
@@ -56,7 +55,8 @@ def wanted_variants(names: Sequence[str]) -> list[Variant]:
     stacks = load_stacks()
     if not stacks:
         raise UserError("stacks/ holds no stack; add one: CONTRIBUTING.md says how")
-    return [parse_variant(name, stacks) for name in dict.fromkeys(names or stacks)]
+    wanted = names or [stack.name for stack in stacks.every(console().print)]
+    return [parse_variant(name, stacks) for name in dict.fromkeys(wanted)]
 
 
 def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from stackmatrix.analysis.experiment.judge import load
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.experiments import FULL, Scale, experiment_names
+from stackmatrix.catalog.experiments import AS_PUBLISHED, Scale, experiment_names
 from stackmatrix.cli.session import BUDGET_S, planned
 from stackmatrix.measure.experiment import arms, expected_s
 from stackmatrix.results.plan import Plan, digests
@@ -42,7 +42,7 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
     """The plan of the experiment that is asked for."""
     experiment = load(options.experiment, catalog)
-    scale = FULL if options.full else experiment.scale
+    scale = AS_PUBLISHED if options.full else experiment.scale
     rounds = options.rounds or (max(FULL_ROUNDS, experiment.rounds) if options.full else experiment.rounds)
     wanted, carried = arms(experiment, scale, rounds)
     options.duration = max(arm.timing.window_s for arm in wanted if arm.timing)  # each arm has its own timing
@@ -69,7 +69,7 @@ def listing(catalog: Catalog, full: bool) -> RenderableType:
     lines: list[Text] = []
     for name in experiment_names():
         experiment = load(name, catalog)
-        scale = FULL if full else experiment.scale
+        scale = AS_PUBLISHED if full else experiment.scale
         rounds = max(FULL_ROUNDS, experiment.rounds) if full else experiment.rounds
         minutes = expected_s(experiment, scale, rounds) / 60
         lines.append(Text.assemble((name, "bold"), f"  about {minutes:.1f} min"))

@@ -8,13 +8,12 @@ from stackmatrix.analysis.slo.level import parse
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
-from stackmatrix.catalog.toml import pick
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli import experiment
 from stackmatrix.cli.options import pair, several_rates, several_users
 from stackmatrix.cli.session import add_options, begin, planned
 from stackmatrix.cli.shell import command, console
-from stackmatrix.errors import UserError
+from stackmatrix.errors import UserError, pick
 from stackmatrix.load.tools.run import OTHER_GENERATORS
 from stackmatrix.measure.session import Session
 from stackmatrix.measure.slo import WINDOW_S
@@ -132,7 +131,8 @@ def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
 
 def arms(options: argparse.Namespace, catalog: Catalog) -> list[Arm]:
     """What the options ask for; UserError for names that do not exist."""
-    variants = [parse_variant(text, catalog.stacks) for text in options.stack or catalog.stacks]
+    names = options.stack or [stack.name for stack in load_stacks().every(console().print)]
+    variants = [parse_variant(text, catalog.stacks) for text in names]
     workloads = [pick("workload", name, catalog.workloads) for name in options.workload or catalog.workloads]
     # Without an interval a second copy of an arm would tell nothing.
     twice = (options.rounds is None or options.rounds >= LEAST_ROUNDS) and options.slo is None

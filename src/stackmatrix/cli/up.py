@@ -3,8 +3,8 @@
 import argparse
 
 from stackmatrix.catalog.stacks import load_stacks
-from stackmatrix.catalog.toml import pick
 from stackmatrix.cli.shell import command, console
+from stackmatrix.errors import pick
 from stackmatrix.runtime.docker import DockerRuntime
 
 
@@ -16,8 +16,8 @@ def main() -> None:
 
     def bring_up() -> int:
         stacks = load_stacks()
-        wanted = [pick("stack", name, stacks) for name in arguments.stack] or list(stacks.values())
         out = console()
+        wanted = [pick("stack", name, stacks) for name in arguments.stack] or stacks.every(out.print)
         with DockerRuntime(out.print) as runtime:
             runtime.up(wanted)
             runtime.keep()

@@ -8,8 +8,9 @@ import math
 import resource
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-from stackmatrix.catalog.stacks import WAITS, Wait
+from stackmatrix.catalog.stacks import Wait
 from stackmatrix.contract.answer import Difference
 from stackmatrix.contract.client import NoAnswer, together
 from stackmatrix.contract.endpoints import get
@@ -113,7 +114,7 @@ def check(subject: Subject) -> Iterator[Difference]:
             f"which of {workers} workers a connection falls to is luck, so no load fills all their slots"
         )
     allow_sockets()
-    for wait in WAITS:
+    for wait in get_args(Wait):
         yield from capacity(subject.service, wait)
 
 

@@ -1,13 +1,12 @@
 """What is seen running, held against the manifest before the first trial: the label of a row is what was seen."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from stackmatrix.catalog.stacks import Stack
 from stackmatrix.contract.client import Connection, NoAnswer
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
@@ -60,9 +59,9 @@ def differences(seen: Identity, service: Service) -> Iterator[str]:
     due = stack.processes_at(settings)
     if seen.processes is not None and seen.processes != due:
         yield f"{seen.processes} processes run where the manifest says {due}"
-    if stack.loop is not None and seen.loop is not None and seen.loop not in stack.loop:
-        yield f"the event loop is {seen.loop}, the manifest says {stack.loop}"
-    locked = locked_versions(stack)
+    if stack.identity.loop is not None and seen.loop is not None and seen.loop not in stack.identity.loop:
+        yield f"the event loop is {seen.loop}, the manifest says {stack.identity.loop}"
+    locked = stack.locked()
     for name in stack.packages:
         if seen.versions.get(name) not in locked.get(name, set()):
             wanted = " or ".join(sorted(locked.get(name, {"none"})))
@@ -102,12 +101,3 @@ def mapped(pid: int) -> set[str]:
     except OSError:
         return set()
     return {columns[5] for line in lines if len(columns := line.split(maxsplit=5)) == 6}
-
-
-def locked_versions(stack: Stack) -> Mapping[str, set[str]]:
-    """Each package of the stack's lock with its versions; a universal lock may have one per Python."""
-    found: dict[str, set[str]] = {}
-    lock = (stack.directory / "requirements.txt").read_text(encoding="utf-8")
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock, re.M):
-        found.setdefault(name.lower(), set()).add(version)
-    return found

@@ -207,7 +207,7 @@ def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
 
     A stack of several processes for one worker may have a router, which holds the connections of all its workers.
     """
-    if not pids or service.stack.processes > 1:
+    if not pids or service.stack.identity.processes > 1:
         return None
     counts = held(pids, service.port)
     return counts + [0] * (int(service.settings.get("workers", 1)) - len(counts))

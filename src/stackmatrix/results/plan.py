@@ -154,7 +154,10 @@ def arms_of(
         raise UserError(f"--param {key}: none of the workloads has it; they have {', '.join(sorted(known)) or 'none'}")
     arms: list[Arm] = []
     for workload in workloads:
-        changed = workload.with_params({key: value for key, value in params.items() if key in workload.params})
+        try:
+            changed = workload.with_params({key: value for key, value in params.items() if key in workload.params})
+        except UserError as error:
+            raise UserError(f"--param {error}") from None
         inner = ",".join(f"{key}={value}" for key, value in changed.params.items() if workload.params[key] != value)
         name = f"{workload.name}[{inner}]" if inner else workload.name
         for load in loads:

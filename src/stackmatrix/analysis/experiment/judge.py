@@ -9,9 +9,9 @@ from stackmatrix.analysis.experiment.differences import differences, exceptions
 from stackmatrix.analysis.experiment.metrics import COUNTS, MEASURES, Seen, Sight, explained, predicted
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.experiments import Candidate, Experiment, Metric, experiment_names, read_experiment
-from stackmatrix.catalog.toml import pick
+from stackmatrix.catalog.experiments import Candidate, Experiment, MetricName, experiment_names, read_experiment
 from stackmatrix.cores import share_cores
+from stackmatrix.errors import pick
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.experiment import Carried, ExperimentResult, ExperimentRow, Side
 from stackmatrix.results.plan import Arm, Plan
@@ -52,7 +52,7 @@ def rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
     own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
     if own is None or tool is None:
         return []
-    metrics: list[Metric] = ["goodput", *(metric for metric in candidate.published if metric != "goodput")]
+    metrics: list[MetricName] = ["goodput", *(metric for metric in candidate.published if metric != "goodput")]
     return [
         ExperimentRow(
             arm=candidate.name,
@@ -69,7 +69,7 @@ def rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
     ]
 
 
-def side(metric: Metric, seen: Seen) -> Side:
+def side(metric: MetricName, seen: Seen) -> Side:
     """One figure as one side has it; counts of a window are the tool's alone, for it alone has a window of its own."""
     if metric == COUNTS and seen.by == "generator" and not seen.candidate.expects_failures:
         return Side()

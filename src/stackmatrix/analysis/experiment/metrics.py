@@ -12,7 +12,7 @@ from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, Rounds, c
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.experiments import By, Candidate, Experiment, Metric, Offer, Scale
+from stackmatrix.catalog.experiments import By, Candidate, Experiment, MetricName, Offer, Scale
 from stackmatrix.cores import Cores
 from stackmatrix.results.experiment import Carried
 from stackmatrix.results.plan import Arm
@@ -259,7 +259,7 @@ def kilobytes(trial: Trial) -> float | None:
     return trial.bytes / trial.answered / 1e3 if trial.bytes and trial.answered else None
 
 
-MEASURES: Final[Mapping[Metric, Measure]] = {
+MEASURES: Final[Mapping[MetricName, Measure]] = {
     "goodput": Measure("rate", "requests/s", goodput, rate),
     "requests": Measure("number of requests", "requests", clocked(requests), noun("request")),
     "mean_ms": Measure("mean time", "ms", mean_ms, milliseconds),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.facts import CpuTimes, Pool, Shared
 from stackmatrix.analysis.model.library_defaults import Default
-from stackmatrix.catalog.workloads import WaitOn
+from stackmatrix.catalog.stacks import Wait
 
 MOST_SENTENCES = 4
 """Of an explanation."""
@@ -17,7 +17,7 @@ POOLS = {
     "loop": "event loop",
     "slots": "request slot",
 }
-WAITS: dict[WaitOn, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
+WAITS: dict[Wait, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
 BOUNDS: dict[Bound, str] = {
     "load": "the load",
     "slots": "its slots",
@@ -81,7 +81,7 @@ def sentences(texts: Iterable[str | None]) -> list[str]:
     return [f"{text}." for text in texts if text]
 
 
-def wait(on: WaitOn | None) -> str:
+def wait(on: Wait | None) -> str:
     """What a request waits for."""
     return WAITS[on] if on else "the wait"
 

@@ -12,7 +12,7 @@ from stackmatrix.analysis.explain.phrases import allows, count, crowd, duration,
 from stackmatrix.analysis.model.ceiling import BAND, Bound
 from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, busiest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
-from stackmatrix.catalog.workloads import WaitOn
+from stackmatrix.catalog.stacks import Wait
 
 FULL = 1 - BAND
 """A resource used this much is the bottleneck, as far as the model can tell."""
@@ -24,7 +24,7 @@ OVERHEAD_S = 0.001
 """What network, kernel and generator may take of a request without being a queue."""
 WHOLE_ROUNDS = 10
 """A window of fewer rounds may lose more than the band to the one that its end cuts off."""
-POOLS_OF_WAIT: dict[WaitOn, frozenset[str]] = {
+POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
     "timer": frozenset({"threads", "workers"}),
     "database": frozenset({"threads", "workers", "db_pool"}),
     "upstream": frozenset({"threads", "workers", "http_pool"}),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, ceiling
-from stackmatrix.catalog.stacks import Variant
-from stackmatrix.catalog.workloads import Waiting, WaitOn
+from stackmatrix.catalog.stacks import Variant, Wait
+from stackmatrix.catalog.workloads import Waiting
 from stackmatrix.cores import Cores
 from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
@@ -55,7 +55,7 @@ class Facts:
     workload: str
     demand: Demand | None
     """What the model was told; None when neither the wait nor the CPU time is known."""
-    waits_on: WaitOn | None = None
+    waits_on: Wait | None = None
     """What a request waits for besides the CPU; None when for nothing."""
     wait_known: bool = True
     """False: `demand.wait_s` is no more than a lower bound of the wait."""
@@ -225,7 +225,7 @@ def shared(facts: Facts) -> Shared | None:
 
 def pools(variant: Variant, waiting: Waiting | None) -> tuple[Pool, ...]:
     """What limits one worker's requests in flight for a workload's wait, as the manifest declares it."""
-    terms = variant.stack.capacity[waiting.on] if waiting else None
+    terms = variant.stack.terms(waiting.on) if waiting else None
     if waiting is None or terms is None:
         return ()
     at_once = waiting.calls if waiting.mode == "parallel" else 1

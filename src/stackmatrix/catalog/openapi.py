@@ -1,0 +1,57 @@
+"""What `contract/openapi.yaml` allows of a query parameter: the one place that states its bounds."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from stackmatrix.catalog import ROOT
+
+
+def schemas(method: str, target: str, root: Path = ROOT) -> dict[str, Mapping[str, Any]]:
+    """The schema of each `$name` in the query of a request template; none for a path that the contract lacks."""
+    path, query = urlsplit(target).path, parse_qsl(urlsplit(target).query)
+    contract = document(root)
+    operation = contract["paths"].get(path, {}).get(method.lower(), {})
+    found: dict[str, Mapping[str, Any]] = {}
+    for reference in operation.get("parameters", ()):
+        parameter = resolved(contract, reference)
+        for key, template in query:
+            if parameter["in"] == "query" and parameter["name"] == key and template.startswith("$"):
+                found[template[1:]] = resolved(contract, parameter["schema"])
+    return found
+
+
+def bounds(schema: Mapping[str, Any]) -> str:
+    """What a schema allows, in words; nothing for an empty one."""
+    if "enum" in schema:
+        return f"one of {', '.join(schema['enum'])}"
+    return f"a whole number from {schema['minimum']} to {schema['maximum']}" if schema else ""
+
+
+def allows(schema: Mapping[str, Any], value: int | str) -> bool:
+    """Whether a value is within a schema's bounds; an empty one has none."""
+    if "enum" in schema:
+        return value in schema["enum"]
+    return not schema or (isinstance(value, int) and schema["minimum"] <= value <= schema["maximum"])
+
+
+def resolved(contract: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of the document, or what it refers to."""
+    if "$ref" not in part:
+        return part
+    found: Any = contract
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return resolved(contract, found)
+
+
+@cache
+def document(root: Path) -> dict[str, Any]:
+    """The whole document; read once, and only by those who ask for it."""
+    import yaml  # here, since most commands change no parameter
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with libyaml
+    loaded: dict[str, Any] = yaml.load((root / "contract" / "openapi.yaml").read_bytes(), loader)
+    return loaded
