@@ -5,7 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from arms import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stackmatrix.analysis.explain.arm import explain_arm
+from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
+from stackmatrix.analysis.explain.phrases import MOST_SENTENCES, duration, listed, number, percent, some
+from stackmatrix.analysis.model.bottleneck import verdict
+from stackmatrix.analysis.model.ceiling import Demand, ceiling
+from stackmatrix.analysis.model.facts import Facts, Pool
+from stackmatrix.analysis.model.what_if import idle, lever
+from stackmatrix.results.explain import Phases
+from stackmatrix.results.interval import Interval
+
+from .arms import (
     BLOCKED,
     BLOCKED_EXPLAINED,
     COUNTED,
@@ -29,18 +42,6 @@ from arms import (
     demand_of,
     goodput,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from stackmatrix.analysis.explain.arm import explain_arm
-from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
-from stackmatrix.analysis.explain.phrases import MOST_SENTENCES, duration, listed, number, percent, some
-from stackmatrix.analysis.model.bottleneck import verdict
-from stackmatrix.analysis.model.ceiling import Demand, ceiling
-from stackmatrix.analysis.model.facts import Facts, Pool
-from stackmatrix.analysis.model.what_if import idle, lever
-from stackmatrix.results.explain import Phases
-from stackmatrix.results.interval import Interval
 
 
 def sections(text: str) -> dict[str, list[str]]:

@@ -4,7 +4,18 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from arms import (
+from hypothesis import given
+
+from stackmatrix.analysis.model.bottleneck import Name, verdict
+from stackmatrix.analysis.model.ceiling import Demand
+from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, Kind
+from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, pools, rates, shared, slots, utilisation
+from stackmatrix.analysis.model.library_defaults import libraries, matching, table
+from stackmatrix.catalog.stacks import load_stacks, parse_variant
+from stackmatrix.catalog.workloads import Waiting
+from stackmatrix.results.interval import Interval
+
+from .arms import (
     BLOCKED,
     CROWDED,
     FOUR_CORES,
@@ -23,16 +34,6 @@ from arms import (
     demand_of,
     goodput,
 )
-from hypothesis import given
-
-from stackmatrix.analysis.model.bottleneck import Name, verdict
-from stackmatrix.analysis.model.ceiling import Demand
-from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, Kind
-from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, pools, rates, shared, slots, utilisation
-from stackmatrix.analysis.model.library_defaults import libraries, matching, table
-from stackmatrix.catalog.stacks import load_stacks, parse_variant
-from stackmatrix.catalog.workloads import Waiting
-from stackmatrix.results.interval import Interval
 
 STACKS = load_stacks()
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from liars import HONEST, LIARS, Liar, checkout, share_environment
 
 from stackmatrix.analysis.judge import judge
 from stackmatrix.catalog import ROOT
@@ -22,6 +21,8 @@ from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Trial
 from stackmatrix.runtime.native import NativeRuntime
+
+from .liars import HONEST, LIARS, Liar, checkout, share_environment
 
 STACKS = load_stacks()
 WORKLOADS = load_workloads()

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from scripted import Reader, Writer, answering, free_port, request, server, wait_for
 
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
@@ -26,6 +25,8 @@ from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
 from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.summary import percentile, summarise, within
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
+
+from .scripted import Reader, Writer, answering, free_port, request, server, wait_for
 
 HELLO = Request("GET", "/", expected=Expected(200, b"hello"))
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripted import answering, free_port, server
 
 from stackmatrix.load import records
 from stackmatrix.load.histogram import Histogram
+
+from .scripted import answering, free_port, server
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from scripted import Reader, Writer, answering, free_port, request, server
 
 from stackmatrix.errors import UserError
 from stackmatrix.http import Expected, Request
@@ -29,6 +28,8 @@ from stackmatrix.load.recorder import Verdict
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
 from stackmatrix.load.tools.base import Tool
 from stackmatrix.load.tools.run import OTHER_GENERATORS, path_of, run_other
+
+from .scripted import Reader, Writer, answering, free_port, request, server
 
 LAST = max(os.sched_getaffinity(0))
 CLOSED_SLACK = 64  # requests under way when a run ends by time, and those that tools send ahead to look

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripted import answering, free_port, server
+
+from .scripted import answering, free_port, server
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
 OK_HELLO = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from scripted import Handler, Reader, Writer, answering, request, server
 
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
@@ -16,6 +15,8 @@ from stackmatrix.load.job import Closed, Kind, LoadJob
 from stackmatrix.load.recorder import Recorder, Verdict
 from stackmatrix.load.records import Records
 from stackmatrix.load.wire import CHUNKED, UNTIL_CLOSE, Head, parse_head
+
+from .scripted import Handler, Reader, Writer, answering, request, server
 
 HELLO = Request("GET", "/", expected=Expected(200, b"hello"))
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from test_check_performance import ask, start, wait_for_line
 
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.run import Run
 from stackmatrix.results.trial import Trial
 from stackmatrix.runtime import supervisor
+
+from ..cli.test_check_performance import ask, start, wait_for_line
 
 ONE = ["--runtime", "native", "--stack", "fastapi-async", "--users", "8"]
 

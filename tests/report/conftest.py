@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from sample import SAMPLES, Runs, make
 
 from stackmatrix.report.files import write_index, write_reports
+
+from .sample import SAMPLES, Runs, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [

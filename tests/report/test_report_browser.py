@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from sample import SAMPLES, Runs
 
 from stackmatrix.report.palette import DARK, LIGHT
 from stackmatrix.report.view import view
+
+from .sample import SAMPLES, Runs
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from markupsafe import escape
 from numpy.typing import NDArray
-from sample import Runs, Sample, make
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.explain.phases import split
@@ -37,6 +36,8 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Disagreement, Run
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
+
+from .sample import Runs, Sample, make
 
 Floats = NDArray[np.float64]
 

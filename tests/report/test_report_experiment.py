@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 from rich.console import Console
-from sample import ENVIRONMENT, Sample, catalog, one_trial
 
 from stackmatrix.analysis.experiment.judge import examine
 from stackmatrix.analysis.judge import judge
@@ -26,6 +25,8 @@ from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Run
 from stackmatrix.results.trial import Errors, ToolSays, Trial
+
+from .sample import ENVIRONMENT, Sample, catalog, one_trial
 
 TEXT = """
 question = "Is async the faster one?"

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sample import SAMPLES, Runs
 
 from stackmatrix.formatting import plus_minus, quantity
 from stackmatrix.report import slo
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.view import View, view
 from stackmatrix.results.run import Run
+
+from .sample import SAMPLES, Runs
 
 NAMES = list(SAMPLES)
 
