@@ -5,7 +5,7 @@ from _venv import enter
 
 enter()
 
-from stackmatrix.cli.performance import main
+from stackmatrix.cli.commands import door
 
 if __name__ == "__main__":
-    main()
+    door("run")

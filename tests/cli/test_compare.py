@@ -290,11 +290,14 @@ class TestRuns:
         (["fastapi-async[thread=1]", "fastapi-async"], "no setting of fastapi-async is called 'thread'"),
         (["fastapi-async@no-such-revision", "fastapi-async"], "no revision is called 'no-such-revision'"),
         (["fastapi-async", "fastapi-async", "--workload", "slep"], "no workload is called 'slep'; did you mean sleep?"),
-        (["fastapi-async", "fastapi-async", "--fail-if-worse", "much"], "'much' is no percentage"),
-        (["fastapi-async", "fastapi-async", "--fail-if-worse", "0%"], "'0%' is no percentage"),
+        (
+            ["fastapi-async", "fastapi-async", "--fail-if-worse", "much"],
+            "--fail-if-worse 'much': write a percentage",
+        ),
+        (["fastapi-async", "fastapi-async", "--fail-if-worse", "0%"], "--fail-if-worse '0%': write a percentage"),
         (["fastapi-async", "fastapi-async", "--budget", "2s"], "too short for one round of"),
         (["fastapi-async", "fastapi-async", "--json", "-", "--markdown", "-"], "only one of --markdown and --json"),
-        (["fastapi-async"], "required: B"),
+        (["fastapi-async"], "B is missing; usage: ./scripts/compare.py A B"),
     ],
 )
 def test_a_user_s_mistake_is_one_message_and_leaves_nothing(arguments: Sequence[str], words: str) -> None:

@@ -52,7 +52,7 @@ def test_what_wrk_does_not_measure_is_a_dash() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--users", "1", "--generator", "hey"], "invalid choice: 'hey' (choose from 'stackmatrix', 'ab'"),
+        (["--users", "1", "--generator", "hey"], "--generator 'hey': choose stackmatrix, ab, h2load, locust or wrk"),
         (["--rate", "1", "--generator", "locust"], "locust offers no rate of arrivals"),
         (["--users", "1", "--generator", "wrk", "--shards", "2"], "--shards: another tool's threads"),
         (["--users", "1", "--requests", "5"], "--requests: this generator ends by --duration"),

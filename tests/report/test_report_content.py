@@ -356,7 +356,7 @@ def test_a_run_outside_results_does_not_litter_its_parent(copy: RunDirectory) ->
 def test_the_script_is_executable_and_thin() -> None:
     script = ROOT / "scripts" / "report.py"
     assert script.stat().st_mode & 0o111
-    assert "stackmatrix.cli.report" in script.read_text()
+    assert 'door("report")' in script.read_text()
 
 
 # colours

@@ -1,4 +1,4 @@
-"""What `compare.py` takes: two runs on disk; or two stacks, variants, revisions of a stack, or directories."""
+"""What `stackmatrix compare` takes: two runs on disk; or two stacks, variants, revisions of a stack, or directories."""
 
 import difflib
 import re

@@ -1,57 +1,60 @@
-"""`check-contract.py`: hold stacks to contract/openapi.yaml, print stack × check, show the first difference."""
+"""`stackmatrix contract`: check stacks against contract/openapi.yaml, print stack × check and the first difference."""
 
-import argparse
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
-from stackmatrix.cli.shell import command, console
-from stackmatrix.contract.answer import Difference
-from stackmatrix.contract.suite import CHECKS, SAME_BYTES, Check, Result, Visit, same_bytes
+from stackmatrix.cli.options import RUNTIME, STACK, RuntimeChoice
+from stackmatrix.cli.progress import steps_bar
+from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError, pick
-from stackmatrix.runtime.base import Runtime
-from stackmatrix.runtime.select import add_option, choose
+
+if TYPE_CHECKING:
+    from stackmatrix.catalog.stacks import Variant
+    from stackmatrix.contract.answer import Difference
+    from stackmatrix.contract.suite import Check, Result
+    from stackmatrix.runtime.base import Runtime
 
 DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "red", "-": "green"}
 LOG_LINES = 10
-STACK_HELP = "NAME, NAME[VARIANT] or NAME[KEY=VALUE,…]; repeatable; none means all stacks as they come"
 
 
-def main() -> None:
-    """Parse the arguments, go through the checks; exit code 0 when all hold, 1 when one does not, 2 on a mistake."""
-    parser = argparse.ArgumentParser(
-        prog="check-contract.py",
-        description="Hold stacks to contract/openapi.yaml: brings up what is not up, and stops what it started.",
-        epilog="checks:\n" + "\n".join(f"  {check.name:<15} {check.about}" for check in CHECKS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--stack", action="append", default=[], metavar="NAME", help=STACK_HELP)
-    parser.add_argument("--only", action="append", default=[], metavar="CHECK", help="repeatable; none means all")
-    parser.add_argument("--quick", action="store_true", help="leave out faults, overlap, drawn requests and shutdown")
-    add_option(parser)
-    arguments = parser.parse_args()
+def check_contract(
+    *,
+    stack: Annotated[tuple[str, ...], STACK] = (),
+    only: Annotated[
+        tuple[str, ...],
+        Parameter(metavar="CHECK", help="a check that --list names; repeatable (default: all)"),
+    ] = (),
+    quick: Annotated[bool, Parameter(help="leave out faults, overlap, drawn requests and shutdown")] = False,
+    list: Annotated[bool, Parameter(help="list the checks, and what each is about")] = False,
+    runtime: Annotated[RuntimeChoice, RUNTIME] = "auto",
+) -> int:
+    """Go through the checks; the exit code: 1 when one does not hold."""
+    from stackmatrix.contract.suite import CHECKS
+    from stackmatrix.runtime.select import choose
 
-    def check_contract() -> int:
-        variants = wanted_variants(arguments.stack)
-        checks = wanted_checks(arguments.only, arguments.quick)
-        out = console()
-        with choose(arguments.runtime, out.print) as runtime:
-            runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
-            results = go_through(runtime, variants, checks, out)
-            report(results, runtime, Console(highlight=False))
-        return 0 if all(result.ok for result in results) else 1
-
-    command(check_contract)
+    if list:
+        print("\n".join(f"{check.name:<15} {check.about}" for check in CHECKS))
+        return 0
+    variants, checks, out = wanted_variants(stack), wanted_checks(only, quick), console()
+    with choose(runtime, out.print) as running:
+        running.up({variant.stack.name: variant.stack for variant in variants}.values())
+        results = go_through(running, variants, checks, out)
+        report(results, running, Console(highlight=False))
+    return 0 if all(result.ok for result in results) else 1
 
 
-def wanted_variants(names: Sequence[str]) -> list[Variant]:
+def wanted_variants(names: Sequence[str]) -> "list[Variant]":
     """The variants of these names, every stack's defaults when there is none; UserError for an unknown one."""
+    from stackmatrix.catalog.stacks import load_stacks, parse_variant
+
     stacks = load_stacks()
     if not stacks:
         raise UserError("stacks/ holds no stack; add one: CONTRIBUTING.md says how")
@@ -59,8 +62,10 @@ def wanted_variants(names: Sequence[str]) -> list[Variant]:
     return [parse_variant(name, stacks) for name in dict.fromkeys(wanted)]
 
 
-def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:
+def wanted_checks(names: Sequence[str], quick: bool) -> "list[Check]":
     """The checks of these names in their own order, all when there is none; UserError for an unknown one."""
+    from stackmatrix.contract.suite import CHECKS
+
     known = {check.name: check for check in CHECKS}
     for name in names:
         pick("check", name, known)
@@ -70,17 +75,20 @@ def wanted_checks(names: Sequence[str], quick: bool) -> list[Check]:
     return checks
 
 
-def go_through(runtime: Runtime, variants: Sequence[Variant], checks: Sequence[Check], out: Console) -> list[Result]:
+def go_through(
+    runtime: "Runtime", variants: "Sequence[Variant]", checks: "Sequence[Check]", out: Console
+) -> "list[Result]":
     """Put every check to every variant, saying each result as it comes; then compare them with each other."""
+    from stackmatrix.contract.suite import Visit, same_bytes
+
     results: list[Result] = []
     transcripts = {}
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=out, transient=True) as progress:
+    with steps_bar(out) as progress:
         task = progress.add_task("", total=len(variants) * len(checks))
         for variant in variants:
             with Visit(runtime, variant) as visit:
                 for check in checks:
-                    progress.update(task, description=escape(f"{variant.label} · {check.name}"))
+                    progress.update(task, description=f"{variant.label} · {check.name}")
                     results.append(visit.run(check))
                     progress.console.print(line(results[-1]))
                     progress.advance(task)
@@ -88,7 +96,7 @@ def go_through(runtime: Runtime, variants: Sequence[Variant], checks: Sequence[C
     return results + same_bytes(transcripts)
 
 
-def line(result: Result) -> Text:
+def line(result: "Result") -> Text:
     """One result on one line."""
     remark = f"  ({result.skipped})" if result.skipped else ""
     return (
@@ -98,15 +106,17 @@ def line(result: Result) -> Text:
     )
 
 
-def verdict(result: Result) -> Text:
+def verdict(result: "Result") -> Text:
     """One result in a word."""
     if result.skipped:
         return Text("n/a", "dim")
     return Text("ok", "green") if result.ok else Text(f"{len(result.differences)} wrong", "bold red")
 
 
-def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
+def report(results: "Sequence[Result]", runtime: "Runtime", out: Console) -> None:
     """The table of stack × check, and the first difference as a diff, with what the stack said meanwhile."""
+    from stackmatrix.contract.suite import SAME_BYTES
+
     by_place = {(result.variant, result.check): result for result in results}
     names = dict.fromkeys(result.variant for result in results)
     table = Table(Column("check", no_wrap=True))
@@ -125,7 +135,7 @@ def report(results: Sequence[Result], runtime: Runtime, out: Console) -> None:
         out.print(Text(f"\nthe last lines of {stack}:\n", "bold") + Text(said, "dim"))
 
 
-def diff(difference: Difference) -> Text:
+def diff(difference: "Difference") -> Text:
     """A difference in colours."""
     text = Text()
     for row in str(difference).splitlines():

@@ -1,77 +1,112 @@
-"""`check-performance.py --experiment NAME`: carry an experiment out, or list them all."""
+"""`stackmatrix experiment NAME`: reproduce a published comparison, or list them all."""
 
-import argparse
 from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Group, RenderableType
-from rich.text import Text
+from cyclopts import Parameter
 
-from stackmatrix.analysis.experiment.judge import load
-from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.experiments import AS_PUBLISHED, Scale, experiment_names
-from stackmatrix.cli.session import BUDGET_S, planned
-from stackmatrix.measure.experiment import arms, expected_s
-from stackmatrix.results.plan import Plan, digests
+from stackmatrix.cli.options import EXECUTION, Execution, names_of
+from stackmatrix.cli.shell import console, try_outputs
+from stackmatrix.errors import UserError
 
-MOST_S = 180.0
-"""The most that an experiment takes at its own scale, from the first server to the report."""
-REPORT_S = 5.0
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.catalog.experiments import Scale
+    from stackmatrix.results.plan import Plan
+
+LIMIT_S = 175.0
+"""The most that an experiment takes at its own scale, from the first server to the last trial."""
 FULL_ROUNDS = 6
 """Fewer give no interval."""
-INSTEAD = ("stack", "workload", "param", "users", "rate", "arrivals", "slo", "duration", "warmup", "resume")
-"""What an experiment says itself."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """How an experiment is asked for."""
-    group = parser.add_argument_group("experiments", "a published comparison, reproduced and explained")
-    group.add_argument("--experiment", metavar="NAME", help="carry out experiments/NAME.toml; it says arms and load")
-    group.add_argument("--full", action="store_true", help="for as long as it was published, instead of shortened")
-    group.add_argument("--list", action="store_true", help="list the experiments, and how long each takes")
+def reproduce(
+    name: Annotated[str | None, Parameter(metavar="NAME", completer=names_of("experiment"))] = None,
+    /,
+    *,
+    full: Annotated[bool, Parameter(help="as long as it was published, instead of shortened")] = False,
+    list: Annotated[bool, Parameter(help="list the experiments, and how long each takes")] = False,
+    execution: Execution = EXECUTION,
+) -> int:
+    """Time an experiment's arms and say what becomes of its claims; the exit code."""
+    from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.catalog.stacks import load_stacks
+    from stackmatrix.catalog.workloads import load_workloads
+    from stackmatrix.cli.execution import execute, new_run
+
+    if name is None or list:
+        return list_all(full)
+    for option in ("duration", "warmup"):
+        if getattr(execution, option) != getattr(EXECUTION, option):
+            raise UserError(f"--{option}: an experiment says itself how long each arm is timed; leave it out")
+    try_outputs(json=execution.json)
+    catalog = Catalog(load_stacks(), load_workloads())
+    plan = experiment_plan(name, full, execution, catalog)
+    return execute(plan, new_run(execution, plan), catalog, execution.json)
 
 
-def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """End with usage when an experiment is asked for together with what it says itself."""
-    given = [f"--{name}" for name in INSTEAD if getattr(options, name) != parser.get_default(name)]
-    if options.experiment and given:
-        parser.error(f"--experiment says arms and load itself: leave out {', '.join(given)}")
-    if options.full and not (options.experiment or options.list):
-        parser.error("--full goes with --experiment NAME")
+def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catalog") -> "Plan":
+    """The plan of one experiment."""
+    from stackmatrix.analysis.experiment.judge import load
+    from stackmatrix.catalog.experiments import AS_PUBLISHED
+    from stackmatrix.cli.execution import plan_of
+    from stackmatrix.measure.experiment import arms
+    from stackmatrix.results.plan import digests
 
-
-def plan_of(options: argparse.Namespace, catalog: Catalog) -> Plan:
-    """The plan of the experiment that is asked for."""
-    experiment = load(options.experiment, catalog)
-    scale = AS_PUBLISHED if options.full else experiment.scale
-    rounds = options.rounds or (max(FULL_ROUNDS, experiment.rounds) if options.full else experiment.rounds)
+    experiment = load(name, catalog)
+    scale = AS_PUBLISHED if full else experiment.scale
+    rounds = execution.rounds or default_rounds(experiment.rounds, full)
     wanted, carried = arms(experiment, scale, rounds)
-    options.duration = max(arm.timing.window_s for arm in wanted if arm.timing)  # each arm has its own timing
+    longest_s = max(arm.timing.window_s for arm in wanted if arm.timing)  # each arm has its own timing
     return replace(
-        planned(options, wanted),
-        name=experiment.name if options.name == "performance" else options.name,
+        plan_of(execution, wanted, experiment.name, window_s=longest_s),
         rounds=rounds,
-        budget_s=budget_s(options, scale),
-        explain=experiment.explain if options.explain is None else options.explain,
+        budget_s=experiment_budget_s(execution, scale),
+        explain=experiment.explain if execution.explain is None else execution.explain,
         experiment=carried,
         inputs=digests(wanted, carried),
     )
 
 
-def budget_s(options: argparse.Namespace, scale: Scale) -> float | None:
+def default_rounds(own: int, full: bool) -> int:
+    """In how many rounds an experiment is timed unless the user says so."""
+    return max(FULL_ROUNDS, own) if full else own
+
+
+def experiment_budget_s(execution: Execution, scale: "Scale") -> float | None:
     """What all of it may take: what the user says, else three minutes; without an end when full or of N rounds."""
-    if options.budget != BUDGET_S:
-        return float(options.budget)
-    return None if scale.full or options.rounds else MOST_S - REPORT_S
+    if execution.budget is not None:
+        return execution.budget
+    return None if scale.full or execution.rounds else LIMIT_S
 
 
-def listing(catalog: Catalog, full: bool) -> RenderableType:
+def list_all(full: bool) -> int:
+    """Print every experiment; the exit code."""
+    from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.catalog.stacks import load_stacks
+    from stackmatrix.catalog.workloads import load_workloads
+
+    console(stderr=False).print(listing(Catalog(load_stacks(), load_workloads()), full))
+    return 0
+
+
+def listing(catalog: "Catalog", full: bool) -> "RenderableType":
     """Every experiment: its name, its question, and the minutes that it takes."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from stackmatrix.analysis.experiment.judge import load
+    from stackmatrix.catalog.experiments import AS_PUBLISHED, experiment_names
+    from stackmatrix.measure.experiment import expected_s
+
     lines: list[Text] = []
     for name in experiment_names():
         experiment = load(name, catalog)
-        scale = AS_PUBLISHED if full else experiment.scale
-        rounds = max(FULL_ROUNDS, experiment.rounds) if full else experiment.rounds
-        minutes = expected_s(experiment, scale, rounds) / 60
-        lines.append(Text.assemble((name, "bold"), f"  about {minutes:.1f} min"))
+        seconds = expected_s(
+            experiment, AS_PUBLISHED if full else experiment.scale, default_rounds(experiment.rounds, full)
+        )
+        lines.append(Text.assemble((name, "bold"), f"  about {seconds / 60:.1f} min"))
         lines.append(Text(f"  {experiment.question}"))
     return Group(*lines)

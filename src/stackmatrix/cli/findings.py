@@ -1,55 +1,49 @@
-"""`findings.py`: carry out the experiments, and write down what they say."""
+"""`stackmatrix findings`: run the experiments, and write down what they say."""
 
-import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.experiments import experiment_names
-from stackmatrix.cli.shell import command, console
+from cyclopts import Parameter
+
+from stackmatrix.cli.options import option
+from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError
-from stackmatrix.report.findings import write_findings
-from stackmatrix.results.directory import RESULTS, RunDirectory
 
-FILE = ROOT / "docs" / "findings.md"
 SUFFIX = "findings"
 """Ends the names of the runs that the findings are made from."""
-EPILOG = """
-examples:
-  ./scripts/findings.py                          all experiments, shortened: about a quarter of an hour
-  ./scripts/findings.py -- --rounds 8            likewise, with intervals
-  ./scripts/findings.py results/*-findings       write them down again from runs that are there
-"""
 
 
-def main() -> None:
-    """Parse the arguments, run what is to be run, write."""
-    parser = argparse.ArgumentParser(
-        prog="findings.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", nargs="*", type=Path, metavar="RUN", help="runs of experiments (default: run them all)")
-    parser.add_argument("--out", type=Path, default=FILE, help="the document (default docs/findings.md)")
-    given, more = split(sys.argv[1:])
-    arguments = parser.parse_args(given)
+def write_down(
+    *run: Annotated[
+        str, Parameter(metavar="RUN", help="runs of experiments (default: run them all, with the options behind --)")
+    ],
+    out: Annotated[Path | None, option(Path, "FILE", "the document (default docs/findings.md)")] = None,
+) -> int:
+    """Run what is to be run, and write the document; the exit code."""
+    from stackmatrix.catalog import ROOT
+    from stackmatrix.catalog.experiments import experiment_names
+    from stackmatrix.report.findings import write_findings
+    from stackmatrix.results.directory import RunDirectory
 
-    def findings() -> int:
-        paths = arguments.run or [carry_out(name, more) for name in experiment_names()]
-        write_findings([RunDirectory.open(path) for path in paths], arguments.out)
-        console().print(f"{arguments.out} from {', '.join(path.name for path in paths)}")
-        return 0
-
-    command(findings)
-
-
-def split(words: list[str]) -> tuple[list[str], list[str]]:
-    """Our own arguments, and after `--` those of every run."""
-    place = words.index("--") if "--" in words else len(words)
-    return words[:place], words[place + 1 :]
+    file = out or ROOT / "docs" / "findings.md"
+    try_outputs(out=file)
+    if run and not run[0].startswith("-"):
+        paths = [Path(name) for name in run]
+    else:
+        paths = [reproduced(name, run) for name in experiment_names()]
+    write_findings([RunDirectory.open(path) for path in paths], file)
+    console().print(f"{file} from {', '.join(path.name for path in paths)}")
+    return 0
 
 
-def carry_out(name: str, more: list[str]) -> Path:
+def reproduced(name: str, more: Sequence[str]) -> Path:
     """Run one experiment as a user would, and say where it is kept; UserError when it did not come to an end."""
+    from stackmatrix.catalog import ROOT
+    from stackmatrix.results.directory import RESULTS
+
     before = set(RESULTS.glob(f"*-{name}-{SUFFIX}"))
     script = ROOT / "scripts" / "check-performance.py"
     words = [sys.executable, str(script), "--experiment", name, "--name", f"{name}-{SUFFIX}", *more]

@@ -1,45 +1,52 @@
-"""`serve.py`: one stack with its upstreams, up until Ctrl-C: to try it with curl, and to work on it."""
+"""`stackmatrix serve`: one stack with its upstreams, up until Ctrl-C: to try it with curl, and to work on it."""
 
-import argparse
 import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
-from stackmatrix.catalog.stacks import load_stacks, parse_variant
-from stackmatrix.cli.shell import command, console
+from cyclopts import Parameter
+
+from stackmatrix.cli import values
+from stackmatrix.cli.options import RUNTIME, STACK_FORMS, RuntimeChoice, names_of, option, repeated
+from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError
-from stackmatrix.runtime import select
-from stackmatrix.runtime.base import Service
 
-LOG_LINES = 10
-LOOK_EVERY_S = 1.0
+if TYPE_CHECKING:
+    from stackmatrix.runtime.base import Service
+
+PORT = values.count.within("1", "65535", "8102")
 
 
-def main() -> None:
-    """Parse the arguments, bring the stack up, tell where it is, stop everything at the end."""
-    parser = argparse.ArgumentParser(prog="serve.py", description=__doc__)
-    parser.add_argument("stack", metavar="STACK", help="NAME, NAME[VARIANT] or NAME[KEY=VALUE,…]")
-    parser.add_argument("--variant", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
-    parser.add_argument("--port", type=int, help="where to serve it (native only; a free port when not given)")
-    select.add_option(parser)
-    arguments = parser.parse_args()
+def serve_stack(
+    stack: Annotated[str, Parameter(metavar="STACK", help=STACK_FORMS, completer=names_of("stack"))],
+    /,
+    *,
+    variant: Annotated[
+        tuple[tuple[str, str], ...], repeated(values.key_value, "KEY=VALUE", "change a setting; repeatable")
+    ] = (),
+    port: Annotated[
+        int | None,
+        option(PORT, "PORT", "where to serve it, natively (default: the manifest's, else a free port)"),
+    ] = None,
+    runtime: Annotated[RuntimeChoice, RUNTIME] = "auto",
+) -> int:
+    """Bring the stack up, say where it is, wait for Ctrl-C; the exit code."""
+    from stackmatrix.catalog.stacks import load_stacks, parse_variant
+    from stackmatrix.runtime.select import choose
 
-    def serve() -> int:
-        variant = parse_variant(joined(arguments.stack, arguments.variant), load_stacks())
-        ports = {} if arguments.port is None else {variant.stack.name: arguments.port}
-        out = console()
-        with select.choose(arguments.runtime, out.print, ports=ports) as runtime:
-            runtime.up([variant.stack])
-            with runtime.service(variant) as service:
-                print(f"{variant.label} serves at {' and '.join(urls(service))}; Ctrl-C stops it", flush=True)
-                with suppress(KeyboardInterrupt):
-                    while accepts(service):
-                        time.sleep(LOOK_EVERY_S)  # between two looks
-                    raise UserError(f"{variant.label} has ended:\n{runtime.logs(variant.stack.name, LOG_LINES)}")
-        return 0
-
-    command(serve)
+    wanted = parse_variant(joined(stack, [f"{key}={value}" for key, value in variant]), load_stacks())
+    ports = {} if port is None else {wanted.stack.name: port}
+    with choose(runtime, console().print, ports=ports) as running:
+        running.up([wanted.stack])
+        with running.service(wanted) as service:
+            print(f"{wanted.label} serves at {' and '.join(urls(service))}; Ctrl-C stops it", flush=True)
+            with suppress(KeyboardInterrupt):
+                while accepts(service):
+                    time.sleep(1.0)  # between two looks
+                raise UserError(f"{wanted.label} has ended:\n{running.logs(wanted.stack.name, 10)}")
+    return 0
 
 
 def joined(stack: str, settings: Sequence[str]) -> str:
@@ -50,7 +57,7 @@ def joined(stack: str, settings: Sequence[str]) -> str:
     return f"{name}[{','.join(filter(None, [inner, *settings]))}]"
 
 
-def urls(service: Service) -> list[str]:
+def urls(service: "Service") -> list[str]:
     """Where it answers: itself, and the port that its container publishes."""
     places = [(service.host, service.port)]
     if service.host != "127.0.0.1":
@@ -58,7 +65,7 @@ def urls(service: Service) -> list[str]:
     return [f"http://{host}:{port}/" for host, port in places]
 
 
-def accepts(service: Service) -> bool:
+def accepts(service: "Service") -> bool:
     """Whether it still takes connections."""
     try:
         socket.create_connection((service.host, service.port), timeout=5).close()

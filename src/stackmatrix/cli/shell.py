@@ -1,27 +1,35 @@
 """What every command does in the same way: say things, end on a user's mistake with one line, stop on Ctrl-C."""
 
+import codecs
+import io
+import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
-
-from rich.console import Console
+from typing import TYPE_CHECKING, NoReturn
 
 from stackmatrix.errors import UserError
-from stackmatrix.results.directory import writing
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 USAGE = 2
 INTERRUPTED = 130
-
-
 LOG_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 
+STDOUT = Path("-")
+ASCII = str.maketrans({"µ": "u", "–": "-", "—": "-", "…": "...", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "÷": "/",
+    "→": "->", "·": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "\u202f": " ", "\u00a0": " "})  # fmt: skip
 
-def console(stderr: bool = True) -> Console:
+
+def console(stderr: bool = True) -> "Console":
     """Where words go: progress to standard error, so that standard output holds nothing but the result."""
+    from rich.console import Console
+
     out = Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
     if not out.is_terminal:
         out.width = LOG_WIDTH
@@ -29,34 +37,79 @@ def console(stderr: bool = True) -> Console:
 
 
 def deliver(text: str, path: Path | None) -> None:
-    """Put a result where an option asks for it: `-` is standard output, None nowhere.
+    """Put a result where an option asks for it, as UTF-8: `-` is standard output, None nowhere.
 
     Raises UserError when the file cannot be written.
     """
-    if path == Path("-"):
-        sys.stdout.write(text)
+    if path == STDOUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
     elif path is not None:
-        with writing(path):
+        try:
             path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path}: cannot write: {error.strerror}") from None
 
 
-def command(main: Callable[[], int]) -> NoReturn:
+def try_outputs(**paths: Path | None) -> None:
+    """Find out before anything is started whether the files that options name can be written; UserError if not."""
+    for name, path in paths.items():
+        if path is None or path == STDOUT:
+            continue
+        new = not path.exists()
+        try:
+            with path.open("ab"):
+                pass
+        except OSError as error:
+            raise UserError(f"--{name} {path}: cannot write there: {error.strerror}") from None
+        if new:
+            path.unlink()
+
+
+def ending(main: Callable[[], int]) -> int:
     """Run a command to its exit code; a user's mistake is one line, Ctrl-C and SIGTERM unwind every context."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs are born with SIGINT ignored
         signal.signal(number, interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=in_ascii.__name__)
     try:
         code = main()
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = USAGE
+        return USAGE
     except KeyboardInterrupt:
         print("interrupted: everything that was started is stopped", file=sys.stderr)
-        code = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
-        code = USAGE
-    sys.exit(code)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
+        return USAGE
+    return code
+
+
+def command(main: Callable[[], int]) -> NoReturn:
+    """Run a command, and leave with its exit code."""
+    sys.exit(ending(main))
 
 
 def interrupt(_signum: int, _frame: FrameType | None) -> None:
     """A signal ends a command as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Write what the terminal's encoding lacks in ASCII."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(ASCII.get(ord(char)) or unaccented(char) for char in text), error.end
+
+
+def unaccented(char: str) -> str:
+    """A letter without its accents; a question mark where nothing is left."""
+    return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or "?"
+
+
+codecs.register_error(in_ascii.__name__, in_ascii)

@@ -1,0 +1,5 @@
+"""`python -m stackmatrix` is `stackmatrix`."""
+
+from stackmatrix.cli.commands import main
+
+main()

@@ -1,0 +1,147 @@
+"""Times the two sides of a comparison in turn, or reads two runs, and says of each workload what can be told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from stackmatrix.analysis import compare as compared
+from stackmatrix.analysis.comparability import SETTINGS, Conditions, differences
+from stackmatrix.analysis.compare import Measured, Report, overall
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.stacks import Variant, load_stacks
+from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli import compare_operands
+from stackmatrix.cli.commands import typed
+from stackmatrix.cli.compare_operands import Timed
+from stackmatrix.cli.execution import new_run, plan_of, write_reports_of
+from stackmatrix.cli.options import Execution, Work
+from stackmatrix.cli.report import judge_now
+from stackmatrix.cli.shell import INTERRUPTED, console
+from stackmatrix.errors import UserError, pick
+from stackmatrix.measure.copies import copies
+from stackmatrix.measure.session import Session
+from stackmatrix.report.view import read
+from stackmatrix.results.directory import SCHEMA, RunDirectory
+from stackmatrix.results.plan import FILE as PLAN_FILE
+from stackmatrix.results.plan import Arm, Plan, arms_of, digest
+from stackmatrix.results.run import Run
+
+USUAL_WORKLOADS = ("notes-read", "http", "json-small")
+"""One that waits for the database, one for an upstream, one for the CPU."""
+
+Show = Callable[[Report], int]
+"""Prints a report and writes it where that is asked for; the exit code."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the user asks for."""
+
+    a: str
+    b: str
+    work: Work
+    limit: float | None
+    """The share by which B may be worse."""
+    execution: Execution
+
+    def make(self, show: Show) -> int:
+        """Compare and show; the exit code."""
+        stacks = load_stacks()
+        match compare_operands.two(self.a, self.b, stacks):
+            case (RunDirectory() as a, RunDirectory() as b):
+                return show(self.of_runs(a, b))
+            case (Timed() as a, Timed() as b):
+                with copies() as made:
+                    variants = compare_operands.variants((a, b), stacks, made)
+                    catalog = Catalog({**stacks, **made.stacks}, load_workloads())
+                    return self.timed((a, b), variants, catalog, show)
+        raise AssertionError("two of a kind")
+
+    def timed(self, sides: Sequence[Timed], variants: Sequence[Variant], catalog: Catalog, show: Show) -> int:
+        """Time both in turn, and tell."""
+        execution = replace(self.execution, explain=bool(self.execution.explain))
+        plan = plan_of(execution, self.arms(variants, catalog), "compare", fresh=True)
+        sources = {f"stacks/{variant.stack.name}": digest(variant.stack.directory) for variant in variants}
+        plan = replace(plan, inputs=plan.inputs | sources)
+        directory = new_run(execution, plan)
+        out = console()
+        run = Session(plan, directory, catalog).execute(out)
+        measured = Measured(run, list(directory.trials()), plan.arms)
+        a, b = (variant.label for variant in variants)
+        answers = compared.interleaved(measured, a, b, self.limit)
+        report = self.report([directory], run, answers, compare_operands.remarks(sides))
+        directory.write("comparison.json", report)
+        status = show(report)
+        out.print(f"ended by {run.ended_by}; kept in {directory.shown}")
+        if measured.trials:
+            write_reports_of(directory)
+            out.print(f"open {directory.shown}/report.html")
+        return INTERRUPTED if run.ended_by == "interrupted" else status
+
+    def arms(self, variants: Sequence[Variant], catalog: Catalog) -> list[Arm]:
+        """Both variants under every workload and load, and a twin of the first under each, to see the noise by."""
+        names = self.work.workload or USUAL_WORKLOADS
+        workloads = [pick("workload", name, catalog.workloads) for name in names]
+        found = arms_of(variants, workloads, self.work.params, self.work.loads(), twice=False)
+        twins = [replace(arm, id=f"{arm.id} again", twin_of=arm.id) for arm in found[:: len(variants)]]
+        return [*found, *twins]
+
+    def of_runs(self, a: RunDirectory, b: RunDirectory) -> Report:
+        """Compare two runs; UserError when they were not measured in the same way."""
+        plans = [directory.read(PLAN_FILE, Plan) for directory in (a, b)]
+        runs = [judged(directory) for directory in (a, b)]
+        self.agree(plans, runs)
+        one, other = (
+            Measured(run, list(directory.trials()), plan.arms)
+            for directory, plan, run in zip((a, b), plans, runs, strict=True)
+        )
+        asked = self.work.workload
+        answers = [answer for answer in compared.apart(one, other, self.limit) if not asked or answer.workload in asked]
+        if not answers:
+            raise UserError(
+                f"{self.a} and {self.b} have no arm in common: compare the same stacks, workloads and loads"
+            )
+        stopped = [name for name, run in zip("AB", runs, strict=True) if run.ended_by == "interrupted"]
+        remarks = [f"{name} was interrupted: what it had measured until then is compared" for name in stopped]
+        return self.report([a, b], runs[0], answers, remarks)
+
+    def report(
+        self, directories: Sequence[RunDirectory], first: Run, answers: list[compared.Answer], remarks: list[str]
+    ) -> Report:
+        """All of the comparison; `first` says when and where it was measured."""
+        return Report(
+            schema=SCHEMA,
+            a=self.a,
+            b=self.b,
+            interleaved=len(directories) == 1,
+            runs=[directory.shown for directory in directories],
+            started=first.started,
+            environment=first.environment,
+            answers=answers,
+            limit=self.limit,
+            outcome=None if self.limit is None else overall(answers),
+            remarks=remarks,
+        )
+
+    def agree(self, plans: Sequence[Plan], runs: Sequence[Run]) -> None:
+        """UserError with a table of what differs when two runs were measured in different ways."""
+        one, other = (
+            Conditions(run.environment, {key: getattr(plan, key) for key in SETTINGS}, plan.inputs)
+            for plan, run in zip(plans, runs, strict=True)
+        )
+        found = differences(one, other)
+        if not found:
+            return
+        rows = [("", "A", "B"), *((difference.what, difference.a, difference.b) for difference in found)]
+        widths = [max(len(row[column]) for row in rows) for column in range(2)]
+        table = "\n".join(f"  {what:{widths[0]}}  {a:{widths[1]}}  {b}".rstrip() for what, a, b in rows)
+        raise UserError(
+            f"{self.a} and {self.b} were not measured in the same way, so a difference would not speak of the "
+            f"stacks:\n{table}\ntime both now, in turn: {typed('compare')} STACK STACK@REVISION"
+        )
+
+
+def judged(directory: RunDirectory) -> Run:
+    """What a run says, judged now when it was killed before it came to that."""
+    if not (directory.path / "run.json").exists():
+        judge_now(directory)
+    return read(directory)

@@ -1,0 +1,130 @@
+"""From options to a plan and its directory, and from an executed plan to words, files and an exit code."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stackmatrix.analysis.statistics import DEFAULT_RULE
+from stackmatrix.cli.commands import typed, typed_line
+from stackmatrix.cli.options import Execution
+from stackmatrix.cli.progress import stage
+from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
+from stackmatrix.cli.values import duration
+from stackmatrix.errors import UserError
+from stackmatrix.measure import after_rounds
+from stackmatrix.measure.rounds import window_for
+from stackmatrix.measure.session import Session
+from stackmatrix.results.directory import RESULTS, SCHEMA, RunDirectory
+from stackmatrix.results.plan import FILE as PLAN_FILE
+from stackmatrix.results.plan import Arm, Plan, digests
+from stackmatrix.results.reasons import NO_FAULT
+
+if TYPE_CHECKING:
+    from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.results.run import Run
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Between what bounds the windows of trials are sized to the budget, in seconds."""
+
+    least_s: float
+    most_s: float
+    restart_s: float
+    """For a stack that is killed and started anew before each trial."""
+
+
+WARM = Windows(0.4, 5.0, 0.0)
+FRESH = Windows(0.4, 2.0, 1.0)
+"""With servers that were just started: more of them tell more than longer windows of each."""
+
+
+def plan_of(
+    execution: Execution, arms: list[Arm], name: str, fresh: bool = False, window_s: float | None = None
+) -> Plan:
+    """The plan that the options ask for; UserError for a budget that cannot hold it, and too few cores.
+
+    `fresh`: each trial has a server that was just started. `window_s` stands instead of one sized to the budget.
+    """
+    check_bounds(execution)
+    trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
+    windows = FRESH if fresh else WARM
+    overhead_s = after_rounds.OVERHEAD_S + windows.restart_s
+    sized_s = window_s or execution.duration
+    return Plan(
+        schema=SCHEMA,
+        name=execution.name or name,
+        command=typed_line(),
+        runtime=execution.runtime,
+        seed=execution.seed if execution.seed is not None else secrets.randbelow(2**31),
+        warmup_s=execution.warmup,
+        window_s=sized_s
+        or window_for(execution.budget_s, len(arms), overhead_s, trials, windows.least_s, windows.most_s),
+        rounds=execution.rounds,
+        budget_s=execution.budget_s,
+        arms=arms,
+        inputs=digests(arms),
+        shards=execution.shards,
+        fresh=fresh,
+        explain=execution.explain,
+        profile=execution.profile,
+    )
+
+
+def check_bounds(execution: Execution) -> None:
+    """UserError for options that each are well and do not go together, or not with this machine."""
+    cores = len(os.sched_getaffinity(0))
+    if cores <= execution.shards > 1:
+        raise UserError(
+            f"--shards {execution.shards}: each needs a core beside the stack's, and there are {cores}; give fewer"
+        )
+    if execution.duration is not None and execution.rounds is None and execution.duration > execution.budget_s:
+        raise UserError(
+            f"--duration {duration.written(execution.duration)} does not fit --budget "
+            f"{duration.written(execution.budget_s)}: a budget must hold at least one window of every arm"
+        )
+
+
+def new_run(execution: Execution, plan: Plan) -> RunDirectory:
+    """A directory for a new run, with its plan in it."""
+    directory = RunDirectory.create(plan.name, execution.results or RESULTS)
+    directory.write(PLAN_FILE, plan)
+    return directory
+
+
+def execute(plan: Plan, directory: RunDirectory, catalog: "Catalog", json: Path | None) -> int:
+    """Time everything, print the matrix, write the reports; the exit code."""
+    from stackmatrix.report.terminal import table
+
+    run = Session(plan, directory, catalog).execute(console())
+    text = msgspec.json.encode(run).decode()
+    deliver((text if json == STDOUT else msgspec.json.format(text, indent=1)) + "\n", json)
+    if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):
+        console(stderr=json == STDOUT).print(table(run))
+        write_reports_of(directory)
+    return tell_end(run, directory, plan.arms)
+
+
+def write_reports_of(directory: RunDirectory) -> None:
+    """Write every report of a run, saying so: it takes seconds."""
+    with stage(console(), f"writing {directory.shown}/report.html"):
+        from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
+
+        write_reports(directory)
+
+
+def tell_end(run: "Run", directory: RunDirectory, arms: Sequence[Arm]) -> int:
+    """Say where the run is kept; 1 when a stack failed, 0 when all that is missing is the machine's doing."""
+    out, name = console(), directory.shown
+    if run.ended_by == "interrupted":
+        out.print(f"interrupted; what was measured is kept; go on: {typed('run')} --resume {name}")
+        return INTERRUPTED
+    out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
+    repeated = {arm.id for arm in arms if arm.repeats}  # neither a tool's, nor shown failing
+    faults = (reason for arm in run.arms if arm.id in repeated for reason in arm.reasons)
+    return int(any(reason.kind not in NO_FAULT for reason in faults))

@@ -1,0 +1,32 @@
+"""How waiting looks: a bar or a spinner on a terminal, plain lines elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+@contextmanager
+def stage(out: "Console", words: str) -> Iterator[None]:
+    """Say what is being done: a spinner with the seconds on a terminal, a line elsewhere."""
+    if not out.is_terminal:
+        out.print(f"{words} …", markup=False)
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True) as spinner:
+        spinner.add_task(words, total=None)
+        yield
+
+
+def steps_bar(out: "Console") -> "Progress":
+    """A bar for a known number of steps; nothing on what is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
