@@ -285,7 +285,7 @@ def closed_arms(draw: st.DrawFn, think: st.SearchStrategy[float]) -> Demand:
 
 
 THINK = st.sampled_from([0.0, 0.5, 2.0])
-some = settings(max_examples=25, deadline=None, derandomize=True)
+some = settings(max_examples=settings().max_examples // 4, derandomize=True)  # each simulates thousands of requests
 
 
 class TestSimulation:

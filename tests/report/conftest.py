@@ -8,7 +8,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from stackmatrix.report.files import write_index, write_reports
+from stackmatrix.results.directory import RunDirectory
 
+from ..conftest import Once
 from .sample import SAMPLES, Runs, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -25,19 +27,22 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs lie."""
-    return tmp_path_factory.mktemp("results")
+def base(once: Once) -> Path:
+    """Where the samples lie, with their reports and the list of them."""
+    return once("results", write)
+
+
+def write(base: Path) -> None:
+    """Make all samples."""
+    for sample in SAMPLES.values():
+        write_reports(make(base, sample))
+    write_index(base)
 
 
 @pytest.fixture(scope="session")
 def runs(base: Path) -> Runs:
-    """All samples with their reports, and the list of them."""
-    made = {name: make(base, sample) for name, sample in SAMPLES.items()}
-    for directory in made.values():
-        write_reports(directory)
-    write_index(base)
-    return made
+    """All samples by name; a test that changes one copies it."""
+    return {name: RunDirectory(next(base.glob(f"*Z-{name}"))) for name in SAMPLES}
 
 
 @pytest.fixture(scope="session")
