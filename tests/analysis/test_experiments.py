@@ -1,7 +1,6 @@
 """Experiments as files: what they say, what is wrong with them, how they are shortened, and how they are asked for."""
 
 import subprocess
-import sys
 from math import ceil
 from pathlib import Path
 from typing import get_args
@@ -14,7 +13,6 @@ from stackmatrix.analysis.experiment.judge import examined, load
 from stackmatrix.analysis.experiment.metrics import MEASURES
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.model.ceiling import Demand, interactive_response, rounds_in_window
-from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import (
     AS_PUBLISHED,
@@ -33,6 +31,8 @@ from stackmatrix.load.latency import Latency
 from stackmatrix.measure.experiment import arms, expected_s
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import Plan, digests, resume
+
+from ..cli.invoke import invoke
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 FIVE = {"gather-data", "http-call", "notes-insert", "sequential-or-gather", "workers-threads"}
@@ -264,8 +264,7 @@ def test_a_run_that_goes_on_still_knows_its_experiment(tmp_path: Path) -> None:
 
 
 def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
-    script = str(ROOT / "scripts" / "check-performance.py")
-    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+    return invoke("run", *arguments)
 
 
 def test_the_list_has_names_questions_and_minutes() -> None:

@@ -17,6 +17,8 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.results.directory import RESULTS
 from stackmatrix.results.run import Run
 
+from .invoke import invoke
+
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "check-performance.py")]
 ONE = ["--runtime", "native", "--stack", "fastapi-async", "--workload", "sleep", "--users", "8"]
 
@@ -149,7 +151,7 @@ def test_a_killed_run_goes_on_and_yields_the_same_arms() -> None:
     ],
 )
 def test_a_user_s_mistake_gets_one_line_and_starts_nothing(arguments: Sequence[str], words: str) -> None:
-    done = ask(*arguments)
+    done = invoke("run", *arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

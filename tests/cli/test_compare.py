@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,8 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Cpu, Trial
 from stackmatrix.runtime import revisions
 
-SCRIPT = [sys.executable, str(ROOT / "scripts" / "compare.py")]
+from .invoke import invoke
+
 STACKS = load_stacks()
 STACK = STACKS["fastapi-async"]
 WORKLOADS = load_workloads()
@@ -51,8 +51,8 @@ ENVIRONMENT: Mapping[str, Any] = {
 }
 
 
-def ask(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SCRIPT, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return invoke("compare", *arguments)
 
 
 def git(root: Path, *words: str) -> str:

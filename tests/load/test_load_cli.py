@@ -10,6 +10,7 @@ import pytest
 from stackmatrix.load import records
 from stackmatrix.load.histogram import Histogram
 
+from ..cli.invoke import invoke
 from .scripted import answering, free_port, server
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
@@ -92,7 +93,7 @@ def test_a_post_is_sent_as_given_and_its_answer_compared(tmp_path: Path) -> None
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], message: str) -> None:
-    done = load(*arguments)
+    done = invoke("load", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.startswith("error: ")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ..cli.invoke import invoke
 from .scripted import answering, free_port, server
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
@@ -59,7 +60,7 @@ def test_what_wrk_does_not_measure_is_a_dash() -> None:
     ],
 )
 def test_what_cannot_be_is_one_line(arguments: list[str], message: str) -> None:
-    done = load(f"http://127.0.0.1:{free_port()}/", *arguments)
+    done = invoke("load", f"http://127.0.0.1:{free_port()}/", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
