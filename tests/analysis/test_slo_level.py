@@ -10,18 +10,18 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from stackmatrix.analysis.slo.level import IN_A_ROW, METRICS, Level, judge, parse, recovery_s
 from stackmatrix.errors import UserError
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Records
 
 
-def answers(ms: list[float], verdicts: dict[int, Verdict] | None = None, every_s: float = 0.001) -> Records:
+def answers(ms: list[float], verdicts: dict[int, Ending] | None = None, every_s: float = 0.001) -> Records:
     """One request each `every_s` from 100 s on, with these latencies."""
     records = np.zeros(len(ms), ROW)
     records["scheduled"] = 100 + np.arange(len(ms)) * every_s
     records["end"] = records["scheduled"] + np.array(ms) / 1e3
     for place, verdict in (verdicts or {}).items():
         records["verdict"][place] = verdict
-        if verdict == Verdict.UNFINISHED:
+        if verdict == Ending.UNFINISHED:
             records["end"][place] = math.nan
     return records
 
@@ -70,18 +70,18 @@ def test_p99_lets_one_in_a_hundred_be_slow(slow: int, kept: bool) -> None:
     assert judge(answers([150.0] * slow + [10.0] * (1000 - slow)), 100, 200, parse("p99<100ms")).kept is kept
 
 
-@pytest.mark.parametrize("verdict", [Verdict.UNFINISHED, Verdict.TIMEOUT, Verdict.CLOSED])
-def test_what_never_came_is_slower_than_any_limit(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", [Ending.UNFINISHED, Ending.TIMEOUT, Ending.CLOSED])
+def test_what_never_came_is_slower_than_any_limit(verdict: Ending) -> None:
     records = answers([10.0] * 1000, dict.fromkeys(range(11), verdict))
     seen = judge(records, 100, 200, parse("p99<100ms"))
     assert seen.kept is False
     assert seen.value_ms is None
-    assert seen.failed == (0 if verdict == Verdict.UNFINISHED else 11)
+    assert seen.failed == (0 if verdict == Ending.UNFINISHED else 11)
 
 
 @pytest.mark.parametrize(("failed", "kept"), [(1, True), (2, False)])
 def test_one_in_a_thousand_may_fail(failed: int, kept: bool) -> None:
-    records = answers([10.0] * 1000, dict.fromkeys(range(failed), Verdict.STATUS))
+    records = answers([10.0] * 1000, dict.fromkeys(range(failed), Ending.STATUS))
     assert judge(records, 100, 200, parse("p99<100ms")).kept is kept
 
 
@@ -98,7 +98,7 @@ def test_mean_and_maximum() -> None:
 
 
 def test_a_limit_beyond_the_drain_leaves_out_what_had_less_time_than_that() -> None:
-    records = answers([10.0] * 2000, dict.fromkeys(range(1500, 2000), Verdict.UNFINISHED), every_s=0.01)
+    records = answers([10.0] * 2000, dict.fromkeys(range(1500, 2000), Ending.UNFINISHED), every_s=0.01)
     assert judge(records, 100, 120, parse("p90<4s")).kept is False
     assert judge(records, 100, 120, parse("p90<10s")).kept is True
 

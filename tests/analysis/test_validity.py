@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stackmatrix.analysis import validity
 from stackmatrix.errors import UserError
 from stackmatrix.load.latency import Latency
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.measure.offered_load import stuck
 from stackmatrix.meter import cgroup
@@ -143,7 +143,7 @@ def test_the_halves_of_a_steady_stack_are_never_called_unsteady(
     assert "unsteady" not in kinds(halves=halves, window_s=window)
 
 
-def rows(*spans: tuple[float, float, Verdict]) -> Records:
+def rows(*spans: tuple[float, float, Ending]) -> Records:
     """Records of requests that were sent and ended so."""
     records = np.zeros(len(spans), ROW)
     for row, (sent, end, verdict) in zip(records, spans, strict=True):
@@ -157,16 +157,16 @@ NEVER = float("nan")
 @pytest.mark.parametrize(
     ("spans", "expected"),
     [
-        ([(0.0, 0.01, Verdict.OK), (2.0, NEVER, Verdict.UNFINISHED)], 1),
-        ([(0.0, 2.0, Verdict.OK), (1.0, NEVER, Verdict.UNFINISHED)], 0),
-        ([(0.0, 0.01, Verdict.OK), (NEVER, NEVER, Verdict.UNFINISHED)], 0),
-        ([(0.0, NEVER, Verdict.UNFINISHED)], 0),
+        ([(0.0, 0.01, Ending.OK), (2.0, NEVER, Ending.UNFINISHED)], 1),
+        ([(0.0, 2.0, Ending.OK), (1.0, NEVER, Ending.UNFINISHED)], 0),
+        ([(0.0, 0.01, Ending.OK), (NEVER, NEVER, Ending.UNFINISHED)], 0),
+        ([(0.0, NEVER, Ending.UNFINISHED)], 0),
         ([], 0),
     ],
     ids=["one hangs", "all are slow", "one was never sent", "none was answered", "no request"],
 )
 def test_a_request_is_stuck_when_it_waits_far_longer_than_any_answer_took(
-    spans: list[tuple[float, float, Verdict]], expected: int
+    spans: list[tuple[float, float, Ending]], expected: int
 ) -> None:
     assert stuck(rows(*spans), given_up=4.0) == expected
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from stackmatrix.catalog.stacks import Variant, load_stacks
-from stackmatrix.contract.client import Connection, NoAnswer, Response, together
+from stackmatrix.contract.client import Client, NoAnswer, Response, together
 from stackmatrix.http import Request
 from stackmatrix.runtime.base import Service
 
@@ -36,7 +36,7 @@ def peer(*plays: bytes) -> Iterator[Service]:
 
 def answer(play: bytes) -> Response:
     """What the client makes of these bytes."""
-    with peer(play) as service, Connection(service, timeout_s=2) as connection:
+    with peer(play) as service, Client(service, timeout_s=2) as connection:
         return connection.ask(GET)
 
 

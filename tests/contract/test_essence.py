@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.contract.answer import SHORT, WINDOW, compare, essence, problem, readable, success, window
+from stackmatrix.contract.answer import SHORT, WINDOW, deviations, essence, problem, readable, success, window
 from stackmatrix.contract.client import NoAnswer, Response
 
 PROBLEM_TYPE = ("content-type", "application/problem+json")
@@ -25,7 +25,7 @@ def test_only_the_detail_of_a_problem_may_differ() -> None:
         b'{"title":"Not Found","type":"about:blank","status":404,"detail":"x"}',
         b"Not Found",
     ):
-        assert compare("it", problem(404), essence(Response(404, (PROBLEM_TYPE,), wrong)))
+        assert deviations("it", problem(404), essence(Response(404, (PROBLEM_TYPE,), wrong)))
 
 
 def test_parameters_of_the_content_type_and_order_of_allow_do_not_count() -> None:
@@ -39,11 +39,11 @@ def test_parameters_of_the_content_type_and_order_of_allow_do_not_count() -> Non
 def test_what_must_not_be_there_is_seen() -> None:
     for extra in (("content-encoding", "gzip"), ("set-cookie", "a=b"), ("location", "/notes/1"), ("retry-after", "1")):
         answer = Response(200, (("content-type", "application/json"), extra), b"{}")
-        assert compare("it", success(b"{}"), essence(answer))
+        assert deviations("it", success(b"{}"), essence(answer))
 
 
 def test_a_difference_reads_as_a_unified_diff() -> None:
-    (found,) = compare("GET /sleep?ms=1", success(b'{"waited_ms":[1]}'), success(b'{"waited_ms": [1]}'))
+    (found,) = deviations("GET /sleep?ms=1", success(b'{"waited_ms":[1]}'), success(b'{"waited_ms": [1]}'))
     assert str(found).splitlines() == [
         "GET /sleep?ms=1",
         "--- expected",
@@ -55,7 +55,7 @@ def test_a_difference_reads_as_a_unified_diff() -> None:
         '-{"waited_ms":[1]}',
         '+{"waited_ms": [1]}',
     ]
-    (missing,) = compare("GET /", success(b"{}"), NoAnswer("nothing within 15 s"))
+    (missing,) = deviations("GET /", success(b"{}"), NoAnswer("nothing within 15 s"))
     assert "+no answer: nothing within 15 s" in str(missing)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
-from stackmatrix.contract.client import ask
+from stackmatrix.contract.client import ask_once
 from stackmatrix.contract.suite import CHECKS, Visit
 from stackmatrix.http import Request
 from stackmatrix.measure.identity import differences, observe
@@ -53,7 +53,7 @@ def test_a_variant_keeps_the_contract_and_runs_as_the_manifest_says(runtime: Run
 )
 def test_server_timing_tells_the_phases_with_their_milliseconds(runtime: Runtime, name: str, phases: list[str]) -> None:
     with runtime.service(parse_variant(f"{name}[server_timing=true]", STACKS)) as service:
-        told = ask(service, Request("GET", "/sleep?ms=50")).header("server-timing")
+        told = ask_once(service, Request("GET", "/sleep?ms=50")).header("server-timing")
     assert told is not None
     spent = {phase: float(ms) for phase, _, ms in (entry.partition(";dur=") for entry in told.split(", "))}
     assert list(spent) == phases

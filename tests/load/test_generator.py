@@ -22,7 +22,7 @@ from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Pace, Progress, generate
 from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.summary import percentile, summarise, within
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
 
@@ -61,7 +61,7 @@ def ask(target: Target) -> Request:
 
 def verdicts(outcome: Outcome) -> dict[str, int]:
     """How many requests of the run came to what."""
-    return dict(Counter(Verdict(verdict).name for verdict in outcome.records["verdict"]))
+    return dict(Counter(Ending(verdict).name for verdict in outcome.records["verdict"]))
 
 
 class TestTruth:
@@ -209,7 +209,7 @@ class TestCourse:
         assert outcome.shards == 2
         assert outcome.connections == outcome.peak == 5
         assert list(tmp_path.iterdir()) == [tmp_path / "r.npy"]
-        np.testing.assert_array_equal(records.load(tmp_path / "r.npy")["end"], outcome.records["end"])
+        np.testing.assert_array_equal(records.read_records(tmp_path / "r.npy")["end"], outcome.records["end"])
         assert (np.diff(outcome.records["end"]) >= 0).all()
 
     def test_shards_offer_the_same_arrivals(self, tmp_path: Path) -> None:
@@ -250,9 +250,9 @@ class TestCourse:
         with server(answering(OK_HELLO)) as port:
             mixed = LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=Closed(4), duration_s=1)
             outcome = generate(mixed, records=tmp_path / "r.npy")
-        rows = outcome.records[outcome.records["verdict"] != Verdict.UNFINISHED]
+        rows = outcome.records[outcome.records["verdict"] != Ending.UNFINISHED]
         assert rows["kind"].mean() == pytest.approx(0.25, abs=0.1)
-        np.testing.assert_array_equal(rows["verdict"] == Verdict.STATUS, rows["kind"] == 1)
+        np.testing.assert_array_equal(rows["verdict"] == Ending.STATUS, rows["kind"] == 1)
 
     def test_every_request_can_be_a_fresh_one(self, tmp_path: Path) -> None:
         bodies: list[bytes] = []
@@ -355,11 +355,11 @@ class TestFailures:
         second.__exit__(None, None, None)
         found = verdicts(outcome)
         assert found.keys() <= {"OK", "CLOSED", "CONNECT", "UNFINISHED"}
-        refused = outcome.records[outcome.records["verdict"] == Verdict.CONNECT]
+        refused = outcome.records[outcome.records["verdict"] == Ending.CONNECT]
         assert outcome.refused == len(refused) > 0
         most = 8 * 12 if isinstance(load, Closed) else 200 * 2
         assert len(refused) <= most
-        good = outcome.records[outcome.records["verdict"] == Verdict.OK]
+        good = outcome.records[outcome.records["verdict"] == Ending.OK]
         assert (good["end"] > gone[1] + 1.1).any()
         assert np.isnan(refused["sent"]).all()
 
@@ -422,7 +422,7 @@ class TestEnds:
         outcome = stopped.value.outcome
         assert outcome.interrupted
         assert 0.5 < outcome.end - outcome.start < 10
-        assert len(records.load(tmp_path / "r.npy")) == len(outcome.records) > 0
+        assert len(records.read_records(tmp_path / "r.npy")) == len(outcome.records) > 0
         assert summarise(outcome).n > 0
         assert not psutil.Process().children()
 
@@ -439,7 +439,7 @@ class TestEnds:
             assert process.returncode == 130
             assert json.loads(out)["interrupted"]
             assert json.loads(out)["n"] > 50
-            assert len(records.load(tmp_path / "r.npy")) > 100
+            assert len(records.read_records(tmp_path / "r.npy")) > 100
             (tmp_path / "r.npy").unlink()
 
     def test_the_workers_die_with_their_parent(self, tmp_path: Path) -> None:
@@ -461,12 +461,12 @@ class TestEnds:
             gone, alive = psutil.wait_procs(workers, timeout=5)
             assert gone
             assert not alive
-        assert len(records.load(file)) > 100
+        assert len(records.read_records(file)) > 100
 
 
 def len_of(file: Path) -> int:
     """Rows of a record file that is being written."""
-    return len(records.load(file)) if file.exists() else 0
+    return len(records.read_records(file)) if file.exists() else 0
 
 
 def wait_until(true: object, timeout_s: float = 20) -> None:

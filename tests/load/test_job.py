@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from stackmatrix.http import Expected, Request
-from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open, Step, arrivals, prepared, share
+from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open, Step, arrivals, even_share, prepared
 
 GET = Request("GET", "/")
 RATES = st.floats(0.01, 1e5)
@@ -24,7 +24,7 @@ def take(count: int, items: object) -> list:  # type: ignore[type-arg]
 
 @given(st.integers(0, 10_000), SHARDS)
 def test_shares_add_up_and_are_even(total: int, shards: int) -> None:
-    parts = [share(total, shard, shards) for shard in range(shards)]
+    parts = [even_share(total, shard, shards) for shard in range(shards)]
     assert sum(parts) == total
     assert max(parts) - min(parts) <= 1
 

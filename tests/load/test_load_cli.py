@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackmatrix.load import records
-from stackmatrix.load.histogram import Histogram
+from stackmatrix.load.histogram import HdrHistogram
 
 from ..cli.invoke import invoke
 from .scripted import answering, free_port, server
@@ -40,8 +40,8 @@ def test_closed_loop_with_numbers_and_records_in_files(tmp_path: Path) -> None:
     assert found["n"] == pytest.approx(found["rps"] * found["seconds"])
     assert found["p50_ms"] <= found["p95_ms"] <= found["max_ms"]
     assert found["pool"] == 4
-    assert Histogram.decode(found["hdr_histogram_us"]).total == found["n"]
-    assert len(records.load(tmp_path / "r.npy")) >= found["n"]
+    assert HdrHistogram.decode(found["hdr_histogram_us"]).total == found["n"]
+    assert len(records.read_records(tmp_path / "r.npy")) >= found["n"]
 
 
 def test_open_loop_leaves_out_what_the_sample_cannot_support() -> None:

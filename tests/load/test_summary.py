@@ -9,12 +9,12 @@ from stackmatrix.http import Request
 from stackmatrix.load.generator import Outcome
 from stackmatrix.load.job import Closed, Kind, LoadJob, Open
 from stackmatrix.load.latency import BEYOND, supported
-from stackmatrix.load.recorder import NEVER, Verdict
+from stackmatrix.load.recorder import NEVER, Ending
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.load.summary import Summary, percentile, summarise
 
 
-def rows(*requests: tuple[float, float, Verdict]) -> Records:
+def rows(*requests: tuple[float, float, Ending]) -> Records:
     """Records from (scheduled, end, verdict)."""
     records = np.zeros(len(requests), ROW)
     for name, column in zip(("scheduled", "end", "verdict"), zip(*requests, strict=True), strict=True):
@@ -63,14 +63,14 @@ def test_a_percentile_is_the_nearest_rank(values: list[float], percent: float) -
 
 
 def test_a_closed_loop_counts_what_ended_in_the_window() -> None:
-    records = rows((9, 10, Verdict.OK), (9, 9.9, Verdict.OK), (19, 20, Verdict.OK), (15, 16, Verdict.BODY))
+    records = rows((9, 10, Ending.OK), (9, 9.9, Ending.OK), (19, 20, Ending.OK), (15, 16, Ending.BODY))
     found = summary(records, Closed(1))
     assert (found.n, found.rps, found.errors, found.under_way) == (1, 0.1, {"body": 1}, 1)
     assert found.latency.mean == pytest.approx(1000)
 
 
 def test_an_open_loop_counts_what_was_due_in_the_window_however_late_it_ended() -> None:
-    records = rows((9, 12, Verdict.OK), (19, 25, Verdict.OK), (12, NEVER, Verdict.UNFINISHED))
+    records = rows((9, 12, Ending.OK), (19, 25, Ending.OK), (12, NEVER, Ending.UNFINISHED))
     found = summary(records, Open(1))
     assert (found.n, found.rps, found.errors, found.under_way) == (1, 0.1, {"unfinished": 1}, 2)
     assert found.latency.max == pytest.approx(6000)
@@ -82,20 +82,20 @@ def test_users_in_step_are_counted_rightly_whatever_the_window_cuts_through(
     service: float, phase: float, users: int
 ) -> None:
     begins = np.arange(-1, 30 / service) * service + phase
-    records = rows(*((at, at + service, Verdict.OK) for at in begins for _ in range(users)))
+    records = rows(*((at, at + service, Ending.OK) for at in begins for _ in range(users)))
     found = summary(records, Closed(users))
     assert found.prorated_rps == pytest.approx(users / service, rel=1e-6)
     assert abs(found.rps - users / service) <= users / 10 + 1e-6
 
 
 def test_nothing_in_the_window_is_none_and_not_zero() -> None:
-    found = summary(rows((1, 2, Verdict.OK)), Closed(1))
+    found = summary(rows((1, 2, Ending.OK)), Closed(1))
     assert (found.n, found.rps) == (0, 0)
     assert found.latency.mean is found.latency.max is found.little is found.cpu_us_per_request is None
 
 
 def test_littles_law() -> None:
-    records = rows(*((10 + i, 11 + i, Verdict.OK) for i in range(-1, 10) for _ in range(4)))
+    records = rows(*((10 + i, 11 + i, Ending.OK) for i in range(-1, 10) for _ in range(4)))
     assert summary(records, Closed(4)).little == pytest.approx(1)
     assert summary(records, Closed(8, think_s=1)).little == pytest.approx(1)
     assert summary(records, Open(4)).little is None

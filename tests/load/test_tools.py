@@ -24,7 +24,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.targets import NGINX, Target, nginx, serving
 from stackmatrix.load.tools.base import Tool
 from stackmatrix.load.tools.run import OTHER_GENERATORS, path_of, run_other
@@ -123,8 +123,8 @@ def test_counts_agree_with_the_servers_own(tool: Tool, tmp_path: Path) -> None:
     if told.records is None:
         assert not (tmp_path / "r.npy").exists()
     else:
-        assert len(records.load(tmp_path / "r.npy")) == len(told.records) == told.requests
-        assert (told.records["verdict"] == Verdict.OK).all()
+        assert len(records.read_records(tmp_path / "r.npy")) == len(told.records) == told.requests
+        assert (told.records["verdict"] == Ending.OK).all()
         assert (told.records["scheduled"] >= told.start - 0.01).all()
         assert (told.records["end"] <= told.end + 0.5).all()
     assert not psutil.Process().children()
@@ -149,7 +149,7 @@ def test_failures_are_seen(tool: Tool) -> None:
     assert told.failed.keys() == {"status"}
     assert told.failed["status"] == pytest.approx(seen.firsts.total(), abs=CLOSED_SLACK)
     if told.records is not None:
-        assert (told.records["verdict"] == Verdict.STATUS).all()
+        assert (told.records["verdict"] == Ending.STATUS).all()
 
 
 def test_a_server_that_hangs_up_is_no_success(tool: Tool) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stackmatrix.errors import UserError
 from stackmatrix.http import Expected, Request
 from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.tools.ab import ApacheBench
 from stackmatrix.load.tools.base import Left, ToolRun
 from stackmatrix.load.tools.h2load import H2load
@@ -141,7 +141,7 @@ class TestH2load:
         assert (told.requests, told.n) == (9, 6)
         assert told.failed == {"status": 1, "timeout": 1, "closed": 1}
         assert told.records is not None
-        assert told.records["verdict"].tolist() == [Verdict.OK, Verdict.STATUS, Verdict.CLOSED]
+        assert told.records["verdict"].tolist() == [Ending.OK, Ending.STATUS, Ending.CLOSED]
         assert told.records["status"].tolist() == [200, 503, 0]
         assert told.records["scheduled"] == pytest.approx([1.5, 1.6, 1.7])
         assert told.latency.mean == pytest.approx(1.5)

@@ -12,7 +12,7 @@ from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.drivers import driver
 from stackmatrix.load.job import Closed, Kind, LoadJob
-from stackmatrix.load.recorder import Recorder, Verdict
+from stackmatrix.load.recorder import Ending, Recorder
 from stackmatrix.load.records import Records
 from stackmatrix.load.wire import CHUNKED, UNTIL_CLOSE, Head, parse_head
 
@@ -64,7 +64,7 @@ def converse(
 
     with server(handler) as port, asyncio.Runner(loop_factory=loop_factory) as runner:
         opened = runner.run(load(port))
-    return records.load(tmp_path / "r.npy"), opened
+    return records.read_records(tmp_path / "r.npy"), opened
 
 
 RIGHT = {
@@ -97,8 +97,8 @@ def test_right_answers_keep_the_connection(case: str, tmp_path: Path, loop_facto
     handler, wanted = RIGHT[case]
     expected = wanted.expected
     found, opened = converse(handler, wanted, tmp_path, loop_factory)
-    found = found[found["verdict"] != Verdict.UNFINISHED]
-    assert set(found["verdict"]) == {Verdict.OK}
+    found = found[found["verdict"] != Ending.UNFINISHED]
+    assert set(found["verdict"]) == {Ending.OK}
     assert opened == 1
     assert (found["scheduled"] <= found["sent"]).all()
     assert (found["sent"] < found["first_byte"]).all()
@@ -121,8 +121,8 @@ def test_a_connection_that_is_closed_after_its_answer_is_replaced(
     case: str, tmp_path: Path, loop_factory: LoopFactory
 ) -> None:
     found, opened = converse(CLOSING[case], HELLO, tmp_path, loop_factory)
-    assert set(found["verdict"]) == {Verdict.OK} or found["verdict"][-1] == Verdict.UNFINISHED
-    assert 0 <= opened - (found["verdict"] == Verdict.OK).sum() <= 1
+    assert set(found["verdict"]) == {Ending.OK} or found["verdict"][-1] == Ending.UNFINISHED
+    assert 0 <= opened - (found["verdict"] == Ending.OK).sum() <= 1
 
 
 async def reset(reader: Reader, writer: Writer) -> None:
@@ -142,32 +142,32 @@ async def silent(reader: Reader, writer: Writer) -> None:
 LONG_HEAD = b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000
 
 WRONG = {
-    "status": (answering(OK_HELLO.replace(b"200", b"503")), HELLO, Verdict.STATUS),
-    "not 2xx": (answering(OK_HELLO.replace(b"200", b"301")), wants(0, None), Verdict.STATUS),
-    "body": (answering(OK_HELLO.replace(b"hello", b"jello")), HELLO, Verdict.BODY),
-    "shorter body": (answering(OK_HELLO.replace(b"5", b"4")[:-1]), HELLO, Verdict.BODY),
-    "longer body": (answering(OK_HELLO.replace(b"5", b"6") + b"!"), HELLO, Verdict.BODY),
-    "body in pieces": (answering(OK_HELLO[:-1], b"a"), HELLO, Verdict.BODY),
-    "chunked body": (answering(CHUNKED_HELLO.replace(b"llo", b"lla")), HELLO, Verdict.BODY),
-    "no digits": (answering(OK_HELLO), wants(200, b"hel", b"lo"), Verdict.BODY),
-    "letters for digits": (answering(OK_HELLO), wants(200, b"he", b"o"), Verdict.BODY),
-    "prefix and suffix overlap": (answering(OK_HELLO), wants(200, b"hell", b"llo"), Verdict.BODY),
-    "truncated": (answering(OK_HELLO[:-1], close=True), HELLO, Verdict.CLOSED),
-    "truncated head": (answering(OK_HELLO[:20], close=True), HELLO, Verdict.CLOSED),
-    "truncated chunk": (answering(CHUNKED_HELLO[:-8], close=True), HELLO, Verdict.CLOSED),
-    "no answer": (answering(close=True), HELLO, Verdict.CLOSED),
-    "reset": (reset, HELLO, Verdict.CLOSED),
-    "longer than it says": (answering(OK_HELLO + b"!"), HELLO, Verdict.PROTOCOL),
-    "longer than its chunks": (answering(CHUNKED_HELLO + b"HTTP/1.1 200 OK\r\n"), HELLO, Verdict.PROTOCOL),
-    "no http": (answering(b"220 smtp.example ESMTP\r\n"), HELLO, Verdict.PROTOCOL),
-    "bad length": (answering(OK_HELLO.replace(b"5", b"five")), HELLO, Verdict.PROTOCOL),
-    "two lengths": (answering(OK_HELLO.replace(b"OK\r\n", b"OK\r\nContent-Length: 4\r\n")), HELLO, Verdict.PROTOCOL),
-    "length and chunks": (answering(CHUNKED_HELLO.replace(b"OK", b"OK\r\nContent-Length: 5")), HELLO, Verdict.PROTOCOL),
-    "bad chunk": (answering(CHUNKED_HELLO.replace(b"\r\n3\r\n", b"\r\nx\r\n")), HELLO, Verdict.PROTOCOL),
-    "endless head": (answering(LONG_HEAD), HELLO, Verdict.PROTOCOL),
-    "upgrade": (answering(b"HTTP/1.1 101 X\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n"), HELLO, Verdict.PROTOCOL),
-    "silence": (silent, HELLO, Verdict.TIMEOUT),
-    "stops half way": (answering(OK_HELLO[:-1]), HELLO, Verdict.TIMEOUT),
+    "status": (answering(OK_HELLO.replace(b"200", b"503")), HELLO, Ending.STATUS),
+    "not 2xx": (answering(OK_HELLO.replace(b"200", b"301")), wants(0, None), Ending.STATUS),
+    "body": (answering(OK_HELLO.replace(b"hello", b"jello")), HELLO, Ending.BODY),
+    "shorter body": (answering(OK_HELLO.replace(b"5", b"4")[:-1]), HELLO, Ending.BODY),
+    "longer body": (answering(OK_HELLO.replace(b"5", b"6") + b"!"), HELLO, Ending.BODY),
+    "body in pieces": (answering(OK_HELLO[:-1], b"a"), HELLO, Ending.BODY),
+    "chunked body": (answering(CHUNKED_HELLO.replace(b"llo", b"lla")), HELLO, Ending.BODY),
+    "no digits": (answering(OK_HELLO), wants(200, b"hel", b"lo"), Ending.BODY),
+    "letters for digits": (answering(OK_HELLO), wants(200, b"he", b"o"), Ending.BODY),
+    "prefix and suffix overlap": (answering(OK_HELLO), wants(200, b"hell", b"llo"), Ending.BODY),
+    "truncated": (answering(OK_HELLO[:-1], close=True), HELLO, Ending.CLOSED),
+    "truncated head": (answering(OK_HELLO[:20], close=True), HELLO, Ending.CLOSED),
+    "truncated chunk": (answering(CHUNKED_HELLO[:-8], close=True), HELLO, Ending.CLOSED),
+    "no answer": (answering(close=True), HELLO, Ending.CLOSED),
+    "reset": (reset, HELLO, Ending.CLOSED),
+    "longer than it says": (answering(OK_HELLO + b"!"), HELLO, Ending.PROTOCOL),
+    "longer than its chunks": (answering(CHUNKED_HELLO + b"HTTP/1.1 200 OK\r\n"), HELLO, Ending.PROTOCOL),
+    "no http": (answering(b"220 smtp.example ESMTP\r\n"), HELLO, Ending.PROTOCOL),
+    "bad length": (answering(OK_HELLO.replace(b"5", b"five")), HELLO, Ending.PROTOCOL),
+    "two lengths": (answering(OK_HELLO.replace(b"OK\r\n", b"OK\r\nContent-Length: 4\r\n")), HELLO, Ending.PROTOCOL),
+    "length and chunks": (answering(CHUNKED_HELLO.replace(b"OK", b"OK\r\nContent-Length: 5")), HELLO, Ending.PROTOCOL),
+    "bad chunk": (answering(CHUNKED_HELLO.replace(b"\r\n3\r\n", b"\r\nx\r\n")), HELLO, Ending.PROTOCOL),
+    "endless head": (answering(LONG_HEAD), HELLO, Ending.PROTOCOL),
+    "upgrade": (answering(b"HTTP/1.1 101 X\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n"), HELLO, Ending.PROTOCOL),
+    "silence": (silent, HELLO, Ending.TIMEOUT),
+    "stops half way": (answering(OK_HELLO[:-1]), HELLO, Ending.TIMEOUT),
 }
 
 
@@ -177,17 +177,17 @@ def test_wrong_answers_are_told_apart(case: str, tmp_path: Path, loop_factory: L
     found, opened = converse(handler, wanted, tmp_path, loop_factory, count=2, timeout_s=0.3)
     found = found[:2]
     assert found["verdict"].tolist() == [verdict] * 2
-    assert (opened == 1) == (verdict in (Verdict.STATUS, Verdict.BODY))
+    assert (opened == 1) == (verdict in (Ending.STATUS, Ending.BODY))
     assert (found["end"] > found["sent"]).all()
-    if verdict == Verdict.TIMEOUT:
+    if verdict == Ending.TIMEOUT:
         assert (found["end"] - found["scheduled"] >= 0.3).all()
         assert (found["end"] - found["scheduled"] < 1.0).all()
 
 
 def test_bytes_that_nobody_asked_for_end_the_connection(tmp_path: Path, loop_factory: LoopFactory) -> None:
     found, opened = converse(answering(OK_HELLO, b"!"), HELLO, tmp_path, loop_factory, count=4)
-    assert found["verdict"][0] == Verdict.OK
-    assert Verdict.PROTOCOL in found["verdict"]  # with a request under way they are taken for its answer
+    assert found["verdict"][0] == Ending.OK
+    assert Ending.PROTOCOL in found["verdict"]  # with a request under way they are taken for its answer
     assert opened > 1
 
 
@@ -202,7 +202,7 @@ def test_a_large_request_arrives_whole(loop: LoopFactory, tmp_path: Path) -> Non
 
     wanted = Request("POST", "/", body, expected=Expected(200, body))
     found, _ = converse(echo, wanted, tmp_path, loop)
-    assert found["verdict"][:3].tolist() == [Verdict.OK] * 3
+    assert found["verdict"][:3].tolist() == [Ending.OK] * 3
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
-from stackmatrix.contract.client import ask
+from stackmatrix.contract.client import ask_once
 from stackmatrix.http import Request
 from stackmatrix.load.latency import Latency
 from stackmatrix.measure.after_rounds import AfterRounds
@@ -197,7 +197,7 @@ def test_requests_wait_for_threads_where_users_are_more(bench: Bench) -> None:
 @pytest.mark.native
 def test_headline_trials_tell_no_phases(bench: Bench) -> None:
     with bench.runtime.service(Variant(STACKS["fastapi-sync"], {})) as service:
-        assert ask(service, Request("GET", "/notes/1")).header("server-timing") is None
+        assert ask_once(service, Request("GET", "/notes/1")).header("server-timing") is None
 
 
 @pytest.mark.native
@@ -208,7 +208,7 @@ def test_a_flame_graph_of_a_stack_under_load(bench: Bench) -> None:
             found = profile(bench, service, arm, WORKLOADS["json-small"], Timing(0.5, 0.5))
         except Denied as error:
             pytest.skip(f"ptrace is not permitted here: {error}")
-        assert ask(service, Request("GET", "/healthz")).status == 200, "it goes on after the graph"
+        assert ask_once(service, Request("GET", "/healthz")).status == 200, "it goes on after the graph"
     assert found.file == "profiles/fastapi-sync_json-small.svg", found.missing
     assert found.samples > 0
     drawn = (bench.directory.path / found.file).read_text()
@@ -266,4 +266,4 @@ def test_ctrl_c_stops_everything_and_what_is_there_stays(bench: Bench, changed: 
     assert "py-spy" not in own
     assert directory.passes() == Passes()
     with bench.runtime.service(Variant(STACKS["fastapi-async"], {})) as service:
-        assert ask(service, Request("GET", "/healthz")).status == 200
+        assert ask_once(service, Request("GET", "/healthz")).status == 200

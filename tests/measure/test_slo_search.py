@@ -15,7 +15,7 @@ from stackmatrix.analysis.slo.level import Seen, parse
 from stackmatrix.analysis.slo.overload import FACTOR, Course
 from stackmatrix.analysis.slo.verdict import judge, outcome
 from stackmatrix.load.job import Open, Step, arrivals
-from stackmatrix.load.records import ROW, save
+from stackmatrix.load.records import ROW, write_records
 from stackmatrix.measure.rounds import Measure, Policy
 from stackmatrix.measure.slo import ROUNDS, LevelRun
 from stackmatrix.measure.trial import name_of
@@ -59,7 +59,7 @@ class Server:
             records = np.zeros(len(due), ROW)
             records["scheduled"], records["end"] = 100 - timing.warmup_s + due, 100 - timing.warmup_s + ends
             file = self.directory.records_file(name)
-            save(file, records)
+            write_records(file, records)
             trial = replace(trial, window_s=timing.window_s, records=f"records/{file.name}")
         trial = self.spoil(trial)
         self.asked.append(trial)

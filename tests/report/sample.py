@@ -25,8 +25,8 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.load import summary
-from stackmatrix.load.recorder import Verdict
-from stackmatrix.load.records import ROW, Records, save
+from stackmatrix.load.recorder import Ending
+from stackmatrix.load.records import ROW, Records, write_records
 from stackmatrix.measure.trial import name_of
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.explain import Explained, Phases, Profiled
@@ -231,9 +231,9 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
     records = answers(random, known, arm, cpu_us * mood * random.normal(1, 0.008), sample.window_s)
     start, end = 1000.0, 1000.0 + sample.window_s
     name = name_of(arm, number, 0)
-    save(directory.records_file(name), records)
+    write_records(directory.records_file(name), records)
     inside = right_answers(records, start, end)
-    right = records[records["verdict"] == Verdict.OK]
+    right = records[records["verdict"] == Ending.OK]
     used = len(inside) * cpu_us / 1e6
     effects = workload.effects()
     trial = Trial(
@@ -248,7 +248,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         offered=int(summary.within(records["scheduled"], start, end).sum()),
         answered=len(inside),
         unfinished=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
-        goodput=float(summary.shares(right, start, end).sum()) / sample.window_s,
+        goodput=float(summary.shares_inside(right, start, end).sum()) / sample.window_s,
         little=1.0 if arm.load.kind == "closed" else None,
         errors=Errors(),
         latency_ms=summary.latency_ms(inside),

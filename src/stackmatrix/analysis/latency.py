@@ -6,22 +6,24 @@ import numpy as np
 
 from stackmatrix.load import summary
 from stackmatrix.load.latency import Latency
-from stackmatrix.load.recorder import Verdict
-from stackmatrix.load.records import Records, load
+from stackmatrix.load.recorder import Ending
+from stackmatrix.load.records import Records, read_records
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.trial import Trial
 
 
 def right_answers(records: Records, start: float, end: float) -> Records:
     """The expected answers that ended in the window: the sample of latencies, CPU and bytes per request."""
-    inside: Records = records[summary.within(records["end"], start, end) & (records["verdict"] == Verdict.OK)]
+    inside: Records = records[summary.within(records["end"], start, end) & (records["verdict"] == Ending.OK)]
     return inside
 
 
 def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
     """The latencies of all requests of some trials together, from the records on disk."""
     parts = [
-        right_answers(load(directory.path / trial.records), trial.window_start, trial.window_start + trial.window_s)
+        right_answers(
+            read_records(directory.path / trial.records), trial.window_start, trial.window_start + trial.window_s
+        )
         for trial in trials
         if trial.records is not None
     ]

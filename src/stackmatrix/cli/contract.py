@@ -17,7 +17,7 @@ from stackmatrix.errors import UserError, pick
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.stacks import Variant
-    from stackmatrix.contract.answer import Difference
+    from stackmatrix.contract.answer import Deviation
     from stackmatrix.contract.suite import Check, Result
     from stackmatrix.runtime.base import Runtime
 
@@ -135,7 +135,7 @@ def report(results: "Sequence[Result]", runtime: "Runtime", out: Console) -> Non
         out.print(Text(f"\nthe last lines of {stack}:\n", "bold") + Text(said, "dim"))
 
 
-def diff(difference: "Difference") -> Text:
+def diff(difference: "Deviation") -> Text:
     """A difference in colours."""
     text = Text()
     for row in str(difference).splitlines():

@@ -10,7 +10,7 @@ from stackmatrix.cli.shell import console
 from stackmatrix.load.generator import Outcome
 from stackmatrix.load.job import Closed
 from stackmatrix.load.latency import Latency
-from stackmatrix.load.summary import Summary, histogram
+from stackmatrix.load.summary import Summary, histogram_of
 from stackmatrix.load.tools.run import Told
 
 NEAR_LIMIT = 0.7
@@ -118,5 +118,5 @@ def numbers(outcome: Outcome, summary: Summary) -> dict[str, Any]:
         "refused": outcome.refused,
         "queue_max": outcome.queue_max,
         "interrupted": outcome.interrupted,
-        "hdr_histogram_us": histogram(outcome).encode(),
+        "hdr_histogram_us": histogram_of(outcome).encode(),
     }

@@ -40,7 +40,7 @@ class Essence:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Deviation:
     """One place where a stack is not what the contract says: what was asked, what was due, what came."""
 
     asked: str
@@ -99,17 +99,17 @@ def compact(value: object) -> bytes:
     return orjson.dumps(value)
 
 
-def compare(asked: object, expected: Essence, got: Essence | NoAnswer) -> list[Difference]:
+def deviations(asked: object, expected: Essence, got: Essence | NoAnswer) -> list[Deviation]:
     """The difference between the answer that was due and what came; empty when there is none."""
     if isinstance(got, NoAnswer):
-        return [Difference(str(asked), render(expected, expected.body[:SHORT]), f"no answer: {got}")]
+        return [Deviation(str(asked), as_text(expected, expected.body[:SHORT]), f"no answer: {got}")]
     if got == expected:
         return []
     due, came = window(expected.body, got.body)
-    return [Difference(str(asked), render(expected, due), render(got, came))]
+    return [Deviation(str(asked), as_text(expected, due), as_text(got, came))]
 
 
-def render(answer: Essence, body: bytes) -> str:
+def as_text(answer: Essence, body: bytes) -> str:
     """An answer for people: status, headers, body, one a line."""
     headers = [f"{name}: {value}" for name, value in answer.headers]
     return "\n".join([str(answer.status), *headers, "", readable(body)])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from stackmatrix.contract.answer import Difference, Essence, compact, problem, success
-from stackmatrix.contract.endpoints import JSON, note
+from stackmatrix.contract.answer import Deviation, Essence, compact, problem, success
+from stackmatrix.contract.endpoints import JSON, note_json
 from stackmatrix.contract.exchange import Exchange, Subject
 from stackmatrix.http import Headers, Request
 
@@ -34,26 +34,26 @@ class Case:
         """The case when the next note gets the id `number`."""
         if isinstance(self.due, Essence):
             return Exchange(self.request, self.due, self.name)
-        body = note(number, self.due.title, self.due.description)
+        body = note_json(number, self.due.title, self.due.description)
         return Exchange(self.request, success(body, 201, f"/notes/{number}"), self.name)
 
 
-def check(subject: Subject) -> Iterator[Difference]:
+def hostile_requests(subject: Subject) -> Iterator[Deviation]:
     """Every case in turn; afterwards the table holds what was accepted, and nothing of what was refused."""
     subject.runtime.reset_notes()
-    notes = count(subject)
+    notes = notes_in_table(subject)
     for case in CASES:
         found = list(subject.put([case.exchange(notes + 1)]))
         notes += isinstance(case.due, Stored)
-        if found and (now := count(subject)) != notes:
-            found.append(Difference(f"{case.name}: notes in the table afterwards", str(notes), str(now)))
+        if found and (now := notes_in_table(subject)) != notes:
+            found.append(Deviation(f"{case.name}: notes in the table afterwards", str(notes), str(now)))
             notes = now
         yield from found
-    if (now := count(subject)) != notes:
-        yield Difference("notes in the table after all cases", str(notes), str(now))
+    if (now := notes_in_table(subject)) != notes:
+        yield Deviation("notes in the table after all cases", str(notes), str(now))
 
 
-def count(subject: Subject) -> int:
+def notes_in_table(subject: Subject) -> int:
     """Notes in the table; nothing here deletes one, so this is the last id as well."""
     return int(subject.runtime.sql("SELECT count(*) FROM notes"))
 
@@ -74,14 +74,14 @@ def body(name: str, text: bytes, due: Stored | int, headers: Headers = JSON, chu
     return Case(f"body: {name}", Request("POST", "/notes/", text, headers, chunked=chunked), answer)
 
 
-def fields(name: str, title: object, description: object, due: Stored | int) -> Case:
+def members(name: str, title: object, description: object, due: Stored | int) -> Case:
     """A well-formed body with these members."""
     return body(name, orjson.dumps({"title": title, "description": description}), due)
 
 
 def kept(name: str, title: str, description: str = "") -> Case:
     """A text that must come back literally."""
-    return fields(name, title, description, Stored(title, description))
+    return members(name, title, description, Stored(title, description))
 
 
 def padded(size: int) -> bytes:
@@ -104,7 +104,7 @@ def with_headers(name: str, *headers: tuple[str, str]) -> Case:
 GOOD = b'{"title":"t","description":"d"}'
 KEPT = Stored("t", "d")
 PAGE = "/notes/?limit=20"  # long enough that a server which compresses would
-FIRST_NOTES = success(b"[%b]" % b",".join(note(i, f"note {i}", f"description of note {i}") for i in range(1, 21)))
+FIRST_NOTES = success(b"[%b]" % b",".join(note_json(i, f"note {i}", f"description of note {i}") for i in range(1, 21)))
 
 NOT_NUMBERS = {
     "empty": "",
@@ -313,19 +313,19 @@ BODIES = (
     body("no title", b'{"description":"d"}', 422),
     body("no description", b'{"title":"t"}', 422),
     body("members in another case", b'{"Title":"t","Description":"d"}', 422),
-    fields("a title that is null", None, "d", 422),
-    fields("a title that is a number", 1, "d", 422),
-    fields("a title that is a boolean", True, "d", 422),
-    fields("a title that is an array", ["t"], "d", 422),
-    fields("a title that is an object", {"t": "t"}, "d", 422),
-    fields("a description that is null", "t", None, 422),
-    fields("a description that is a number", "t", 1.5, 422),
-    fields("a description that is an array", "t", [], 422),
-    fields("an empty title", "", "d", 422),
-    fields("a title of 101 letters", "t" * 101, "d", 422),
-    fields("a title of 101 emoji", EMOJI * 101, "d", 422),
-    fields("a description of 10 001 letters", "t", "d" * 10_001, 422),
-    fields("a description of 10 001 emoji", "t", EMOJI * 10_001, 422),
+    members("a title that is null", None, "d", 422),
+    members("a title that is a number", 1, "d", 422),
+    members("a title that is a boolean", True, "d", 422),
+    members("a title that is an array", ["t"], "d", 422),
+    members("a title that is an object", {"t": "t"}, "d", 422),
+    members("a description that is null", "t", None, 422),
+    members("a description that is a number", "t", 1.5, 422),
+    members("a description that is an array", "t", [], 422),
+    members("an empty title", "", "d", 422),
+    members("a title of 101 letters", "t" * 101, "d", 422),
+    members("a title of 101 emoji", EMOJI * 101, "d", 422),
+    members("a description of 10 001 letters", "t", "d" * 10_001, 422),
+    members("a description of 10 001 emoji", "t", EMOJI * 10_001, 422),
     body("the last of two titles is bad", b'{"title":"t","title":1,"description":"d"}', 422),
     body("the last of two titles counts", b'{"title":1,"title":"t","description":"d"}', KEPT),
     body("the last of two good titles counts", b'{"title":"first","description":"d","title":"t"}', KEPT),

@@ -44,7 +44,7 @@ class Reply:
     seconds: float
 
 
-class Connection:
+class Client:
     """One connection, kept alive for as long as the server does."""
 
     def __init__(self, service: Service, timeout_s: float = TIMEOUT_S) -> None:
@@ -57,7 +57,7 @@ class Connection:
             raise NoAnswer(f"could not connect: {error}") from None
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> "Client":
         return self
 
     def __exit__(
@@ -171,9 +171,9 @@ class Connection:
         self._received += received
 
 
-def ask(service: Service, request: Request, timeout_s: float = TIMEOUT_S) -> Response:
+def ask_once(service: Service, request: Request, timeout_s: float = TIMEOUT_S) -> Response:
     """Send one request on a connection of its own; NoAnswer when no answer comes."""
-    with Connection(service, timeout_s) as connection:
+    with Client(service, timeout_s) as connection:
         return connection.ask(request)
 
 
@@ -181,10 +181,10 @@ class Flight:
     """Requests that are under way at the same time, each on a connection of its own."""
 
     def __init__(self, service: Service, requests: Sequence[Request], timeout_s: float = TIMEOUT_S) -> None:
-        self._connections: list[Connection] = []
+        self._connections: list[Client] = []
         try:
             for _ in requests:
-                self._connections.append(Connection(service, timeout_s))
+                self._connections.append(Client(service, timeout_s))
         except NoAnswer:
             self.close()
             raise
@@ -222,7 +222,7 @@ class Flight:
         late = Reply(NoAnswer(f"nothing within {self._timeout_s:g} s"), self._timeout_s)
         return [replies.get(index, late) for index in range(len(self._connections))]
 
-    def _reply(self, connection: Connection) -> Reply:
+    def _reply(self, connection: Client) -> Reply:
         outcome: Response | NoAnswer
         try:
             outcome = connection.answer()

@@ -7,9 +7,9 @@ import orjson
 
 from stackmatrix.catalog.stacks import Setting, Stack
 from stackmatrix.catalog.workloads import Workload, fixture, load_workloads
-from stackmatrix.contract.answer import DELETED, Difference, Essence, compact, compare, essence, problem, success
-from stackmatrix.contract.client import NoAnswer, Response, ask
-from stackmatrix.contract.exchange import Exchange, Subject, outcome
+from stackmatrix.contract.answer import DELETED, Deviation, Essence, compact, deviations, essence, problem, success
+from stackmatrix.contract.client import NoAnswer, Response, ask_once
+from stackmatrix.contract.exchange import Exchange, Subject, reply_to
 from stackmatrix.http import Request
 from stackmatrix.runtime.base import Service
 
@@ -17,22 +17,22 @@ JSON = (("Content-Type", "application/json"),)
 VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)+")
 
 
-def check(subject: Subject) -> Iterator[Difference]:
+def exact_answers(subject: Subject) -> Iterator[Deviation]:
     """Every exact answer, on the seeded table."""
     subject.runtime.reset_notes()
     for workload in load_workloads().values():
         yield from works(subject.service, workload)
     subject.runtime.reset_notes()
-    yield from identity(subject.service)
-    yield from subject.put((*fixed(), *errors()))
+    yield from wrong_identity(subject.service)
+    yield from subject.put((*fixed(), *refusals()))
     yield from subject.put(life_cycle(newest(subject.service)))
 
 
-def shape(service: Service) -> list[Difference]:
+def spot_check(service: Service) -> list[Deviation]:
     """The quick subset: every endpoint, and one refusal of each kind; the notes it makes are gone afterwards."""
-    exchanges = (*fixed(), *errors(), *life_cycle(newest(service)))
-    differences = (exchange.judge(outcome(service, exchange.request)) for exchange in exchanges)
-    return [*identity(service), *(one for found in differences for one in found)]
+    exchanges = (*fixed(), *refusals(), *life_cycle(newest(service)))
+    differences = (exchange.judge(reply_to(service, exchange.request)) for exchange in exchanges)
+    return [*wrong_identity(service), *(one for found in differences for one in found)]
 
 
 def fixed() -> Iterator[Exchange]:
@@ -52,7 +52,7 @@ def fixed() -> Iterator[Exchange]:
         yield Exchange(Request("GET", f"/json?size={size}"), success(fixture(f"json/{size}.json")))
 
 
-def errors() -> Iterator[Exchange]:
+def refusals() -> Iterator[Exchange]:
     """One request for each kind of refusal."""
     yield Exchange(Request("GET", "/nowhere"), problem(404))
     yield Exchange(Request("POST", "/sleep?ms=1"), problem(405, allow="GET"))
@@ -66,7 +66,11 @@ def life_cycle(last: int) -> Iterator[Exchange]:
     one, two = last + 1, last + 2
     here, there = f"/notes/{one}", f"/notes/{two}"
     text, changed_text = "äöü 漢字 🎉", '"quoted" \\ / <b>&amp;'
-    first, second, changed = note(one, "first", text), note(two, "second", ""), note(one, "changed", changed_text)
+    first, second, changed = (
+        note_json(one, "first", text),
+        note_json(two, "second", ""),
+        note_json(one, "changed", changed_text),
+    )
     yield Exchange(draft("POST", "/notes/", "first", text), success(first, 201, here), "the first is made")
     yield Exchange(draft("POST", "/notes/", "second", ""), success(second, 201, there), "the second is made")
     yield Exchange(Request("GET", here), success(first), "the first is read")
@@ -85,23 +89,23 @@ def life_cycle(last: int) -> Iterator[Exchange]:
 def newest(service: Service) -> int:
     """The last id that the table has given out, learnt by making a note and deleting it; 0 where that fails."""
     try:
-        made = ask(service, draft("POST", "/notes/", "newest", ""))
+        made = ask_once(service, draft("POST", "/notes/", "newest", ""))
         found = re.match(rb'\{"id":([1-9][0-9]{0,17}),', made.body)
         if found:
-            ask(service, Request("DELETE", f"/notes/{int(found[1])}"))
+            ask_once(service, Request("DELETE", f"/notes/{int(found[1])}"))
         return int(found[1]) if found else 0
     except NoAnswer:
         return 0
 
 
-def identity(service: Service) -> list[Difference]:
+def wrong_identity(service: Service) -> list[Deviation]:
     """`/` against the manifest: name, settings in force, versions of what is watched, a process number."""
     request = Request("GET", "/")
     due = success(described(service.stack, service.settings))
     try:
-        return compare(request, due, masked(ask(service, request)))
+        return deviations(request, due, masked(ask_once(service, request)))
     except NoAnswer as error:
-        return compare(request, due, error)
+        return deviations(request, due, error)
 
 
 def described(stack: Stack, settings: Mapping[str, Setting]) -> bytes:
@@ -125,14 +129,14 @@ def masked(answer: Response) -> Essence:
     return Essence(seen.status, seen.headers, orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
 
 
-def works(service: Service, workload: Workload) -> Iterator[Difference]:
+def works(service: Service, workload: Workload) -> Iterator[Deviation]:
     """The workload's first and last request against the answer that its file gives."""
     requests = workload.requests()
     for request in dict.fromkeys((requests[0], requests[-1])):
-        got, expected = outcome(service, request), request.expected
+        got, expected = reply_to(service, request), request.expected
         if isinstance(got, NoAnswer) or not expected.matches(got.status, got.body):
             due = Essence(expected.status, () if isinstance(got, NoAnswer) else got.headers, expected.example)
-            yield from compare(f"workload {workload.name}: {request}", due, got)
+            yield from deviations(f"workload {workload.name}: {request}", due, got)
 
 
 def get(target: str, answer: object) -> Exchange:
@@ -145,6 +149,6 @@ def draft(method: str, target: str, title: str, description: str) -> Request:
     return Request(method, target, compact({"title": title, "description": description}), JSON)
 
 
-def note(number: int, title: str, description: str) -> bytes:
+def note_json(number: int, title: str, description: str) -> bytes:
     """A note as every stack writes it."""
     return compact({"id": number, "title": title, "description": description})

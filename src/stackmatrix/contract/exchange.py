@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from stackmatrix.contract.answer import Difference, Essence, compare, essence
-from stackmatrix.contract.client import NoAnswer, Response, ask
+from stackmatrix.contract.answer import Deviation, Essence, deviations, essence
+from stackmatrix.contract.client import NoAnswer, Response, ask_once
 from stackmatrix.http import Request
 from stackmatrix.runtime.base import Runtime, Service
 
@@ -26,9 +26,9 @@ class Exchange:
     def __str__(self) -> str:
         return f"{self.name}: {self.request}" if self.name else str(self.request)
 
-    def judge(self, got: Essence | NoAnswer) -> list[Difference]:
+    def judge(self, got: Essence | NoAnswer) -> list[Deviation]:
         """The difference between the answer that was due and what came; empty when there is none."""
-        return compare(self, self.due, got)
+        return deviations(self, self.due, got)
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Subject:
         """Whether waits can overlap at all: gathering calls that block the loop gains nothing."""
         return self.service.stack.concurrency != "blocked-loop"
 
-    def put(self, exchanges: Iterable[Exchange]) -> Iterator[Difference]:
+    def put(self, exchanges: Iterable[Exchange]) -> Iterator[Deviation]:
         """Go through the exchanges in order, record the answers, and yield what differs from the due ones."""
         for exchange in exchanges:
-            got = outcome(self.service, exchange.request)
+            got = reply_to(self.service, exchange.request)
             if isinstance(got, Essence):
                 self.transcript[str(exchange)] = got
             yield from exchange.judge(got)
 
 
-def outcome(service: Service, request: Request) -> Essence | NoAnswer:
+def reply_to(service: Service, request: Request) -> Essence | NoAnswer:
     """What the contract fixes of the answer, or why there was none."""
     try:
-        return essence(ask(service, request))
+        return essence(ask_once(service, request))
     except NoAnswer as error:
         return error
 
@@ -66,8 +66,8 @@ def boiled(answer: Response | NoAnswer) -> Essence | NoAnswer:
     return essence(answer) if isinstance(answer, Response) else answer
 
 
-def disagreements(one: str, reference: Transcript, other: str, transcript: Transcript) -> Iterator[Difference]:
+def disagreements(one: str, reference: Transcript, other: str, transcript: Transcript) -> Iterator[Deviation]:
     """Where two stacks answered the same request differently, whatever was due."""
     for asked, got in transcript.items():
         if asked in reference:
-            yield from compare(f"{asked}, {one} against {other}", reference[asked], got)
+            yield from deviations(f"{asked}, {one} against {other}", reference[asked], got)

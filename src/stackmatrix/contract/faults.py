@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import orjson
 
 from stackmatrix.catalog.workloads import fixture
-from stackmatrix.contract.answer import Difference, problem, success
-from stackmatrix.contract.client import Flight, NoAnswer, Reply, Response, ask, together
-from stackmatrix.contract.endpoints import draft, get, note
-from stackmatrix.contract.exchange import Exchange, NotApplicable, Subject, boiled, outcome
+from stackmatrix.contract.answer import Deviation, problem, success
+from stackmatrix.contract.client import Flight, NoAnswer, Reply, Response, ask_once, together
+from stackmatrix.contract.endpoints import draft, get, note_json
+from stackmatrix.contract.exchange import Exchange, NotApplicable, Subject, boiled, reply_to
 from stackmatrix.http import Request
 from stackmatrix.runtime.base import Service, Upstream
 
@@ -20,14 +20,14 @@ RECOVERY_S = 10.0
 GRACE_S = 1.5
 SURPLUS = 3  # requests beyond the pool
 
-READ = Exchange(Request("GET", "/notes/1"), success(note(1, "note 1", "description of note 1")))
+READ = Exchange(Request("GET", "/notes/1"), success(note_json(1, "note 1", "description of note 1")))
 QUERY = get("/query?ms=1", {"waited_ms": 1})
 SLEEP = get("/sleep?ms=1", {"waited_ms": [1]})
 HTTP = get("/http?ms=1", {"waited_ms": [1]})
 HEALTH = get("/healthz", {"status": "ok"})
 
 
-def database_down(subject: Subject) -> Iterator[Difference]:
+def database_down(subject: Subject) -> Iterator[Deviation]:
     """Postgres stops under a running query: 503 where it is needed, all else as before; then it comes back."""
     subject.runtime.reset_notes()
     needs_it = [HEALTH.request, READ.request, QUERY.request, draft("POST", "/notes/", "t", "d")]
@@ -38,25 +38,28 @@ def database_down(subject: Subject) -> Iterator[Difference]:
                 yield from refuses(flight.land(), [Request("GET", "/query?ms=9000")], 503, None)
                 for request in needs_it:
                     yield from refuses(together(subject.service, [request]), [request], 503, REFUSAL_S)
-                yield from SLEEP.judge(outcome(subject.service, SLEEP.request))
+                yield from SLEEP.judge(reply_to(subject.service, SLEEP.request))
         yield from recovers(subject.service, [READ, QUERY, HEALTH], int(subject.service.settings["db_pool"]))
         yield from same()
 
 
-def upstream_down(subject: Subject) -> Iterator[Difference]:
+def upstream_down(subject: Subject) -> Iterator[Deviation]:
     """The delay server stops, then Nginx: 502 where it is needed, all else as before; then it comes back."""
-    upstreams: tuple[tuple[Upstream, Exchange, Exchange], ...] = (("delay", HTTP, data()), ("nginx", data(), HTTP))
+    upstreams: tuple[tuple[Upstream, Exchange, Exchange], ...] = (
+        ("delay", HTTP, one_file()),
+        ("nginx", one_file(), HTTP),
+    )
     with same_process(subject) as same:
         for upstream, needs_it, needs_other in upstreams:
             with down(subject, upstream):
                 yield from refuses(together(subject.service, [needs_it.request]), [needs_it.request], 502, REFUSAL_S)
-                yield from needs_other.judge(outcome(subject.service, needs_other.request))
-                yield from SLEEP.judge(outcome(subject.service, SLEEP.request))
+                yield from needs_other.judge(reply_to(subject.service, needs_other.request))
+                yield from SLEEP.judge(reply_to(subject.service, SLEEP.request))
             yield from recovers(subject.service, [needs_it, SLEEP], 10)
         yield from same()
 
 
-def pool_wait(subject: Subject) -> Iterator[Difference]:
+def pool_wait(subject: Subject) -> Iterator[Deviation]:
     """More long queries than pooled connections: those that find none free get 503, the others their full answer."""
     service, pool = subject.service, int(subject.service.settings["db_pool"])
     handlers = service.variant.slots("timer")
@@ -67,51 +70,51 @@ def pool_wait(subject: Subject) -> Iterator[Difference]:
     served = [reply for reply in replies if isinstance(reply.outcome, Response) and reply.outcome.status == 200]
     others = [reply for reply in replies if reply not in served]
     if len(served) != pool:
-        yield Difference(f"{pool + SURPLUS} × {long}", f"{pool} times 200", f"{len(served)} times 200")
+        yield Deviation(f"{pool + SURPLUS} × {long}", f"{pool} times 200", f"{len(served)} times 200")
     for reply in served:
         yield from long.judge(boiled(reply.outcome))
     yield from refuses(others, [long.request] * len(others), 503, POOL_WAIT_S + GRACE_S, POOL_WAIT_S - 0.5)
     yield from recovers(service, [QUERY], pool)
 
 
-def upstream_timeout(subject: Subject) -> Iterator[Difference]:
+def upstream_timeout(subject: Subject) -> Iterator[Deviation]:
     """An upstream that is slower than HTTP_TIMEOUT: 504 when that has passed, and the next call works."""
     limit = float(subject.service.settings["http_timeout"])
     for target, calls in (("/http?ms=5000", 1), ("/http?ms=5000&n=3&mode=parallel", 3)):
         slow = Request("GET", target)
         latest = limit * (1 if subject.overlaps else calls) + GRACE_S
         yield from refuses(together(subject.service, [slow]), [slow], 504, latest, limit - 0.1)
-    yield from recovers(subject.service, [HTTP, data()], 10)
+    yield from recovers(subject.service, [HTTP, one_file()], 10)
 
 
-def data() -> Exchange:
+def one_file() -> Exchange:
     """One file from Nginx."""
     return Exchange(Request("GET", "/data?n=1"), success(b"[%b]" % fixture("data/000.json")))
 
 
 def refuses(
     replies: Iterable[Reply], requests: Iterable[Request], status: int, within_s: float | None, after_s: float = 0.0
-) -> Iterator[Difference]:
+) -> Iterator[Deviation]:
     """Each reply must be this problem, not sooner than `after_s` and not later than `within_s`."""
     for reply, request in zip(replies, requests, strict=True):
         found = Exchange(request, problem(status)).judge(boiled(reply.outcome))
         yield from found
         if not found and not after_s <= reply.seconds <= (within_s or reply.seconds):
             expected = f"{status} within {after_s:g} to {within_s:g} s"
-            yield Difference(str(request), expected, f"{status} after {reply.seconds:.1f} s")
+            yield Deviation(str(request), expected, f"{status} after {reply.seconds:.1f} s")
 
 
-def recovers(service: Service, exchanges: Iterable[Exchange], together_now: int) -> Iterator[Difference]:
+def recovers(service: Service, exchanges: Iterable[Exchange], together_now: int) -> Iterator[Deviation]:
     """Within a time every pooled connection must serve again: so many requests at once, all with their full answer."""
     for exchange in exchanges:
         deadline = time.monotonic() + RECOVERY_S
         while found := wrong(service, exchange, together_now):
             if time.monotonic() > deadline:
-                yield Difference(f"{exchange}, {RECOVERY_S:g} s after recovery", found.expected, found.got)
+                yield Deviation(f"{exchange}, {RECOVERY_S:g} s after recovery", found.expected, found.got)
                 break
 
 
-def wrong(service: Service, exchange: Exchange, times: int) -> Difference | None:
+def wrong(service: Service, exchange: Exchange, times: int) -> Deviation | None:
     """The first difference among so many requests at once."""
     try:
         replies = together(service, [exchange.request] * times)
@@ -131,18 +134,18 @@ def down(subject: Subject, upstream: Upstream) -> Iterator[None]:
 
 
 @contextmanager
-def same_process(subject: Subject) -> Iterator[Callable[[], Iterator[Difference]]]:
+def same_process(subject: Subject) -> Iterator[Callable[[], Iterator[Deviation]]]:
     """Gives a question: has the stack come through in the process that it had before, without a restart?"""
     before = pid(subject.service)
     alone = subject.service.settings.get("workers", 1) == 1  # which of several workers answers is luck
 
-    def same() -> Iterator[Difference]:
+    def same() -> Iterator[Deviation]:
         if (after := pid(subject.service)) != before and alone:
-            yield Difference("the process behind GET /", str(before), str(after))
+            yield Deviation("the process behind GET /", str(before), str(after))
 
     yield same
 
 
 def pid(service: Service) -> object:
     """The process that answers."""
-    return orjson.loads(ask(service, Request("GET", "/")).body).get("pid")
+    return orjson.loads(ask_once(service, Request("GET", "/")).body).get("pid")

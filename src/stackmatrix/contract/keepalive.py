@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import cycle, islice
 
-from stackmatrix.contract.answer import Difference, compact, essence, problem, success
-from stackmatrix.contract.client import Connection, NoAnswer
+from stackmatrix.contract.answer import Deviation, compact, essence, problem, success
+from stackmatrix.contract.client import Client, NoAnswer
 from stackmatrix.contract.endpoints import JSON, get
 from stackmatrix.contract.exchange import Exchange, Subject
 from stackmatrix.http import Request
@@ -12,10 +12,10 @@ from stackmatrix.http import Request
 REQUESTS = 1_000
 
 
-def check(subject: Subject) -> Iterator[Difference]:
+def kept_connection(subject: Subject) -> Iterator[Deviation]:
     """Every answer right, all on the connection that was opened at the start; stops at the first difference."""
     subject.runtime.reset_notes()
-    with Connection(subject.service) as connection:
+    with Client(subject.service) as connection:
         for number, exchange in enumerate(islice(cycle(mixture()), REQUESTS), 1):
             try:
                 found = exchange.judge(essence(connection.ask(exchange.request)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.contract.answer import Difference
+from stackmatrix.contract.answer import Deviation
 from stackmatrix.contract.client import NoAnswer, together
 from stackmatrix.contract.endpoints import get
 from stackmatrix.contract.exchange import NotApplicable, Subject, boiled
@@ -30,7 +30,7 @@ LATE = 0.5  # and this part late, which is what the requests cost beside waiting
 
 
 @dataclass(frozen=True)
-class Load:
+class Burst:
     """k requests of one wait each, and how long it took until the last was answered."""
 
     k: int
@@ -68,7 +68,7 @@ class Capacity:
         return self.most == declared and (declared is None or self.least == declared)
 
 
-def measured(loads: Sequence[Load]) -> Capacity | None:
+def capacity_of(loads: Sequence[Burst]) -> Capacity | None:
     """The capacities under which every load takes the waves that it took; None when a load is unclear or they clash.
 
     w waves of at most C mean (w-1)·C < k ≤ w·C, hence ⌈k/w⌉ ≤ C ≤ ⌈k/(w-1)⌉ - 1.
@@ -85,7 +85,7 @@ def measured(loads: Sequence[Load]) -> Capacity | None:
     return Capacity(least, None if most == math.inf else int(most))
 
 
-def loads_around(declared: int | None) -> list[int]:
+def sizes_around(declared: int | None) -> list[int]:
     """How many requests to send: a few and then many, so that a stack that holds far less is soon found out, and then
     so many that only the declared capacity explains the waves: itself, one more, and twice as many if not too many.
     """
@@ -95,7 +95,7 @@ def loads_around(declared: int | None) -> list[int]:
     return sorted(around | ({2 * declared} if 2 * declared <= MANY else set()))
 
 
-def loads_of(declared: int | None, users: int, workers: int) -> list[int]:
+def sizes_for(declared: int | None, users: int, workers: int) -> list[int]:
     """The few loads that a run of so many users relies on: two at once, as many as one worker should hold, one more.
 
     With several workers one more need not wait: which of them a connection falls to is luck.
@@ -107,7 +107,7 @@ def loads_of(declared: int | None, users: int, workers: int) -> list[int]:
     return sorted(loads)
 
 
-def check(subject: Subject) -> Iterator[Difference]:
+def declared_capacity(subject: Subject) -> Iterator[Deviation]:
     """The capacity for each kind of wait, as measured, against the manifest's."""
     if (workers := subject.service.settings.get("workers", 1)) != 1:
         raise NotApplicable(
@@ -115,52 +115,52 @@ def check(subject: Subject) -> Iterator[Difference]:
         )
     allow_sockets()
     for wait in get_args(Wait):
-        yield from capacity(subject.service, wait)
+        yield from off_capacity(subject.service, wait)
 
 
-def capacity(service: Service, wait: Wait) -> Iterator[Difference]:
+def off_capacity(service: Service, wait: Wait) -> Iterator[Deviation]:
     """Measure one kind of wait, as far as the stack behaves as declared."""
     declared = service.variant.slots(wait)
     expected = Capacity(MANY, None) if declared is None else Capacity(declared, declared)
-    loads: list[Load] = []
+    loads: list[Burst] = []
     try:
-        for k in loads_around(declared):
-            loads.append(measured_twice(service, PATHS[wait], k, declared))
+        for k in sizes_around(declared):
+            loads.append(confirmed_burst(service, PATHS[wait], k, declared))
             if not loads[-1].fits(declared):
                 break
-        found = measured(loads)
+        found = capacity_of(loads)
         got = f"{found or 'no one capacity explains it'} ({'; '.join(map(str, loads))})"
     except NoAnswer as error:
         found, got = None, str(error)
     if not (found and found.confirms(declared)):
-        yield Difference(f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}", str(expected), got)
+        yield Deviation(f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}", str(expected), got)
 
 
-def quick(service: Service, users: Mapping[Wait, int]) -> Iterator[Difference]:
+def spot_overlap(service: Service, users: Mapping[Wait, int]) -> Iterator[Deviation]:
     """What a run relies on, in a few seconds: `users` says of each kind of wait how many will wait at once."""
     allow_sockets()
     workers = int(service.settings.get("workers", 1))
     for wait, count in users.items():
         slots = service.variant.slots(wait)
         declared = None if slots is None else slots // workers
-        for k in loads_of(declared, count, workers):
+        for k in sizes_for(declared, count, workers):
             try:
-                load = measured_twice(service, PATHS[wait], k, declared)
+                load = confirmed_burst(service, PATHS[wait], k, declared)
                 got = None if load.fits(declared) else str(load)
             except NoAnswer as error:
                 got = str(error)
             if got is not None:
-                yield Difference(f"{PATHS[wait]}: requests in flight per worker", str(declared or "unlimited"), got)
+                yield Deviation(f"{PATHS[wait]}: requests in flight per worker", str(declared or "unlimited"), got)
                 break
 
 
-def measured_twice(service: Service, path: str, k: int, declared: int | None) -> Load:
+def confirmed_burst(service: Service, path: str, k: int, declared: int | None) -> Burst:
     """One load; another with a wait twice as long when the first is not as declared, lest a hiccup decide."""
-    load = measure(service, path, k)
-    return load if load.fits(declared) else measure(service, path, k, stretch=2)
+    load = send_burst(service, path, k)
+    return load if load.fits(declared) else send_burst(service, path, k, stretch=2)
 
 
-def measure(service: Service, path: str, k: int, stretch: int = 1) -> Load:
+def send_burst(service: Service, path: str, k: int, stretch: int = 1) -> Burst:
     """Send k requests at once to an idle stack; NoAnswer when one is not answered rightly."""
     ms = round(1000 * stretch * (WAIT_S + k * WAIT_PER_REQUEST_S))
     exchange = get(f"{path}?ms={ms}", {"waited_ms": ms if path == "/query" else [ms]})
@@ -168,7 +168,7 @@ def measure(service: Service, path: str, k: int, stretch: int = 1) -> Load:
     for reply in replies:
         for difference in exchange.judge(boiled(reply.outcome)):
             raise NoAnswer(f"one of {k} requests went wrong\n{difference.got}")
-    return Load(k, ms / 1000, max(reply.seconds for reply in replies))
+    return Burst(k, ms / 1000, max(reply.seconds for reply in replies))
 
 
 def allow_sockets() -> None:

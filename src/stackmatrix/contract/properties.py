@@ -13,7 +13,7 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.contract.answer import Difference, readable
+from stackmatrix.contract.answer import Deviation, readable
 from stackmatrix.contract.client import TIMEOUT_S
 from stackmatrix.contract.exchange import Subject
 from stackmatrix.runtime.base import Service
@@ -37,7 +37,7 @@ CHECKS: list[schemathesis.CheckFunction] = [
 ]
 
 
-def load() -> schemathesis.BaseSchema:
+def with_short_waits() -> schemathesis.BaseSchema:
     """The document, drawing short waits: a wait that it allows is cut down, so that what was valid stays valid."""
     schema = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config())
 
@@ -58,18 +58,18 @@ def operations(schema: schemathesis.BaseSchema) -> Iterator[Operation]:
         yield found.ok()
 
 
-def check(subject: Subject) -> Iterator[Difference]:
+def drawn_requests(subject: Subject) -> Iterator[Deviation]:
     """Draw from every operation; its first wrong answer is shown with the request that got it."""
     subject.runtime.reset_notes()
     with requests.Session() as session:
-        for operation in operations(load()):
+        for operation in operations(with_short_waits()):
             for mode in schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE:
                 holds = property_of(operation, mode, subject.service, session)
                 try:
                     with suppress(Unsatisfiable):  # nothing to break in an operation without parameters
                         holds()
                 except FailureGroup as failures:
-                    yield from (difference(failure) for failure in failures.exceptions)
+                    yield from (as_deviation(failure) for failure in failures.exceptions)
 
 
 def property_of(
@@ -103,8 +103,8 @@ def property_of(
     return holds
 
 
-def difference(failure: Failure) -> Difference:
+def as_deviation(failure: Failure) -> Deviation:
     """A failed check in the words that every other check uses."""
-    return Difference(
+    return Deviation(
         f"{failure.operation}: {failure.title}", "an answer that contract/openapi.yaml knows", failure.message
     )

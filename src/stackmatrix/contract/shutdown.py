@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice, repeat
 
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.contract.answer import Difference
-from stackmatrix.contract.client import Connection, Flight
+from stackmatrix.contract.answer import Deviation
+from stackmatrix.contract.client import Client, Flight
 from stackmatrix.contract.endpoints import get
 from stackmatrix.contract.exchange import Exchange, Subject, boiled
 from stackmatrix.contract.overlap import PATHS
@@ -20,11 +20,11 @@ SENT_BEFORE_S = 1.0
 EXIT_WITHIN_S = 5.0  # after the last answer
 
 
-def check(subject: Subject) -> Iterator[Difference]:
+def graceful_stop(subject: Subject) -> Iterator[Deviation]:
     """Requests that wait for each kind of thing, an idle connection beside them, and the signal in the middle."""
     service = subject.service
-    exchanges = loads(service.variant.slots("timer"))
-    with Connection(service) as idle, ThreadPoolExecutor(1) as aside:
+    exchanges = requests_in_flight(service.variant.slots("timer"))
+    with Client(service) as idle, ThreadPoolExecutor(1) as aside:
         idle.ask(Request("GET", "/sleep?ms=0"))
         with Flight(service, [exchange.request for exchange in exchanges]) as flight:
             time.sleep(SENT_BEFORE_S)  # the requests are to be under way by then; not a wait for readiness
@@ -36,12 +36,12 @@ def check(subject: Subject) -> Iterator[Difference]:
     for exchange, reply in zip(exchanges, replies, strict=True):
         yield from exchange.judge(boiled(reply.outcome))
     if code != 0:
-        yield Difference("exit code after SIGTERM", "0", str(code))
+        yield Deviation("exit code after SIGTERM", "0", str(code))
     if lingered > EXIT_WITHIN_S:
-        yield Difference("end after the last answer", f"within {EXIT_WITHIN_S:g} s", f"after {lingered:.1f} s")
+        yield Deviation("end after the last answer", f"within {EXIT_WITHIN_S:g} s", f"after {lingered:.1f} s")
 
 
-def loads(slots: int | None) -> list[Exchange]:
+def requests_in_flight(slots: int | None) -> list[Exchange]:
     """Each kind of wait in turn, then timers until there are more requests than slots; no more than slots if few."""
     waited: dict[Wait, object] = {"timer": [WAIT_MS], "database": WAIT_MS, "upstream": [WAIT_MS]}
     kinds = [get(f"{PATHS[wait]}?ms={WAIT_MS}", {"waited_ms": answer}) for wait, answer in waited.items()]

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from stackmatrix.catalog.stacks import Setting, Variant
 from stackmatrix.contract import bad_inputs, endpoints, faults, keepalive, modes, overlap, properties, shutdown
-from stackmatrix.contract.answer import Difference, Essence
+from stackmatrix.contract.answer import Deviation, Essence
 from stackmatrix.contract.client import NoAnswer
 from stackmatrix.contract.exchange import NotApplicable, Subject, Transcript, disagreements
 from stackmatrix.runtime.base import Runtime, Service
@@ -22,23 +22,23 @@ class Check:
 
     name: str
     about: str
-    run: Callable[[Subject], Iterable[Difference]]
+    run: Callable[[Subject], Iterable[Deviation]]
     changed: Mapping[str, Setting] = field(default_factory=dict)
     quick: bool = False
     ends_service: bool = False
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("answers", "every endpoint's exact answer", endpoints.check, quick=True),
-    Check("bad-inputs", "hostile, broken and odd requests", bad_inputs.check, quick=True),
-    Check("modes", "waits in turn or together, calls counted at the upstream", modes.check, quick=True),
-    Check("keep-alive", "1 000 requests over one connection", keepalive.check, quick=True),
-    Check("properties", "requests drawn from openapi.yaml", properties.check),
-    Check("overlap", "measured capacity against the declared one", overlap.check),
+    Check("answers", "every endpoint's exact answer", endpoints.exact_answers, quick=True),
+    Check("bad-inputs", "hostile, broken and odd requests", bad_inputs.hostile_requests, quick=True),
+    Check("modes", "waits in turn or together, calls counted at the upstream", modes.wait_modes, quick=True),
+    Check("keep-alive", "1 000 requests over one connection", keepalive.kept_connection, quick=True),
+    Check("properties", "requests drawn from openapi.yaml", properties.drawn_requests),
+    Check("overlap", "measured capacity against the declared one", overlap.declared_capacity),
     Check("pool-wait", "503 when no pooled connection comes free", faults.pool_wait),
     Check("database-down", "Postgres stopped and started", faults.database_down),
     Check("upstream-down", "delay server and Nginx stopped and started", faults.upstream_down),
-    Check("shutdown", "SIGTERM under load", shutdown.check, ends_service=True),
+    Check("shutdown", "SIGTERM under load", shutdown.graceful_stop, ends_service=True),
     Check("upstream-slow", "504 over the time-out", faults.upstream_timeout, changed={"http_timeout": 1}),
 )
 
@@ -50,7 +50,7 @@ class Result:
     variant: str
     check: str
     seconds: float
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[Deviation, ...] = ()
     skipped: str | None = None
 
     @property
@@ -84,14 +84,14 @@ class Visit:
         """The result of one check; UserError when the stack cannot be brought up for it."""
         service = self._serving(check.changed)
         started = time.monotonic()
-        differences: tuple[Difference, ...] = ()
+        differences: tuple[Deviation, ...] = ()
         skipped: str | None = None
         try:
             differences = tuple(check.run(Subject(service, self._runtime, self.transcript)))
         except NotApplicable as reason:
             skipped = str(reason)
         except NoAnswer as error:
-            differences = (Difference(check.about, "an answer", f"no answer: {error}"),)
+            differences = (Deviation(check.about, "an answer", f"no answer: {error}"),)
         finally:
             if check.ends_service:
                 self._leave()

@@ -10,8 +10,8 @@ from collections.abc import Coroutine
 from time import monotonic as clock
 from typing import Any, Final
 
-from stackmatrix.load.job import Closed, LoadJob, Open, Prepared, arrivals, prepared, share
-from stackmatrix.load.recorder import NEVER, Recorder, Verdict
+from stackmatrix.load.job import Closed, LoadJob, Open, Prepared, arrivals, even_share, prepared
+from stackmatrix.load.recorder import NEVER, Ending, Recorder
 from stackmatrix.load.timer import alarm
 from stackmatrix.load.wire import Connection, Head
 
@@ -116,7 +116,7 @@ class Driver(ABC):
         latest = now - self.job.timeout_s
         for connection in list(self.connections):
             if connection.request is not None and connection.scheduled <= latest:
-                connection.fail(Verdict.TIMEOUT, now)
+                connection.fail(Ending.TIMEOUT, now)
         self._sweeper = self.loop.call_later(self._grain, self._sweep)
 
 
@@ -143,7 +143,7 @@ class Users(Driver):
         self._ramp = load.ramp_s
         self._gap = load.ramp_s / load.users * shards
         self._first_at = load.ramp_s / load.users * shard
-        self._users = [User() for _ in range(share(load.users, shard, shards))]
+        self._users = [User() for _ in range(even_share(load.users, shard, shards))]
         self._owners: dict[Connection, User] = {}
         self._waiting: list[tuple[float, int, User]] = []
         self._order = itertools.count().__next__
@@ -222,7 +222,7 @@ class Users(Driver):
             await self._connect_user(user)
         except OSError:
             now = clock()
-            self.recorder.take(Verdict.CONNECT, self._draw().kind, user.due, end=now)
+            self.recorder.take(Ending.CONNECT, self._draw().kind, user.due, end=now)
             self._back_off(user, now)
 
     async def _connect_user(self, user: User) -> None:
@@ -240,7 +240,7 @@ class Arrivals(Driver):
 
     def __init__(self, job: LoadJob, load: Open, host: str, recorder: Recorder, shard: int, shards: int) -> None:
         super().__init__(job, host, recorder, shard, shards)
-        self._cap = share(load.connections, shard, shards)
+        self._cap = even_share(load.connections, shard, shards)
         self._arrivals = arrivals(load, job.seed, shard, shards)
         self._began = NEVER
         self._due = NEVER
@@ -314,7 +314,7 @@ class Arrivals(Driver):
         except OSError:
             if self._queue:
                 due, request = self._queue.popleft()
-                self.recorder.take(Verdict.CONNECT, request.kind, due, end=clock())
+                self.recorder.take(Ending.CONNECT, request.kind, due, end=clock())
         finally:
             self._opening -= 1
         self._grow()
@@ -325,13 +325,13 @@ class Arrivals(Driver):
         now = clock()
         while self._queue and self._queue[0][0] + self.job.timeout_s <= now:
             due, request = self._queue.popleft()
-            self.recorder.take(Verdict.TIMEOUT, request.kind, due, end=now)
+            self.recorder.take(Ending.TIMEOUT, request.kind, due, end=now)
 
     def finish(self) -> None:
         """End everything; what is still under way or queued is recorded as unfinished."""
         super().finish()
         for due, request in self._queue:
-            self.recorder.take(Verdict.UNFINISHED, request.kind, due)
+            self.recorder.take(Ending.UNFINISHED, request.kind, due)
         self._queue.clear()
 
 

@@ -20,14 +20,14 @@ import psutil
 
 from stackmatrix.errors import UserError
 from stackmatrix.load.job import Closed, LoadJob
-from stackmatrix.load.records import Records, merge
+from stackmatrix.load.records import Records, merge_records
 from stackmatrix.load.worker import ShardJob
 
 Edge = Literal["start", "end"]
 OnWindow = Callable[[Edge, float], None]
 
 LEAD_S: Final = 0.02  # how far ahead the beginning is announced, so that every worker knows it before it comes
-GRACE_S: Final = 10.0  # for a worker to start, or to write its last rows
+START_OR_WRITE_S: Final = 10.0  # for a worker to start, or to write its last rows
 PROBE_S: Final = 3.0
 
 
@@ -61,7 +61,7 @@ class Pace(NamedTuple):
     drain_s: float
 
 
-class WarmUp(Protocol):
+class Pacer(Protocol):
     """Watches the warm-up, and decides by what it saw."""
 
     def steady(self, progress: Progress) -> bool:
@@ -263,7 +263,7 @@ def generate(
     shards: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
     on_window: OnWindow | None = None,
-    warm_up: WarmUp | None = None,
+    warm_up: Pacer | None = None,
 ) -> Outcome:
     """Run the job, one worker on each of `cpus` up to `shards`, and keep every request in the file `records`.
 
@@ -277,7 +277,9 @@ def generate(
     parts = [records] if shards == 1 else [records.with_name(f"{records.name}.{shard}") for shard in range(shards)]
     jobs = [ShardJob(job, address, i, shards, parts[i], pins[i], os.getpid()) for i in range(shards)]
     with Fleet(jobs, on_progress) as fleet:
-        if not fleet.listen(clock() + job.timeout_s + GRACE_S, heard=lambda: all(w.ready for w in fleet.workers)):
+        if not fleet.listen(
+            clock() + job.timeout_s + START_OR_WRITE_S, heard=lambda: all(w.ready for w in fleet.workers)
+        ):
             raise GeneratorError("the generator's processes did not get ready in time")
         window = Window(job, fleet, on_window or (lambda _edge, _at: None))
         try:
@@ -286,7 +288,7 @@ def generate(
         except KeyboardInterrupt:
             window.cut()
             interrupted = True
-    outcome = window.outcome(merge(parts, records), interrupted)
+    outcome = window.outcome(merge_records(parts, records), interrupted)
     if interrupted:
         raise Interrupted(outcome)
     return outcome
@@ -302,7 +304,7 @@ class Window:
         self._began = self._start = self._end = self._given_up = math.inf
         self._cpu: dict[Edge, list[float]] = {}
 
-    def run(self, warm_up: WarmUp | None) -> None:
+    def run(self, warm_up: Pacer | None) -> None:
         """From the first request to the last row."""
         job, fleet = self._job, self._fleet
         self._began = fleet.began = clock() + LEAD_S
@@ -324,7 +326,7 @@ class Window:
         self._given_up = end + pace.drain_s
         if not fleet.listen(self._given_up, heard=fleet.ended):
             fleet.order(quit=1)
-        self._finish(self._given_up + GRACE_S)
+        self._finish(self._given_up + START_OR_WRITE_S)
 
     def cut(self) -> None:
         """End the load now, and the window with it."""
@@ -336,13 +338,13 @@ class Window:
         else:
             self._start = self._end = now
         self._given_up = now
-        self._finish(now + GRACE_S)
+        self._finish(now + START_OR_WRITE_S)
 
     def _edge(self, edge: Edge, at: float) -> None:
         self._cpu[edge] = self._fleet.cpu_s()
         self._on_window(edge, at)
 
-    def _steady(self, warm_up: WarmUp) -> bool:
+    def _steady(self, warm_up: Pacer) -> bool:
         progress, self._fleet.progress = self._fleet.progress, None
         return progress is not None and warm_up.steady(progress)
 

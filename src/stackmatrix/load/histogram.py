@@ -23,7 +23,7 @@ HEADER: Final = struct.Struct(">iiiiqqd")
 
 
 @dataclass(frozen=True)
-class Histogram:
+class HdrHistogram:
     """Counts per bucket; buckets are as wide as a thousandth of their value."""
 
     counts: NDArray[np.int64]

@@ -151,7 +151,7 @@ def at_least_zero(**values: float) -> None:
             raise ValueError(f"{name} = {value}: must be 0 or more")
 
 
-def share(total: int, shard: int, shards: int) -> int:
+def even_share(total: int, shard: int, shards: int) -> int:
     """How many of `total` things fall to one shard; the shares add up to the total and differ by one at most."""
     return (total - shard + shards - 1) // shards
 

@@ -9,7 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-COLUMNS: Final = (
+ROW_FIELDS: Final = (
     ("scheduled", "<f8"),  # when the request was due; latency counts from here
     ("sent", "<f8"),  # when its bytes were handed to the kernel; NaN when they never were
     ("first_byte", "<f8"),  # when the first of the answer was read; NaN when nothing came
@@ -27,7 +27,7 @@ HEADER_BYTES: Final = 256
 NEVER: Final = float("nan")
 
 
-class Verdict(IntEnum):
+class Ending(IntEnum):
     """What became of a request."""
 
     OK = 0
@@ -56,7 +56,7 @@ class Recorder:
         """Bytes that came on a connection without a request."""
         self._written = 0
         self._file: FileIO = path.open("wb", buffering=0)
-        self._file.write(header(0))
+        self._file.write(npy_header(0))
 
     @property
     def count(self) -> int:
@@ -65,7 +65,7 @@ class Recorder:
 
     def take(
         self,
-        verdict: Verdict,
+        verdict: Ending,
         kind: int,
         scheduled: float,
         sent: float = NEVER,
@@ -75,7 +75,7 @@ class Recorder:
         status: int = 0,
     ) -> None:
         """Take the row of any request; right answers in one piece append to `rows` themselves."""
-        self.failed += verdict != Verdict.OK
+        self.failed += verdict != Ending.OK
         self.rows += pack_row(scheduled, sent, first_byte, end, size, status, kind, verdict)
 
     def flush(self) -> None:
@@ -92,12 +92,12 @@ class Recorder:
         """Write what is left, and the number of rows into the file's header."""
         self.flush()
         self._file.seek(0)
-        self._file.write(header(self._written))
+        self._file.write(npy_header(self._written))
         self._file.close()
 
 
-def header(rows: int) -> bytes:
+def npy_header(rows: int) -> bytes:
     """The `.npy` header (format 1.0) of that many rows, always HEADER_BYTES long."""
-    columns = [(name, code) for name, code in COLUMNS]
+    columns = [(name, code) for name, code in ROW_FIELDS]
     text = f"{{'descr': {columns!r}, 'fortran_order': False, 'shape': ({rows},), }}"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", HEADER_BYTES - 10) + text.ljust(HEADER_BYTES - 11).encode() + b"\n"

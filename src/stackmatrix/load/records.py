@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackmatrix.errors import UserError
-from stackmatrix.load.recorder import COLUMNS, HEADER_BYTES, header
+from stackmatrix.load.recorder import HEADER_BYTES, ROW_FIELDS, npy_header
 
-ROW = np.dtype(list(COLUMNS))
+ROW = np.dtype(list(ROW_FIELDS))
 
 Records = NDArray[np.void]
 """A structured array of `ROW`: `records["end"]` is a column."""
 
 
-def load(path: Path) -> Records:
+def read_records(path: Path) -> Records:
     """The rows of a record file; those of one whose writer was killed too, to the last whole row.
 
     Raises UserError when it is not there.
@@ -26,20 +26,20 @@ def load(path: Path) -> Records:
     return np.fromfile(path, ROW, count=rows, offset=HEADER_BYTES)
 
 
-def save(path: Path, records: Records) -> None:
+def write_records(path: Path, records: Records) -> None:
     """Write rows as a record file."""
     with path.open("wb") as file:
-        file.write(header(len(records)))
+        file.write(npy_header(len(records)))
         records.tofile(file)
 
 
-def merge(parts: Sequence[Path], path: Path) -> Records:
+def merge_records(parts: Sequence[Path], path: Path) -> Records:
     """Make one record file of the shards' files, in order of end (what never ended comes last), and remove those."""
     if list(parts) == [path]:
-        return load(path)
-    records = np.concatenate([load(part) for part in parts])
+        return read_records(path)
+    records = np.concatenate([read_records(part) for part in parts])
     records = records[np.argsort(records["end"], kind="stable")]
-    save(path, records)
+    write_records(path, records)
     for part in parts:
         part.unlink()
     return records

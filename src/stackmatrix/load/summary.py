@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackmatrix.load.generator import Outcome
-from stackmatrix.load.histogram import Histogram
+from stackmatrix.load.histogram import HdrHistogram
 from stackmatrix.load.job import Closed
 from stackmatrix.load.latency import Latency, supported
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 
 Floats = NDArray[np.float64]
@@ -65,19 +65,19 @@ def summarise(outcome: Outcome) -> Summary:
     per_second = 1 / seconds if seconds else 0.0
     ended = records[within(records["end"], start, end)]
     sample = sampled(outcome)
-    right = sample[sample["verdict"] == Verdict.OK]
+    right = sample[sample["verdict"] == Ending.OK]
     return Summary(
         seconds=seconds,
         n=len(right),
-        errors=errors(sample),
-        rps=int((ended["verdict"] == Verdict.OK).sum()) * per_second,
-        prorated_rps=float(shares(records[records["verdict"] == Verdict.OK], start, end).sum()) * per_second,
+        errors=count_errors(sample),
+        rps=int((ended["verdict"] == Ending.OK).sum()) * per_second,
+        prorated_rps=float(shares_inside(records[records["verdict"] == Ending.OK], start, end).sum()) * per_second,
         offered_rps=int(within(records["scheduled"], start, end).sum()) * per_second,
         under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
         little=little(outcome.job.load, ended, seconds) if isinstance(outcome.job.load, Closed) else None,
         latency=latency_ms(right),
-        first_byte_p50_ms=percentile(milliseconds(right, "scheduled", "first_byte"), 50),
-        drift_p99_ms=percentile(milliseconds(sample, "scheduled", "sent"), 99),
+        first_byte_p50_ms=percentile(spans_ms(right, "scheduled", "first_byte"), 50),
+        drift_p99_ms=percentile(spans_ms(sample, "scheduled", "sent"), 99),
         cpu_us_per_request=outcome.cpu_s / len(ended) * 1e6 if len(ended) else None,
     )
 
@@ -88,16 +88,16 @@ def sampled(outcome: Outcome) -> Records:
     return outcome.records[within(outcome.records[instants], outcome.start, outcome.end)]
 
 
-def histogram(outcome: Outcome) -> Histogram:
+def histogram_of(outcome: Outcome) -> HdrHistogram:
     """The latencies of the sample's right answers, to be kept."""
     sample = sampled(outcome)
-    right = sample[sample["verdict"] == Verdict.OK]
-    return Histogram.of(right["end"] - right["scheduled"])
+    right = sample[sample["verdict"] == Ending.OK]
+    return HdrHistogram.of(right["end"] - right["scheduled"])
 
 
 def latency_ms(right: Records) -> Latency:
     """The latencies of right answers: mean, nearest-rank percentiles where the sample supports them, maximum."""
-    ordered = milliseconds(right, "scheduled", "end")
+    ordered = spans_ms(right, "scheduled", "end")
     return Latency(
         mean=float(ordered.mean()) if len(ordered) else None,
         p50=percentile(ordered, 50),
@@ -109,7 +109,7 @@ def latency_ms(right: Records) -> Latency:
     )
 
 
-def milliseconds(records: Records, start: str, end: str) -> Floats:
+def spans_ms(records: Records, start: str, end: str) -> Floats:
     """The times between two instants of each request that has both, in ascending order."""
     spans = (records[end] - records[start]) * 1e3
     return np.sort(spans[~np.isnan(spans)])
@@ -120,13 +120,13 @@ def within(instants: Floats, start: float, end: float) -> NDArray[np.bool_]:
     return np.asarray((instants >= start) & (instants < end))
 
 
-def errors(sample: Records) -> dict[str, int]:
+def count_errors(sample: Records) -> dict[str, int]:
     """How many requests of a sample were not answered rightly, by verdict; only those that occurred."""
-    counts = np.bincount(sample["verdict"], minlength=len(Verdict))
-    return {verdict.name.lower(): int(counts[verdict]) for verdict in Verdict if verdict and counts[verdict]}
+    counts = np.bincount(sample["verdict"], minlength=len(Ending))
+    return {verdict.name.lower(): int(counts[verdict]) for verdict in Ending if verdict and counts[verdict]}
 
 
-def shares(records: Records, start: float, end: float) -> Floats:
+def shares_inside(records: Records, start: float, end: float) -> Floats:
     """The share of each request's time, from schedule to end, that lies in the window."""
     overlap = np.minimum(records["end"], end) - np.maximum(records["scheduled"], start)
     return np.asarray(np.clip(overlap, 0, None) / np.maximum(records["end"] - records["scheduled"], 1e-9))

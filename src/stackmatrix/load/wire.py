@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol, cast
 import httptools
 
 from stackmatrix.load.job import Prepared
-from stackmatrix.load.recorder import NEVER, Recorder, Verdict, pack_row
+from stackmatrix.load.recorder import NEVER, Ending, Recorder, pack_row
 
 BLANK: Final = b"\r\n\r\n"
 HEAD_LIMIT: Final = 1 << 16
@@ -104,17 +104,17 @@ class PartialAnswer:
         """The last chunk and the trailer of a chunked body are in."""
         self.ends += 1
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Ending:
         """The verdict once all of it is in."""
         expected, status = self.expected, self.head.status
         if not expected.has_status(status):
-            return Verdict.STATUS
+            return Ending.STATUS
         if expected.suffix is not None:
             body = b"".join(self._kept)
             right = len(body) == self.size and expected.matches(status, body)
         else:
             right = expected.prefix is None or (self._right and self.size == len(expected.prefix))
-        return Verdict.OK if right else Verdict.BODY
+        return Ending.OK if right else Ending.BODY
 
 
 class Driver(Protocol):
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
             if self._answer is not None:
                 self._take_body(self._answer, data, now)
         except httptools.HttpParserError:
-            self.fail(Verdict.PROTOCOL, now)
+            self.fail(Ending.PROTOCOL, now)
 
     def _take_head(self, data: bytes, request: Prepared) -> bytes:
         """Set `_answer` once the final head is in, and return what follows it."""
@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
             answer.on_body(data)
             whole, excess = answer.size == answer.length, answer.size > answer.length >= 0
         if excess:
-            self.fail(Verdict.PROTOCOL, now)
+            self.fail(Ending.PROTOCOL, now)
         elif whole:
             self._finish(answer, now, keep=answer.head.keep)
 
@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
             self._close()
             self._driver.gone(self, now, failed=False)
 
-    def fail(self, verdict: Verdict, now: float) -> None:
+    def fail(self, verdict: Ending, now: float) -> None:
         """Give the request under way up: take its row, close the connection, tell the driver."""
         self._take_row(verdict, now)
         self._close()
@@ -300,10 +300,10 @@ class Connection(asyncio.Protocol):
     def leave(self) -> None:
         """Close the connection for good, without a word to the driver; a request under way stays unfinished."""
         if self.request is not None:
-            self._take_row(Verdict.UNFINISHED, NEVER)
+            self._take_row(Ending.UNFINISHED, NEVER)
         self._close()
 
-    def _take_row(self, verdict: Verdict, end: float) -> None:
+    def _take_row(self, verdict: Ending, end: float) -> None:
         request, answer = self.request, self._answer
         assert request is not None
         size, status = (answer.size, answer.head.status) if answer is not None else (0, 0)
@@ -326,7 +326,7 @@ class Connection(asyncio.Protocol):
         elif answer is not None and answer.length == UNTIL_CLOSE and exc is None:
             self._finish(answer, now, keep=False)
         else:
-            self.fail(Verdict.CLOSED, now)
+            self.fail(Ending.CLOSED, now)
 
     def _close(self) -> None:
         """Close the socket at once; the transport's own callbacks come later and are ignored."""

@@ -94,7 +94,7 @@ def say(**message: object) -> None:
         os.write(1, json.dumps(message).encode() + b"\n")
 
 
-async def run(mine: ShardJob) -> None:
+async def carry_out_job(mine: ShardJob) -> None:
     """Carry the job out, from the first connection to the last row."""
     loop = asyncio.get_running_loop()
     control = Control(loop)
@@ -104,7 +104,7 @@ async def run(mine: ShardJob) -> None:
         await load.prepare()
     except OSError as error:
         load.finish()
-        say(error=f"no connection to {mine.job.host}:{mine.job.port}: {reason(error)}")
+        say(error=f"no connection to {mine.job.host}:{mine.job.port}: {error_words(error)}")
         return
     gc.collect()
     gc.freeze()
@@ -169,7 +169,7 @@ class Ticks:
         self._handle.cancel()
 
 
-def reason(error: OSError) -> str:
+def error_words(error: OSError) -> str:
     """Why a connection could not be opened, in words."""
     if isinstance(error, TimeoutError):
         return "timed out"
@@ -213,9 +213,9 @@ def main() -> None:
     try:
         allow_files(load.users if isinstance(load, Closed) else load.connections)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(run(mine))
+            runner.run(carry_out_job(mine))
     except OSError as error:
-        say(error=f"{mine.records}: {reason(error)}")
+        say(error=f"{mine.records}: {error_words(error)}")
     except ValueError as error:
         say(error=str(error))
 

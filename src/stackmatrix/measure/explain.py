@@ -17,7 +17,7 @@ from statistics import fmean
 
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Workload
-from stackmatrix.contract.client import Connection, NoAnswer
+from stackmatrix.contract.client import Client, NoAnswer
 from stackmatrix.cores import share_cores
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
@@ -81,7 +81,7 @@ class Observers:
         self._pause_s = pause_s
         self._cpus = cpus
         self._stop = threading.Event()
-        self._connections: list[Connection] = []
+        self._connections: list[Client] = []
         self._threads = [threading.Thread(target=self._ask, name="observer", daemon=True) for _ in range(number)]
 
     def __enter__(self) -> "Observers":
@@ -103,7 +103,7 @@ class Observers:
 
     def _ask(self) -> None:
         os.sched_setaffinity(0, self._cpus)
-        with suppress(NoAnswer), Connection(self._service, LEAST_TIMEOUT_S) as connection:
+        with suppress(NoAnswer), Client(self._service, LEAST_TIMEOUT_S) as connection:
             self._connections.append(connection)
             for request in cycle(self._requests):
                 if self._stop.is_set():

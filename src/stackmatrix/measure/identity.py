@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from stackmatrix.contract.client import Connection, NoAnswer
+from stackmatrix.contract.client import Client, NoAnswer
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
 from stackmatrix.meter.processes import census
@@ -30,7 +30,7 @@ def observe(runtime: Runtime, service: Service) -> Identity:
     told: dict[str, Any] = {}
     server: str | None = None
     kept = True
-    connection = Connection(service)
+    connection = Client(service)
     with connection:
         for number in range(ASKED):
             try:

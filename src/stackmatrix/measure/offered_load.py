@@ -13,7 +13,7 @@ from stackmatrix.catalog.workloads import Workload
 from stackmatrix.load import summary
 from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
 from stackmatrix.load.job import MOST_DRAIN_S, Closed, Kind, LoadJob, Open, Step
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 from stackmatrix.results.plan import Load, Timing
@@ -117,7 +117,7 @@ def by_generator(
     records = outcome.records
     seen = summary.summarise(outcome)
     inside = right_answers(records, outcome.start, outcome.end)
-    right = int((records["verdict"] == Verdict.OK).sum())
+    right = int((records["verdict"] == Ending.OK).sum())
     trial = replace(
         blank,
         warmup_s=outcome.start - outcome.began,
@@ -130,7 +130,7 @@ def by_generator(
         little=seen.little,
         halves=halves(outcome),
         errors=failures(seen.errors),
-        errors_outside=failures(summary.errors(outside(outcome))),
+        errors_outside=failures(summary.count_errors(outside(outcome))),
         first_answer_s=first_answer_s(outcome),
         stuck=stuck(records, outcome.given_up),
         latency_ms=summary.latency_ms(inside),
@@ -143,7 +143,7 @@ def by_generator(
         right=right,
         records=f"records/{file.name}",
     )
-    in_hand = bool((records["verdict"] == Verdict.UNFINISHED).any())
+    in_hand = bool((records["verdict"] == Ending.UNFINISHED).any())
     return Offered(trial, int((~np.isnan(records["sent"])).sum()) - right, in_hand)
 
 
@@ -222,17 +222,17 @@ def goodput(seen: summary.Summary, outcome: Outcome) -> float:
 def cut(outcome: Outcome) -> bool:
     """Whether requests of the window were still under way when the drain was over."""
     records = outcome.records
-    return bool(((records["verdict"] == Verdict.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
+    return bool(((records["verdict"] == Ending.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
 
 
 def halves(outcome: Outcome) -> tuple[float, float] | None:
     """Goodput of the window's halves, each answer counted by its shares; None where those are not known."""
     if cut(outcome):
         return None
-    right = outcome.records[outcome.records["verdict"] == Verdict.OK]
+    right = outcome.records[outcome.records["verdict"] == Ending.OK]
     half = (outcome.end - outcome.start) / 2
     first, second = (
-        float(summary.shares(right, start, start + half).sum()) / half
+        float(summary.shares_inside(right, start, start + half).sum()) / half
         for start in (outcome.start, outcome.start + half)
     )
     return first, second
@@ -253,7 +253,7 @@ def failures(counts: Mapping[str, int]) -> Errors:
 
 def first_answer_s(outcome: Outcome) -> float | None:
     """From the beginning of the load to the first right answer; None when there is none."""
-    ends = outcome.records["end"][outcome.records["verdict"] == Verdict.OK]
+    ends = outcome.records["end"][outcome.records["verdict"] == Ending.OK]
     return float(ends.min()) - outcome.began if len(ends) else None
 
 
@@ -262,5 +262,5 @@ def stuck(records: Records, given_up: float) -> int:
     took = records["end"] - records["sent"]
     if np.isnan(took).all():
         return 0
-    waited = given_up - records["sent"][records["verdict"] == Verdict.UNFINISHED]
+    waited = given_up - records["sent"][records["verdict"] == Ending.UNFINISHED]
     return int((waited > STUCK * np.nanmax(took)).sum())

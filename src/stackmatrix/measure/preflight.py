@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.contract import overlap
-from stackmatrix.contract.endpoints import shape
+from stackmatrix.contract.endpoints import spot_check
 from stackmatrix.measure.identity import differences, observe
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Identity
@@ -24,14 +24,14 @@ class Admission:
 
 def admit(runtime: Runtime, service: Service, users: Mapping[Wait, int]) -> Admission:
     """Hold a running stack against contract and manifest; `users` says how many will wait at once, by kind of wait."""
-    for difference in shape(service):
+    for difference in spot_check(service):
         reason = Reason("contract", f"another answer than the contract's to {difference.asked}")
         return Admission(None, reason, f"it breaks the contract:\n{difference}")
     seen = observe(runtime, service)
     if found := list(differences(seen, service)):
         reason = Reason("identity", "; ".join(found))
         return Admission(seen, reason, reason.detail)
-    for difference in overlap.quick(service, users):
+    for difference in overlap.spot_overlap(service, users):
         got = " ".join(difference.got.split())
         reason = Reason("overlap", f"{difference.asked}: declared {difference.expected}, but {got}")
         return Admission(seen, reason, reason.detail)

@@ -17,7 +17,7 @@ from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, Search
 from stackmatrix.analysis.slo.verdict import DISHONEST, Answers, brackets, outcome, values
 from stackmatrix.cli.slo import LevelWatch
 from stackmatrix.errors import UserError
-from stackmatrix.load.records import load
+from stackmatrix.load.records import read_records
 from stackmatrix.measure.rounds import EndedBy, Measure, Policy
 from stackmatrix.measure.trial import Bench, crashed, measure
 from stackmatrix.results.directory import RunDirectory
@@ -208,7 +208,7 @@ class LevelRun:
         trial = measure(asked, number, step)
         seen = Seen(0, 0, None, None)
         if trial.records is not None:
-            records = load(self.directory.path / trial.records)
+            records = read_records(self.directory.path / trial.records)
             seen = judge(records, trial.window_start, trial.window_start + trial.window_s, self.level)
         found = outcome(trial, seen)
         return self._keep(Probe(arm.id, number, step, rate, found, seen.requests, seen.failed, seen.value_ms, trial))
@@ -228,7 +228,7 @@ class LevelRun:
         if trial.records is None:
             self._keep(failed(arm, number, "overload", trial))
             return
-        seen = course.judge(load(self.directory.path / trial.records), trial.window_start, self.level)
+        seen = course.judge(read_records(self.directory.path / trial.records), trial.window_start, self.level)
         probe = Probe(
             arm=arm.id,
             round=number,

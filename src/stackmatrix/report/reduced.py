@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stackmatrix.analysis.latency import right_answers
 from stackmatrix.errors import UserError
 from stackmatrix.load.latency import BEYOND, supported
-from stackmatrix.load.records import Records, load
+from stackmatrix.load.records import Records, read_records
 from stackmatrix.load.summary import percentile
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.trial import Trial
@@ -99,7 +99,7 @@ def shape(directory: RunDirectory, trials: Sequence[Trial]) -> Shape:
     pooled: list[Floats] = []
     for trial in trials:
         window = (trial.window_start, trial.window_start + trial.window_s)
-        records = right_answers(load(directory.path / str(trial.records)), *window)
+        records = right_answers(read_records(directory.path / str(trial.records)), *window)
         slices[trial.round] = slice_up(records, trial.window_start, trial.window_s)
         pooled.append((records["end"] - records["scheduled"]) * 1e3)
     ordered = np.sort(np.concatenate(pooled))

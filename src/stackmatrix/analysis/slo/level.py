@@ -14,7 +14,7 @@ import numpy as np
 from stackmatrix.errors import UserError
 from stackmatrix.load.job import MOST_DRAIN_S
 from stackmatrix.load.latency import BEYOND
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import Floats, percentile, within
 
@@ -102,7 +102,7 @@ def judge(records: Records, start: float, end: float, level: Level) -> Seen:
     `end` is the window's; what was scheduled so late that the drain gave it less time than the limit is left out.
     """
     sample = records[within(records["scheduled"], start, end - max(0.0, level.limit_ms / 1000 - MOST_DRAIN_S))]
-    failed = int(((sample["verdict"] != Verdict.OK) & (sample["verdict"] != Verdict.UNFINISHED)).sum())
+    failed = int(((sample["verdict"] != Ending.OK) & (sample["verdict"] != Ending.UNFINISHED)).sum())
     value = metric(latencies(sample), level.metric)
     if value is None:
         return Seen(len(sample), failed, None, None)
@@ -113,7 +113,7 @@ def judge(records: Records, start: float, end: float, level: Level) -> Seen:
 def latencies(records: Records) -> Floats:
     """Milliseconds from schedule to end, in order of the records; infinite where no right answer came."""
     spent = (records["end"] - records["scheduled"]) * 1e3
-    return np.asarray(np.where(records["verdict"] == Verdict.OK, spent, np.inf))
+    return np.asarray(np.where(records["verdict"] == Ending.OK, spent, np.inf))
 
 
 def metric(ms: Floats, name: str) -> float | None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from stackmatrix.analysis.slo.level import IN_A_ROW, Level, latencies, metric, recovery_s
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import within
 from stackmatrix.results.plan import Load, LoadStep, Timing
@@ -57,7 +57,7 @@ class Course:
     def judge(self, records: Records, start: float, level: Level) -> Overload:
         """What the records of the trial say, whose window opened at `start`."""
         over, end = start + self.over_s, start + self.over_s + self.watch_s
-        answered = within(records["end"], start, over) & (records["verdict"] == Verdict.OK)
+        answered = within(records["end"], start, over) & (records["verdict"] == Ending.OK)
         value = metric(latencies(records[within(records["scheduled"], start, over)]), level.metric)
         return Overload(
             goodput=int(answered.sum()) / self.over_s,

@@ -17,7 +17,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.http import Request
 from stackmatrix.load.job import FRESH, Closed, LoadJob
 from stackmatrix.load.latency import Latency
-from stackmatrix.load.recorder import Verdict
+from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.load.summary import Floats
 
@@ -181,5 +181,5 @@ def as_records(scheduled: Floats, seconds: Floats, status: NDArray[np.int64], ri
     table["first_byte"] = np.nan
     table["end"] = scheduled + seconds
     table["status"] = np.clip(status, 0, None)
-    table["verdict"] = np.where(right, Verdict.OK, np.where(status > 0, Verdict.STATUS, Verdict.CLOSED))
+    table["verdict"] = np.where(right, Ending.OK, np.where(status > 0, Ending.STATUS, Ending.CLOSED))
     return table

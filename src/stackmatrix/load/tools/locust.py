@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stackmatrix.load import records
-from stackmatrix.load.recorder import Verdict
-from stackmatrix.load.summary import errors, latency_ms
+from stackmatrix.load.recorder import Ending
+from stackmatrix.load.summary import count_errors, latency_ms
 from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, Tally, Tool, ToolRun
 
 
@@ -47,17 +47,17 @@ class Locust(Tool):
             failures = sum(int(kind["num_failures"]) for kind in kinds)
             first = left.start - left.wall_offset  # a kind's own start is when its first request has ended
             last = max((kind["last_request_timestamp"] or first for kind in kinds), default=first)
-            table = records.load(run.scratch / self.rows)
+            table = records.read_records(run.scratch / self.rows)
         except (ValueError, KeyError, TypeError, OSError):
             raise self.unreadable(left) from None
         in_batches = ("starts its users in batches, one a second",) * bool(run.load.ramp_s)
         return Tally(
             requests=requests,
             n=requests - failures,
-            failed=errors(table),
+            failed=count_errors(table),
             seconds=last - first,
             rps=requests / (last - first) if last > first else 0.0,
-            latency=latency_ms(table[table["verdict"] == Verdict.OK]),
+            latency=latency_ms(table[table["verdict"] == Ending.OK]),
             records=table,
             notes=self.notes + in_batches,
         )

@@ -17,7 +17,7 @@ from locust import constant, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
 from stackmatrix.load.job import Closed, LoadJob, Prepared, prepared
-from stackmatrix.load.recorder import Recorder, Verdict
+from stackmatrix.load.recorder import Ending, Recorder
 from stackmatrix.load.tools.base import MARKS
 
 with Path("job.pickle").open("rb") as file:
@@ -85,18 +85,18 @@ def keep(response_time: float, response_length: int, response: Any, start_time: 
         recorder.flush()
 
 
-def became(wanted: Prepared, status: int, error: BaseException | None) -> Verdict:
+def became(wanted: Prepared, status: int, error: BaseException | None) -> Ending:
     """What became of a request."""
     if status:
-        return Verdict.OK if wanted.expected.has_status(status) else Verdict.STATUS
-    failures: dict[type[BaseException], Verdict] = {
-        TimeoutError: Verdict.TIMEOUT,
-        ConnectionRefusedError: Verdict.CONNECT,
-        HTTPConnectionClosed: Verdict.CLOSED,
-        HTTPException: Verdict.PROTOCOL,
+        return Ending.OK if wanted.expected.has_status(status) else Ending.STATUS
+    failures: dict[type[BaseException], Ending] = {
+        TimeoutError: Ending.TIMEOUT,
+        ConnectionRefusedError: Ending.CONNECT,
+        HTTPConnectionClosed: Ending.CLOSED,
+        HTTPException: Ending.PROTOCOL,
     }
     cause = getattr(error, "original", error)  # what the client gave up over
-    return next((found for kind, found in failures.items() if isinstance(cause, kind)), Verdict.CLOSED)
+    return next((found for kind, found in failures.items() if isinstance(cause, kind)), Ending.CLOSED)
 
 
 def mark_edge(edge: str) -> None:

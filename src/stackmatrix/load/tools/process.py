@@ -20,7 +20,7 @@ from stackmatrix.load.tools.base import MARKS, Left
 NAP_S: Final = 0.002
 
 
-def carry_out(
+def run_command(
     command: list[str], *, cwd: Path, cpus: Collection[int], limit_s: float, marks: bool, on_window: OnWindow
 ) -> Left:
     """Run the command to its end, and call `on_window` as its load starts and ends.

@@ -14,12 +14,12 @@ from typing import Final
 from stackmatrix.errors import UserError
 from stackmatrix.load.generator import PROBE_S, GeneratorError, OnWindow
 from stackmatrix.load.job import Closed, LoadJob
-from stackmatrix.load.records import save
+from stackmatrix.load.records import write_records
 from stackmatrix.load.tools.ab import ApacheBench
 from stackmatrix.load.tools.base import Tally, Tool, ToolRun, whole_s
 from stackmatrix.load.tools.h2load import H2load
 from stackmatrix.load.tools.locust import Locust
-from stackmatrix.load.tools.process import carry_out
+from stackmatrix.load.tools.process import run_command
 from stackmatrix.load.tools.wrk import Wrk
 
 OTHER_GENERATORS: Final[Mapping[str, Tool]] = {tool.name: tool for tool in (ApacheBench(), Wrk(), H2load(), Locust())}
@@ -71,7 +71,7 @@ def run_other(
     with tempfile.TemporaryDirectory(prefix=f"{tool.name}-") as scratch:
         run = ToolRun(job, load, seconds, stop_after, tuple(sorted(cpus)), Path(scratch))
         command = tool.command(run)
-        left = carry_out(
+        left = run_command(
             [binary, *command[1:]],
             cwd=run.scratch,
             cpus=cpus,
@@ -81,7 +81,7 @@ def run_other(
         )
         tally = tool.read(run, left)
     if records is not None and tally.records is not None:
-        save(records, tally.records)
+        write_records(records, tally.records)
     return Told(
         **{**vars(tally), "notes": tally.notes + notes_on_times(tool, job, load, stop_after)},
         tool=tool.name,
