@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.txt"
 STAMP = VENV / "stackmatrix.lock"
+COMPILED = ("attr", "attrs", "cyclopts", "rich")
+"""Packages that every command imports: compiled here, in a second, they start twice as fast wherever Python may not."""
 
 
 def enter() -> None:
@@ -29,8 +31,11 @@ def enter() -> None:
 
 
 def digest() -> str:
-    """What the environment is made from: the lock."""
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    """What the environment is made from: the lock, and what the project says of itself."""
+    import tomllib  # only after the version of Python was looked at
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return hashlib.sha256(LOCK.read_bytes() + repr(project).encode()).hexdigest()
 
 
 def current() -> bool:
@@ -73,6 +78,8 @@ def make() -> None:
         retry = "check that the package index answers, then run this again"
         run([*uv, "sync", "--python", python, "--require-hashes", str(LOCK)], retry)
         run([*uv, "install", "--python", python, "--no-deps", "--editable", str(ROOT)], retry)
+        packages = [str(place) for name in COMPILED for place in VENV.glob(f"lib/python*/site-packages/{name}")]
+        run([python, "-m", "compileall", "-q", *packages], "remove .venv, then run this again")
         STAMP.write_text(digest())
 
 

@@ -8,8 +8,9 @@ import sys
 from unittest import mock
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.cli.commands import SUBCOMMANDS, run_tokens
+from stackmatrix.cli.commands import run_tokens
 from stackmatrix.cli.shell import ending
+from stackmatrix.cli.subcommands import SUBCOMMANDS
 
 
 def invoke(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

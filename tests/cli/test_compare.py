@@ -284,9 +284,9 @@ class TestRuns:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fastapi-asink", "fastapi-async"], "neither a run nor a stack; did you mean fastapi-async?"),
-        (["results/none", "fastapi-async"], "results/20260102T030405Z-name"),
-        (["./docs/", "fastapi-async"], "a directory that is a stack: it has a stack.toml"),
+        (["fastapi-asink", "fastapi-async"], "nor a run; did you mean fastapi-async?"),
+        (["results/none", "fastapi-async"], "'results/none' is neither a stack, nor"),
+        (["./docs/", "fastapi-async"], "nor a directory with a stack.toml, nor a run; --help shows each"),
         (["fastapi-async[thread=1]", "fastapi-async"], "no setting of fastapi-async is called 'thread'"),
         (["fastapi-async@no-such-revision", "fastapi-async"], "no revision is called 'no-such-revision'"),
         (["fastapi-async", "fastapi-async", "--workload", "slep"], "no workload is called 'slep'; did you mean sleep?"),

@@ -33,10 +33,16 @@ def compare_sides(
     if markdown == execution.json == STDOUT:
         raise UserError("only one of --markdown and --json can go to standard output")
     try_outputs(markdown=markdown, json=execution.json)
+    from stackmatrix.catalog.stacks import load_stacks
+    from stackmatrix.cli.compare_operands import two
+
+    stacks = load_stacks()
+    sides = two(a, b, stacks)
+
     from stackmatrix.cli.comparison import Comparison
 
-    found = Comparison(a, b, work, fail_if_worse, execution)
-    return found.make(lambda report: show(report, execution.json, markdown))
+    comparison = Comparison(a, b, work, fail_if_worse, execution)
+    return comparison.make(sides, stacks, lambda report: show(report, execution.json, markdown))
 
 
 def show(report: "Report", json: Path | None, markdown: Path | None) -> int:

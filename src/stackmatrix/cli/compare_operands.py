@@ -1,25 +1,22 @@
 """What `stackmatrix compare` takes: two runs on disk; or two stacks, variants, revisions of a stack, or directories."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stackmatrix.catalog.stacks import Stack, Stacks, Variant, parse_variant
+from stackmatrix.cli.commands import did_you_mean
 from stackmatrix.errors import UserError
-from stackmatrix.measure.copies import Copies
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.runtime import revisions
 
+if TYPE_CHECKING:
+    from stackmatrix.measure.copies import Copies
+
 RUN_FILES = ("run.json", "trials.jsonl", "plan.json")
 STACK = re.compile(r"(?P<where>[^\[\]@]+)(?P<variant>\[[^\[\]]*\])?(?:@(?P<revision>[^\[\]]+))?")
-MAY_BE = """each side is one of
-  results/20260102T030405Z-name            a run on disk, against another run
-  fastapi-async                            a stack, as it is in the working tree
-  'fastapi-async[http_client=httpx]'       a variant of it
-  fastapi-async@HEAD~1                     a stack, or a variant, of a git revision
-  ./my-copy/                               a directory that is a stack: it has a stack.toml"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,7 @@ class Timed:
 
 
 Operand = RunDirectory | Timed
+Sides = tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]
 
 
 def read(text: str, stacks: Stacks) -> Operand:
@@ -54,12 +52,13 @@ def read(text: str, stacks: Stacks) -> Operand:
             if home in [stack.directory for stack in stacks.values()]:
                 return Timed(text, home.name, variant)
             return Timed(text, slug(home.name), variant, directory=home)
-    near = difflib.get_close_matches(match["where"] if match else text, stacks, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise UserError(f"{text!r} is neither a run nor a stack{hint}\n{MAY_BE}")
+    close = did_you_mean(match["where"] if match else text, stacks)
+    raise UserError(
+        f"{text!r} is neither a stack, nor a directory with a stack.toml, nor a run{close or '; --help shows each'}"
+    )
 
 
-def two(one: str, other: str, stacks: Stacks) -> tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]:
+def two(one: str, other: str, stacks: Stacks) -> Sides:
     """Both sides; UserError when one is a run and the other a stack."""
     match read(one, stacks), read(other, stacks):
         case RunDirectory() as a, RunDirectory() as b:
@@ -73,7 +72,7 @@ def two(one: str, other: str, stacks: Stacks) -> tuple[RunDirectory, RunDirector
     )
 
 
-def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: Copies) -> list[Variant]:
+def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: "Copies") -> list[Variant]:
     """What is to be timed, each under a name of its own; copies are made of what is not in the working tree.
 
     UserError for a revision, stack or setting that does not exist, and for a broken manifest.
@@ -89,7 +88,7 @@ def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: Copies
     return found
 
 
-def provided(side: Timed, stacks: Mapping[str, Stack], copies: Copies) -> Stack:
+def provided(side: Timed, stacks: Mapping[str, Stack], copies: "Copies") -> Stack:
     """The stack of one side: the checkout's own, or a copy."""
     if side.revision is not None:
         commit = revisions.commit_of(side.revision)
@@ -99,7 +98,7 @@ def provided(side: Timed, stacks: Mapping[str, Stack], copies: Copies) -> Stack:
     return stacks[side.stack]
 
 
-def free(name: str, stacks: Mapping[str, Stack], copies: Copies) -> str:
+def free(name: str, stacks: Mapping[str, Stack], copies: "Copies") -> str:
     """The name, or what follows from it and no stack has yet."""
     while name in stacks or name in copies.stacks:
         name = f"{name}-copy"

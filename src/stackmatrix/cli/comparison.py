@@ -7,15 +7,15 @@ from stackmatrix.analysis import compare as compared
 from stackmatrix.analysis.comparability import SETTINGS, Conditions, differences
 from stackmatrix.analysis.compare import Measured, Report, overall
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.stacks import Variant, load_stacks
+from stackmatrix.catalog.stacks import Stacks, Variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli import compare_operands
-from stackmatrix.cli.commands import typed
-from stackmatrix.cli.compare_operands import Timed
+from stackmatrix.cli.compare_operands import Sides, Timed
 from stackmatrix.cli.execution import new_run, plan_of, write_reports_of
 from stackmatrix.cli.options import Execution, Work
 from stackmatrix.cli.report import judge_now
 from stackmatrix.cli.shell import INTERRUPTED, console
+from stackmatrix.cli.subcommands import typed
 from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
@@ -43,10 +43,9 @@ class Comparison:
     """The share by which B may be worse."""
     execution: Execution
 
-    def make(self, show: Show) -> int:
+    def make(self, sides: Sides, stacks: Stacks, show: Show) -> int:
         """Compare and show; the exit code."""
-        stacks = load_stacks()
-        match compare_operands.two(self.a, self.b, stacks):
+        match sides:
             case (RunDirectory() as a, RunDirectory() as b):
                 return show(self.of_runs(a, b))
             case (Timed() as a, Timed() as b):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stackmatrix.analysis.statistics import DEFAULT_RULE
-from stackmatrix.cli.commands import typed, typed_line
 from stackmatrix.cli.options import Execution
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
+from stackmatrix.cli.subcommands import typed, typed_line
 from stackmatrix.cli.values import duration
 from stackmatrix.errors import UserError
 from stackmatrix.measure import after_rounds

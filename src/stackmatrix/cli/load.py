@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NO_LESS_THAN_NOTHING = values.duration.within("0", "24h")
 
 
-@Parameter(name="*", group=Group("What is sent", sort_key=1))
+@Parameter(name="*", group=Group("What is sent"))
 @dataclass(frozen=True, kw_only=True)
 class Sent:
     """The request, and the answer that is right."""
@@ -35,7 +35,7 @@ class Sent:
     expect: Annotated[Path | None, option(Path, "FILE", "the body that every answer must have")] = None
 
 
-@Parameter(name="*", group=Group("How it is offered", sort_key=2))
+@Parameter(name="*", group=Group("How it is offered"))
 @dataclass(frozen=True, kw_only=True)
 class Offer:
     """Users or arrivals, and for how long."""
@@ -58,7 +58,7 @@ class Offer:
     seed: Annotated[int, option(values.count.within("0", "2147483647", "1"), "N", "of the arrivals (default 0)")] = 0
 
 
-@Parameter(name="*", group=Group("What offers it", sort_key=3))
+@Parameter(name="*", group=Group("What offers it"))
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """The project's own generator, or another tool."""

@@ -78,7 +78,7 @@ RUNTIME = Parameter(
 )
 
 
-@Parameter(name="*", group=Group("What is timed", sort_key=1))
+@Parameter(name="*", group=Group("What is timed"))
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """Which requests are offered to the stacks, and how."""
@@ -133,7 +133,7 @@ class Work:
         ]
 
 
-@Parameter(name="*", group=Group("How it is run", sort_key=2))
+@Parameter(name="*", group=Group("How it is run"))
 @dataclass(frozen=True, kw_only=True)
 class Execution:
     """How a run is executed, whatever it times."""

@@ -12,10 +12,10 @@ from stackmatrix.errors import UserError, pick
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.results.plan import Arm, Plan
+    from stackmatrix.results.plan import Arm
 
-TIMED = Group("What is timed", sort_key=1)
-EXPERIMENTS = Group("Experiments: a published comparison, reproduced and explained", sort_key=3)
+TIMED = Group("What is timed")
+EXPERIMENTS = Group("A published comparison, reproduced and explained")
 
 
 def service_level(text: str) -> str:
@@ -77,56 +77,65 @@ def time_matrix(
 
 
 def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path | None, execution: Execution) -> int:
-    """Plan, execute, print."""
+    """Plan, execute, print; the exit code. What takes long to import comes after what may be misspelt."""
     from stackmatrix.catalog.catalog import Catalog
     from stackmatrix.catalog.stacks import load_stacks
     from stackmatrix.catalog.workloads import load_workloads
-    from stackmatrix.cli.execution import execute, new_run
-    from stackmatrix.results.directory import RunDirectory
-    from stackmatrix.results.plan import resume as resumed
 
     catalog = Catalog(load_stacks(), load_workloads())
     if resume is not None:
-        directory = RunDirectory.open(resume)
-        plan = resumed(directory)
-    else:
-        plan = matrix_plan(stack, work, slo, execution, catalog)
-        directory = new_run(execution, plan)
-    return execute(plan, directory, catalog, execution.json)
+        return go_on(resume, catalog, execution.json)
+    if slo is not None:
+        refuse_beside_slo(work, execution)
+    arms = matrix_arms(stack, work, catalog, twice=slo is None and worth_a_twin(execution.rounds))
 
-
-def matrix_plan(
-    stack: tuple[str, ...], work: Work, slo: str | None, execution: Execution, catalog: "Catalog"
-) -> "Plan":
-    """What is to be timed; UserError for what cannot be."""
-    from stackmatrix.cli.execution import plan_of
+    from stackmatrix.cli.execution import execute, new_run, plan_of
     from stackmatrix.measure.slo import WINDOW_S
 
     if slo is None:
-        return plan_of(execution, matrix_arms(stack, work, execution, catalog), "performance")
-    if work.rate or len(work.users) > 1 or work.generator is not None:
-        raise UserError("--slo finds the rate itself, and begins near the goodput of one closed loop: give one --users")
-    if execution.explain or execution.profile:
-        raise UserError("--slo has no rounds after which anything is looked at: leave out --explain and --profile")
-    arms = matrix_arms(stack, work, execution, catalog, twice=False)
-    plan = plan_of(execution, arms, "performance", window_s=execution.duration or WINDOW_S)
-    return replace(plan, slo=slo)
+        plan = plan_of(execution, arms, "performance")
+    else:
+        plan = replace(plan_of(execution, arms, "performance", window_s=execution.duration or WINDOW_S), slo=slo)
+    return execute(plan, new_run(execution, plan), catalog, execution.json)
 
 
-def matrix_arms(
-    stack: tuple[str, ...], work: Work, execution: Execution, catalog: "Catalog", twice: bool = True
-) -> "list[Arm]":
+def go_on(run: Path, catalog: "Catalog", json: Path | None) -> int:
+    """Go on with a run that was stopped; the exit code."""
+    from stackmatrix.results.directory import RunDirectory
+    from stackmatrix.results.plan import resume
+
+    directory = RunDirectory.open(run)
+    plan = resume(directory)
+
+    from stackmatrix.cli.execution import execute
+
+    return execute(plan, directory, catalog, json)
+
+
+def matrix_arms(stack: tuple[str, ...], work: Work, catalog: "Catalog", twice: bool) -> "list[Arm]":
     """Every stack under every workload and load; UserError for names that do not exist."""
-    from stackmatrix.analysis.statistics import LEAST_ROUNDS
     from stackmatrix.catalog.stacks import load_stacks, parse_variant
     from stackmatrix.results.plan import arms_of
 
     names = stack or [stack.name for stack in load_stacks().every(console().print)]
     variants = [parse_variant(text, catalog.stacks) for text in names]
     workloads = [pick("workload", name, catalog.workloads) for name in work.workload or catalog.workloads]
-    # Without an interval a second copy of an arm would tell nothing.
-    twice = twice and (execution.rounds is None or execution.rounds >= LEAST_ROUNDS)
     return arms_of(variants, workloads, work.params, work.loads(), twice)
+
+
+def worth_a_twin(rounds: int | None) -> bool:
+    """Whether a second copy of an arm tells anything: without an interval it would not."""
+    from stackmatrix.analysis.statistics import LEAST_ROUNDS
+
+    return rounds is None or rounds >= LEAST_ROUNDS
+
+
+def refuse_beside_slo(work: Work, execution: Execution) -> None:
+    """UserError for options that do not go with a search for the largest rate."""
+    if work.rate or len(work.users) > 1 or work.generator is not None:
+        raise UserError("--slo finds the rate itself, and begins near the goodput of one closed loop: give one --users")
+    if execution.explain or execution.profile:
+        raise UserError("--slo has no rounds after which anything is looked at: leave out --explain and --profile")
 
 
 def refuse_beside_experiment(
