@@ -94,6 +94,7 @@ SHORT = replace(
     pools=(Pool("threads", 40),),
     goodput=Interval(200 / 60),
     response_s=18.04,
+    cpu=CpuTimes(stack=2000, generator=40),
     in_flight=None,
 )
 """A 10 s sleep, 100 connections, 40 threads, in a window of 60 s that counts whole rounds: 3.33/s."""
@@ -216,18 +217,19 @@ def arms(draw: st.DrawFn) -> Facts:
     waits: st.SearchStrategy[Wait | None] = st.sampled_from([None, "timer", "database", "upstream"])
     names = st.sampled_from(["threads", "db_pool", "loop", "slots", "odd_pool"])
     pool = st.builds(Pool, names, st.integers(1, 60))
+    demand = draw(st.none() | demands() | demands() | demands())
+    stack = demand.cpu_s * 1e6 if demand and demand.cpu_s else None
     return Facts(
         arm=draw(st.sampled_from(["one", "other"])),
         workload="any",
-        demand=draw(st.none() | demands() | demands() | demands()),
+        demand=demand,
         waits_on=draw(waits),
         wait_known=draw(st.booleans()),
         calls=draw(st.integers(1, 20)),
         pools=draw(st.lists(pool, max_size=2).map(tuple)),
-        capacity=draw(st.none() | st.integers(1, 200)),
         goodput=draw(st.none() | st.builds(goodput, st.just(0.0) | st.floats(1e-3, 1e5))),
         response_s=draw(maybe(st.floats(0, 1000))),
-        cpu=CpuTimes(stack=draw(us), postgres=draw(us), nginx=draw(us), delay=draw(us), generator=draw(us)),
+        cpu=CpuTimes(stack=stack, postgres=draw(us), nginx=draw(us), delay=draw(us), generator=draw(us)),
         cores=draw(st.sampled_from([None, TWO_CORES, FOUR_CORES, ONE_CORE])),
         generator_share=draw(maybe(st.floats(0, 1))),
         foreign_share=draw(maybe(st.floats(0, 1))),

@@ -120,9 +120,6 @@ class TestSharedCore:
         assert rates(CpuTimes(stack=400), TWO_CORES) == {}
 
 
-FASTER = {"cpu": CpuTimes(stack=300, generator=60), "goodput": goodput(3200)}
-
-
 class TestDoubts:
     @pytest.mark.parametrize(
         ("facts", "kind", "name"),
@@ -135,13 +132,9 @@ class TestDoubts:
             (replace(HIDDEN, cpu=CpuTimes(), in_flight=None, libraries=frozenset()), "unnamed-limit", "slots"),
             (replace(LOOP, goodput=goodput(250), response_s=2.0), "slow-upstream", "upstream"),
             (replace(QUERY, goodput=goodput(55), response_s=1.16, database_s=0.18), "slow-database", "database"),
-            (replace(THREADS, goodput=goodput(15), in_flight=None, capacity=15), "capacity", "slots"),
-            (replace(THREADS, goodput=goodput(60), capacity=60), "capacity", "slots"),
             (replace(THREADS, goodput=goodput(60)), "more-slots", "slots"),
             (replace(LOOP, goodput=goodput(700)), "short-wait", "load"),
             (replace(JSON, goodput=goodput(3300)), "more-cores", "server-cpu"),
-            (replace(JSON, **FASTER), "cpu-shrank", "server-cpu"),  # type: ignore[arg-type]
-            (replace(LOOP, cpu=CpuTimes(stack=2500), goodput=goodput(390)), "cpu-grew", "server-cpu"),
             (SHORT, "short-window", "slots"),
             (replace(CROWDED, demand=replace(demand_of(CROWDED), rates={})), "shared-core", "database"),
             (replace(QUERY, goodput=goodput(40), wait_known=False, database_s=None), "unknown-wait", "slots"),

@@ -31,8 +31,6 @@ POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
 }
 
 Kind = Literal[
-    "capacity",
-    "cpu-grew",
     "slow-database",
     "slow-upstream",
     "short-window",
@@ -44,7 +42,6 @@ Kind = Literal[
     "unknown-wait",
     "unmetered-cpu",
     "unnamed-limit",
-    "cpu-shrank",
     "more-slots",
     "short-wait",
     "more-cores",
@@ -87,26 +84,6 @@ def late(facts: Facts) -> bool:
     if model is None or response_s is None or model.predicted_response_s is None or facts.users is not None:
         return False
     return response_s > FAR * model.predicted_response_s + OVERHEAD_S
-
-
-def wrong_capacity(facts: Facts) -> Doubt | None:
-    """The stack holds as many requests as declared: not by the overlap test."""
-    declared = facts.demand.slots if facts.demand else None
-    if facts.capacity is None or facts.capacity == declared:
-        return None
-    limits = facts.held is not None and facts.held >= FULL * facts.capacity
-    said = "unlimited" if declared is None else f"{count(declared)}"
-    words = f"the overlap test found room for {some(facts.capacity, 'request')}, declared is {said}"
-    return Doubt("capacity", words, "slots" if limits else None)
-
-
-def cpu_grew(facts: Facts) -> Doubt | None:
-    """A request costs the CPU time that the model was told: more was metered under this load, and fills the CPU."""
-    told = facts.demand.cpu_s if facts.demand else None
-    if not told or facts.cpu_s is None or utilisation(facts).get("server-cpu", 0.0) < FULL:
-        return None
-    words = f"a request took {duration(facts.cpu_s)} of CPU under this load, not {duration(told)}"
-    return Doubt("cpu-grew", words, "server-cpu") if facts.cpu_s > told * (1 + BAND) else None
 
 
 def slow_database(facts: Facts) -> Doubt | None:
@@ -205,14 +182,6 @@ def unnamed_limit(facts: Facts) -> Doubt | None:
     return Doubt("unnamed-limit", words, "slots")
 
 
-def cpu_shrank(facts: Facts) -> Doubt | None:
-    """A request costs the CPU time that the model was told: less was metered under this load."""
-    told = facts.demand.cpu_s if facts.demand else None
-    if not told or facts.cpu_s is None or facts.cpu_s * (1 + BAND) >= told:
-        return None
-    return Doubt("cpu-shrank", f"a request took {duration(facts.cpu_s)} of CPU under this load, not {duration(told)}")
-
-
 def more_slots(facts: Facts) -> Doubt | None:
     """The stack holds no more requests than declared: that bound was passed."""
     if facts.ceiling is None or facts.ceiling.bound != "slots" or facts.demand is None or facts.held is None:
@@ -236,8 +205,6 @@ def more_cores(facts: Facts) -> Doubt | None:
 
 
 BELOW: tuple[Assumption, ...] = (
-    wrong_capacity,
-    cpu_grew,
     slow_database,
     slow_upstream,
     overhead,
@@ -251,7 +218,7 @@ BELOW: tuple[Assumption, ...] = (
     unnamed_limit,
 )
 """Less than predicted: something takes longer, or holds less, than the model was told."""
-ABOVE: tuple[Assumption, ...] = (wrong_capacity, cpu_shrank, more_slots, short_wait, more_cores)
+ABOVE: tuple[Assumption, ...] = (more_slots, short_wait, more_cores)
 """More than is possible: the model was told of too little."""
 
 

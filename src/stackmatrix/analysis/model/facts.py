@@ -4,8 +4,8 @@ A resource's utilisation is measured throughput ÷ what it could serve at most (
 Denning & Buzen 1978). Pure functions; what was not measured is left out, never guessed.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, ceiling
@@ -63,8 +63,6 @@ class Facts:
     """Waits of one request that run at the same time."""
     pools: tuple[Pool, ...] = ()
     """What limits the requests in flight of each worker for this wait, as declared."""
-    capacity: int | None = None
-    """Requests that all workers together held in the overlap test."""
     goodput: Interval | None = None
     response_s: float | None = None
     """Mean response time."""
@@ -90,16 +88,9 @@ class Facts:
         """Ceiling and prediction, from what the model was told."""
         return None if self.demand is None else ceiling(self.demand)
 
-    @cached_property
-    def bounds(self) -> Mapping[Bound, float]:
-        """What each resource could serve at most, with the CPU time that was metered under this load."""
-        return {} if self.demand is None else ceiling(replace(self.demand, cpu_s=self.cpu_s)).terms
-
     @property
     def cpu_s(self) -> float | None:
-        """The stack's CPU seconds per request: as metered, else as the model was told."""
-        if self.cpu.stack:
-            return self.cpu.stack / 1e6
+        """The stack's CPU seconds per request, as metered under this load."""
         return None if self.demand is None else self.demand.cpu_s
 
     @property
@@ -129,7 +120,7 @@ class Facts:
         """S + D, how long a request holds its slot when nothing is in its way; None while the wait is not known."""
         if self.demand is None or not self.wait_known:
             return None
-        return self.demand.wait_s + (self.cpu_s or 0.0)
+        return self.demand.service_s
 
     @property
     def held(self) -> float | None:
@@ -148,9 +139,9 @@ class Shared:
 
 def utilisation(facts: Facts) -> dict[Bound, float]:
     """Of each resource, the share that was used; CPU as metered under this load."""
-    if facts.demand is None or facts.goodput is None:
+    if facts.ceiling is None or facts.goodput is None:
         return {}
-    used = {name: facts.goodput.value / bound for name, bound in facts.bounds.items()}
+    used = {name: facts.goodput.value / bound for name, bound in facts.ceiling.terms.items()}
     used.update({name: share for name, share in core_shares(facts).items() if name != "server-cpu"})
     if facts.generator_share is not None:
         used["generator"] = facts.generator_share

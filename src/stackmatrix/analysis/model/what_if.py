@@ -37,17 +37,9 @@ class Change:
         return BOUNDS[self.ceiling.bound]
 
 
-def as_measured(facts: Facts) -> Demand | None:
-    """What the arm asks for, with the CPU times that were metered under this load."""
-    if facts.demand is None:
-        return None
-    others = rates(facts.cpu, facts.cores) if facts.cores else {}
-    return replace(facts.demand, cpu_s=facts.cpu_s, rates={**facts.demand.rates, **others})
-
-
 def lever(facts: Facts, found: Verdict) -> Change | None:
     """The change that lifts what binds; None when none is known, or when it alone would do nothing."""
-    demand = as_measured(facts)
+    demand = facts.demand
     if demand is None:
         return None
     change = None
@@ -66,7 +58,7 @@ def lever(facts: Facts, found: Verdict) -> Change | None:
 
 def idle(facts: Facts) -> list[str]:
     """What would not move the ceiling: more `users`, `threads` …"""
-    demand = as_measured(facts)
+    demand = facts.demand
     if demand is None:
         return []
     return [change.what for change in doubled(demand, facts.pools) if not lifts(change, demand)]
