@@ -139,6 +139,16 @@ def test_choices_are_what_there_is() -> None:
     assert set(get_args(options.RuntimeChoice)) == set(RUNTIMES)
 
 
+def test_the_shell_completes_names_of_this_checkout(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, due in (
+        (["run", "--stack", ""], "fastapi-sync"),
+        (["experiment", ""], "http-call"),
+        (["up", "f"], "flask"),
+    ):
+        assert run_tokens(["__complete", *words]) == 0
+        assert due in capsys.readouterr().out
+
+
 class TestAscii:
     """A terminal that knows ASCII only gets ASCII, and no traceback."""
 
