@@ -19,7 +19,7 @@ from stackmatrix.catalog.experiments import (
     Candidate,
     Experiment,
     MetricName,
-    Offer,
+    PublishedLoad,
     Scale,
     experiment_names,
     read_experiment,
@@ -155,8 +155,8 @@ def test_a_broken_file_gets_one_line_that_names_file_key_value_and_remedy(
 
 def test_an_arm_changes_what_it_says_of_the_load(tmp_path: Path) -> None:
     first, second = written(tmp_path, TEXT).candidates
-    assert first.offer == Offer("wrk", users=10, seconds=60)
-    assert second.offer == Offer("wrk", users=10, seconds=120, timeout_s=30)
+    assert first.offer == PublishedLoad("wrk", users=10, seconds=60)
+    assert second.offer == PublishedLoad("wrk", users=10, seconds=120, timeout_s=30)
 
 
 def test_both_sides_of_an_arm_have_its_load_and_its_time(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def candidate(ms: int) -> Candidate:
     base = CATALOG.workloads["sleep"]
     stack = CATALOG.stacks["fastapi-async"]
     workload = base.with_params({"ms": str(ms)})
-    return Candidate("any", stack, {}, base, workload, Offer("wrk", 10, 60.0), {}, False, True)
+    return Candidate("any", stack, {}, base, workload, PublishedLoad("wrk", 10, 60.0), {}, False, True)
 
 
 @given(
@@ -221,14 +221,16 @@ def test_what_is_shortened_and_set_back_to_the_published_scale_is_the_same(
 
 def test_what_does_not_wait_keeps_its_rates() -> None:
     base = CATALOG.workloads["json-small"]
-    one = Candidate("any", CATALOG.stacks["fastapi-async"], {}, base, base, Offer("ab", 10, 60.0), {}, False, True)
+    one = Candidate(
+        "any", CATALOG.stacks["fastapi-async"], {}, base, base, PublishedLoad("ab", 10, 60.0), {}, False, True
+    )
     assert one.scaled(Scale(0.1, 0.1)) is base
     assert one.at_published_scale("goodput", 100.0, Scale(0.1, 0.1)) == 100.0
 
 
 @given(st.floats(0.01, 1, allow_nan=False), st.integers(2, 500))
 def test_a_load_is_shortened_but_its_users_stay(windows: float, users: int) -> None:
-    offer = Offer("ab", users, 60.0, requests=10_000, ramp_s=10.0, timeout_s=30.0).scaled(Scale(0.5, windows))
+    offer = PublishedLoad("ab", users, 60.0, requests=10_000, ramp_s=10.0, timeout_s=30.0).scaled(Scale(0.5, windows))
     assert offer.users == users
     assert offer.requests is not None
     assert offer.requests >= users

@@ -21,9 +21,9 @@ from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Records
 from stackmatrix.measure.offered_load import stuck
-from stackmatrix.meter import cgroup
+from stackmatrix.meter.cgroup import Cgroup
 from stackmatrix.meter.meter import Meter
-from stackmatrix.meter.sockets import held
+from stackmatrix.meter.sockets import connection_counts
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import REMEDIES, ReasonKind
 from stackmatrix.results.trial import Entry, Errors, Trial
@@ -237,7 +237,7 @@ def test_the_kernel_tells_of_quotas_and_of_processes_killed_for_memory(group: di
     assert after.cpu_s is not None
     assert 0.01 < after.cpu_s - before.cpu_s < 0.5
     assert (after.throttled or 0) > (before.throttled or 0)
-    assert cgroup.throttling(group).seconds > 0
+    assert Cgroup(group).throttling().seconds > 0
     assert (before.oom_kills, after.oom_kills) == (0, 1)
 
 
@@ -272,8 +272,8 @@ def test_connections_are_counted_by_the_process_that_holds_them() -> None:
             for _ in range(4):
                 clients.enter_context(socket.create_connection(("127.0.0.1", port)))
             assert [program.stdout.readline() for _ in range(2)] == ["held\n"] * 2
-            assert held([parent, child, os.getpid()], port) == [3, 1]
-            assert held([child], port) == [1]
-            assert held([os.getpid()], port) == []
+            assert connection_counts([parent, child, os.getpid()], port) == [3, 1]
+            assert connection_counts([child], port) == [1]
+            assert connection_counts([os.getpid()], port) == []
         program.stdin.close()
-    assert held([parent, child], port) == []
+    assert connection_counts([parent, child], port) == []

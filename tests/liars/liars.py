@@ -81,9 +81,9 @@ def share_environment(root: Path) -> None:
     for path in venvs.iterdir():
         if path.is_symlink():
             path.unlink()
-    honest = environments.place(HONEST.name, HONEST / "requirements.txt", venvs)
+    honest = environments.venv_path(HONEST.name, HONEST / "requirements.txt", venvs)
     for liar in LIARS:
-        environments.place(liar.name, root / "stacks" / liar.name / "requirements.txt", venvs).symlink_to(honest)
+        environments.venv_path(liar.name, root / "stacks" / liar.name / "requirements.txt", venvs).symlink_to(honest)
 
 
 def build(liar: Liar, stacks: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -18,9 +19,9 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.cores import Cores
 from stackmatrix.errors import UserError
+from stackmatrix.linux import lives
 from stackmatrix.runtime.base import UPSTREAMS, Service, Upstream
 from stackmatrix.runtime.native import NativeRuntime, fixtures, ports, postgres
-from stackmatrix.runtime.native.processes import lives
 
 STACKS = load_stacks()
 ONE = STACKS["fastapi-sync"]
@@ -221,6 +222,31 @@ def test_a_stack_that_cannot_start_says_why(runtime: NativeRuntime, tmp_path: Pa
     broken = replace(ONE, name="broken", directory=tmp_path / "broken")
     with pytest.raises(UserError, match=r"broken ended with exit code 2: THREADS=abc: must be a number"):
         runtime.up([broken])
+
+
+def test_a_failing_import_is_one_line(runtime: NativeRuntime, tmp_path: Path) -> None:
+    shutil.copytree(ONE.directory, tmp_path / "broken")
+    app = tmp_path / "broken" / "app.py"
+    app.write_text("import nothing_like_this\n" + app.read_text())
+    broken = replace(ONE, name="broken", directory=tmp_path / "broken")
+    with pytest.raises(UserError, match=r"broken/app.py, line 1: ModuleNotFoundError: No module named") as caught:
+        runtime.up([broken])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stack_has_its_manifests_port_unless_it_is_taken(runtime: NativeRuntime, checkout: Path) -> None:
+    said: list[str] = []
+    stacks = load_stacks(checkout)
+    with socket.create_server((ports.HOST, ports.free_port())) as taken, NativeRuntime(said.append, checkout) as second:
+        one = replace(stacks[ONE.name], port=taken.getsockname()[1])
+        other = replace(stacks[OTHER.name], port=ports.free_port())
+        second.up([one, other])
+        with second.service(Variant(one, {})) as service, second.service(Variant(other, {"workers": 2})) as changed:
+            assert service.port != one.port
+            assert changed.port == other.port
+            assert ask(service, "/healthz")[0] == ask(changed, "/healthz")[0] == 200
+    told = [line for line in said if "is taken" in line]
+    assert told == [f"native: port {one.port} of {one.name} is taken, so it gets {service.port}"]
 
 
 def test_what_this_machine_cannot_run_is_said_and_the_others_still_run(runtime: NativeRuntime, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from stackmatrix.cli.serve import joined
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.native import delay, environments, fixtures, ports
 from stackmatrix.runtime.native.runtime import recipe
-from stackmatrix.runtime.native.state import State, digest
+from stackmatrix.runtime.native.state import State, short_digest
 
 STACK = next(iter(load_stacks().values()))
 UPSTREAMS = {"DATABASE_URL": "postgresql://…", "DELAY_URL": "http://127.0.0.1:1"}
@@ -81,9 +81,9 @@ def test_the_delay_server_is_named_after_its_sources(tmp_path: Path) -> None:
     source = tmp_path / "upstream" / "delay"
     source.mkdir(parents=True)
     (source / "main.go").write_text("package main\n")
-    before = delay.place(State(tmp_path))
+    before = delay.executable_path(State(tmp_path))
     (source / "main.go").write_text("package main\n\nfunc main() {}\n")
-    assert delay.place(State(tmp_path)) != before
+    assert delay.executable_path(State(tmp_path)) != before
 
 
 def test_a_go_that_is_too_new_is_told(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_go_that_is_too_new_is_told(tmp_path: Path) -> None:
 
 
 def test_digests_tell_contents_apart() -> None:
-    assert len({digest("ab", "c"), digest("a", "bc"), digest("abc"), digest(b"", "abc")}) == 4
+    assert len({short_digest("ab", "c"), short_digest("a", "bc"), short_digest("abc"), short_digest(b"", "abc")}) == 4
 
 
 def test_a_stack_without_a_lock_is_told() -> None:
@@ -107,13 +107,13 @@ def test_a_broken_lock_is_told_without_keeping_the_others_from_being_made(tmp_pa
         stack.directory.mkdir()
         (stack.directory / "requirements.txt").write_text(lock)
     state = State(tmp_path)
-    assert environments.missing([good, bad], state) == ["good", "bad"]
+    assert environments.unmade([good, bad], state) == ["good", "bad"]
     made = environments.make_all([good, bad], state)
     assert isinstance(made["good"], Path)
     assert (made["good"] / "bin" / "python").exists()
     assert isinstance(made["bad"], UserError)
     assert str(made["bad"]).startswith("bad: could not install requirements.txt")
-    assert environments.missing([good, bad], state) == ["bad"]
+    assert environments.unmade([good, bad], state) == ["bad"]
 
 
 def test_a_package_without_a_wheel_needs_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

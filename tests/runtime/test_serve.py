@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from stackmatrix.catalog import ROOT
+from stackmatrix.linux import lives
 from stackmatrix.runtime.base import UPSTREAMS
 from stackmatrix.runtime.native.ports import free_port, is_free
-from stackmatrix.runtime.native.processes import lives
 
 SCRIPT = ROOT / "scripts" / "serve.py"
 STACK = "fastapi-sync"

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.processes import Program, Recipe, lives
+from stackmatrix.linux import lives
+from stackmatrix.runtime.native.processes import Program, Recipe
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

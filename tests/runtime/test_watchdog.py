@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stackmatrix.runtime.native.processes import lives
+from stackmatrix.linux import lives
 from stackmatrix.runtime.watchdog import Watchdog, unmarked
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, parse_variant
-from stackmatrix.catalog.toml import FileTable, MisfitError, Positive, Whole, decode, misfitting, parsed
+from stackmatrix.catalog.toml import FileTable, MisfitError, Positive, Whole, misfitting, parsed, read_typed
 from stackmatrix.catalog.workloads import Param, Workload
 from stackmatrix.errors import UserError, pick, suggestion
 
@@ -65,7 +65,7 @@ class Scale(FileTable, frozen=True):
 AS_PUBLISHED: Final = Scale()
 
 
-class Offer(FileTable, frozen=True):
+class PublishedLoad(FileTable, frozen=True):
     """How the load was offered, as it was published."""
 
     tool: Literal["ab", "wrk", "h2load", "locust"]
@@ -79,9 +79,9 @@ class Offer(FileTable, frozen=True):
     timeout_s: Positive | None = msgspec.field(name="timeout", default=None)
     """After which the tool gave a request up."""
 
-    def scaled(self, scale: Scale) -> "Offer":
+    def scaled(self, scale: Scale) -> "PublishedLoad":
         """The same, shortened; the users stay."""
-        return Offer(
+        return PublishedLoad(
             tool=self.tool,
             users=self.users,
             seconds=self.seconds * scale.windows,
@@ -102,7 +102,7 @@ class Candidate:
     """As its own file has it."""
     workload: Workload
     """With the arm's parameters."""
-    offer: Offer
+    offer: PublishedLoad
     published: Mapping[MetricName, float]
     expects_failures: bool
     """It is shown failing: its failures are what is measured, and it has no number."""
@@ -186,10 +186,24 @@ class Claim(FileTable, frozen=True):
         for key, words in (("holds", self.holds), ("fails", self.fails)):
             for place in re.findall(PLACE, words):
                 try:
-                    figure(place, self, arms)
+                    self.figure(place, arms)
                 except ValueError as error:
                     return MisfitError(key, f"{{{place}}}", str(error))
         return None
+
+    def figure(self, place: str, arms: Sequence[str]) -> Figure | None:
+        """The figure that a place in its words stands for, None for `{value}`; ValueError for one that is none."""
+        if place == "value":
+            return None
+        if place == "one" or (place == "other" and self.against):
+            return Figure(self.metric, self.by, self.against or "" if place == "other" else self.arm)
+        named, _, arm = place.partition(":")
+        metric, _, by = named.partition(" by ")
+        metrics: dict[str, MetricName] = {name: name for name in get_args(MetricName)}
+        counters: dict[str, By] = {"": "generator", **{name: name for name in get_args(By)}}
+        if metric not in metrics or by not in counters or arm not in arms:
+            raise ValueError("must be {one}, {other}, {value}, {metric:arm} or {metric by tool:arm}")
+        return Figure(metrics[metric], counters[by], arm)
 
 
 class ArmTable(FileTable, frozen=True):
@@ -198,7 +212,7 @@ class ArmTable(FileTable, frozen=True):
     name: str
     stack: str
     workload: str
-    load: Offer
+    load: PublishedLoad
     params: Mapping[str, Param] = {}
     published: Mapping[MetricName, Positive] = {}
     expects_failures: bool = False
@@ -263,13 +277,13 @@ def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[
     table = parsed(file)
     whole, arms = table.get("load", {}), table.get("arms", [])
     if isinstance(whole, dict) and isinstance(arms, list):
-        known = [field.encode_name for field in msgspec.structs.fields(Offer)]
+        known = [field.encode_name for field in msgspec.structs.fields(PublishedLoad)]
         for key in whole.keys() - known:
             raise misfitting(file, MisfitError(f"load.{key}", whole[key], f"unknown key; {suggestion(key, known)}"))
         for arm in arms:
             if isinstance(arm, dict) and isinstance(changed := arm.get("load", {}), dict):
                 arm["load"] = {**whole, **changed}
-    told = decode(file, ExperimentFile, table)
+    told = read_typed(file, ExperimentFile, table)
     candidates = []
     for number, arm in enumerate(told.arms, 1):
         try:
@@ -315,18 +329,3 @@ def tried(key: str, value: object, find: Callable[[], Found]) -> Found:
         return find()
     except UserError as error:
         raise MisfitError(key, value, str(error)) from None
-
-
-def figure(place: str, claim: Claim, arms: Sequence[str]) -> Figure | None:
-    """The figure that a place in a claim's words stands for, None for `{value}`; ValueError for one that is none."""
-    if place == "value":
-        return None
-    if place == "one" or (place == "other" and claim.against):
-        return Figure(claim.metric, claim.by, claim.against or "" if place == "other" else claim.arm)
-    named, _, arm = place.partition(":")
-    metric, _, by = named.partition(" by ")
-    metrics: dict[str, MetricName] = {name: name for name in get_args(MetricName)}
-    counters: dict[str, By] = {"": "generator", **{name: name for name in get_args(By)}}
-    if metric not in metrics or by not in counters or arm not in arms:
-        raise ValueError("must be {one}, {other}, {value}, {metric:arm} or {metric by tool:arm}")
-    return Figure(metrics[metric], counters[by], arm)

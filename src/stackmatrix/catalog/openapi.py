@@ -12,7 +12,7 @@ from stackmatrix.catalog import ROOT
 def schemas(method: str, target: str, root: Path = ROOT) -> dict[str, Mapping[str, Any]]:
     """The schema of each `$name` in the query of a request template; none for a path that the contract lacks."""
     path, query = urlsplit(target).path, parse_qsl(urlsplit(target).query)
-    contract = document(root)
+    contract = contract_document(root)
     operation = contract["paths"].get(path, {}).get(method.lower(), {})
     found: dict[str, Mapping[str, Any]] = {}
     for reference in operation.get("parameters", ()):
@@ -23,14 +23,14 @@ def schemas(method: str, target: str, root: Path = ROOT) -> dict[str, Mapping[st
     return found
 
 
-def bounds(schema: Mapping[str, Any]) -> str:
+def bounds_in_words(schema: Mapping[str, Any]) -> str:
     """What a schema allows, in words; nothing for an empty one."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     return f"a whole number from {schema['minimum']} to {schema['maximum']}" if schema else ""
 
 
-def allows(schema: Mapping[str, Any], value: int | str) -> bool:
+def in_bounds(schema: Mapping[str, Any], value: int | str) -> bool:
     """Whether a value is within a schema's bounds; an empty one has none."""
     if "enum" in schema:
         return value in schema["enum"]
@@ -48,7 +48,7 @@ def resolved(contract: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[st
 
 
 @cache
-def document(root: Path) -> dict[str, Any]:
+def contract_document(root: Path) -> dict[str, Any]:
     """The whole document; read once, and only by those who ask for it."""
     import yaml  # here, since most commands change no parameter
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, decode, misfitting, shown
+from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, misfitting, read_typed, shown
 from stackmatrix.errors import UserError, pick, suggestion
 
 Setting = int | str | bool
@@ -45,7 +45,7 @@ class IdentityTable(Processes, frozen=True):
     """By the choices of the setting `server` that have other processes."""
 
 
-class Capacity(FileTable, frozen=True):
+class CapacityTable(FileTable, frozen=True):
     """`[capacity]` of one worker: the least of some settings and numbers, or unlimited."""
 
     timer: Terms
@@ -69,7 +69,7 @@ class Manifest(FileTable, frozen=True, kw_only=True):
     concurrency: Literal["event-loop", "threads", "greenlets", "blocked-loop"]
     port: Port
     settings: Mapping[SettingName, Setting] = {}
-    capacity: Capacity
+    capacity: CapacityTable
     watched: WatchTable = msgspec.field(name="packages")
     identity: IdentityTable
     choices: Mapping[str, tuple[str, ...]] = {}
@@ -197,10 +197,13 @@ class Variant:
 
 def variant_label(stack: str, changed: Mapping[str, Setting]) -> str:
     """`stack[key=value,…]`, as the command line takes it."""
-    inner = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in changed.items()
-    )
+    inner = ",".join(f"{key}={written(value)}" for key, value in changed.items())
     return f"{stack}[{inner}]" if inner else stack
+
+
+def written(value: Setting) -> str:
+    """A setting as the command line and the environment write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Stacks(dict[str, Stack]):
@@ -239,7 +242,7 @@ def load_stacks(root: Path = ROOT) -> Stacks:
 
 def read_stack(file: Path) -> Stack:
     """The stack that one manifest describes; CatalogError for the first mistake in it."""
-    manifest = decode(file, Manifest)
+    manifest = read_typed(file, Manifest)
     fields = {key: getattr(manifest, key) for key in manifest.__struct_fields__}
     stack = Stack(name=file.parent.name, directory=file.parent, **fields)
     if (file.parent / "requirements.txt").exists():

@@ -13,12 +13,12 @@ from msgspec import Meta, ValidationError
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import CatalogError, UserError, nearest, suggestion
 
-Kind = TypeVar("Kind")
+Decoded = TypeVar("Decoded")
 
 Whole = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max, description="a number above 0")]
 
-WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 class FileTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class MisfitError(ValueError):
         self.key, self.value, self.remedy = key, value, remedy
 
 
-def decode(file: Path, kind: type[Kind], table: Mapping[str, Any] | None = None) -> Kind:
+def read_typed(file: Path, kind: type[Decoded], table: Mapping[str, Any] | None = None) -> Decoded:
     """Read a file as `kind`, from its `table` when that has been read; CatalogError for the first mistake in it."""
     table = parsed(file) if table is None else table
     try:
@@ -78,7 +78,7 @@ def mistake(value: Any, kind: Any, error: ValidationError, key: str) -> MisfitEr
         for field in msgspec.structs.fields(bare):
             if field.required and field.encode_name not in value:
                 return MisfitError(inside + field.encode_name, None, f"is missing; give {in_words(field.type)}")
-    return MisfitError(key, value, remedy(value, kind))
+    return MisfitError(key, value, instead(value, kind))
 
 
 def parts(value: Any, kind: Any, key: str, inside: str) -> dict[str, tuple[Any, Any]]:
@@ -93,14 +93,14 @@ def parts(value: Any, kind: Any, key: str, inside: str) -> dict[str, tuple[Any, 
         names, values = get_args(kind)
         for name in value:
             if refusal(name, names):
-                raise MisfitError(inside + name, value[name], f"unknown key; {remedy(name, names)}")
+                raise MisfitError(inside + name, value[name], f"unknown key; {instead(name, names)}")
         return {inside + name: (part, values) for name, part in value.items()}
     if isinstance(value, list) and get_origin(kind) in (list, tuple):
         return {f"{key}[{number}]": (part, get_args(kind)[0]) for number, part in enumerate(value, 1)}
     return {}
 
 
-def remedy(value: Any, kind: Any) -> str:
+def instead(value: Any, kind: Any) -> str:
     """What to write instead of `value`."""
     words = get_args(stripped(kind)) if get_origin(stripped(kind)) is Literal else ()
     near = nearest(value, words) if isinstance(value, str) else None
@@ -145,4 +145,4 @@ def in_words(kind: Any) -> str:
         return "a list"
     if get_origin(bare) in (Union, UnionType):
         return " or ".join(map(in_words, get_args(bare)))
-    return WORDS.get(bare, "a table")
+    return TYPE_WORDS.get(bare, "a table")

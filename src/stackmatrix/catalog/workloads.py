@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from stackmatrix.catalog import FIXTURES, ROOT, openapi
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.catalog.toml import FileTable, MisfitError, decode, misfitting
+from stackmatrix.catalog.toml import FileTable, MisfitError, misfitting, read_typed
 from stackmatrix.errors import UserError, pick
 from stackmatrix.http import Expected, Headers, Request
 
@@ -134,8 +134,8 @@ class Workload(WorkloadFile, frozen=True, kw_only=True):
             whole = re.fullmatch(r"[0-9]{1,10}", text)
             params[key] = int(text) if isinstance(default, int) and whole else text
             schema = openapi.schemas(self.request.method, self.request.path).get(key, {})
-            if not openapi.allows(schema, params[key]) or (isinstance(default, int) and not whole):
-                due = openapi.bounds(schema) or "a whole number"
+            if not openapi.in_bounds(schema, params[key]) or (isinstance(default, int) and not whole):
+                due = openapi.bounds_in_words(schema) or "a whole number"
                 raise UserError(f"{key}={text}: workload {self.name} takes {due}")
         return msgspec.structs.replace(self, params=params)
 
@@ -235,7 +235,7 @@ def load_workloads(root: Path = ROOT) -> dict[str, Workload]:
 
 def read_workload(file: Path) -> Workload:
     """The workload that one file describes; CatalogError for the first mistake in it."""
-    table = decode(file, WorkloadFile)
+    table = read_typed(file, WorkloadFile)
     workload = Workload(name=file.stem, file=file, **{key: getattr(table, key) for key in table.__struct_fields__})
     workload.check()
     return workload

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from stackmatrix.cli.options import RUNTIME, STACK, RuntimeChoice
-from stackmatrix.cli.progress import steps_bar
+from stackmatrix.cli.progress import stage, steps_bar
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError, pick
 
@@ -45,7 +45,9 @@ def check_contract(
         return 0
     variants, checks, out = wanted_variants(stack), wanted_checks(only, quick), console()
     with choose(runtime, out.print) as running:
-        running.up({variant.stack.name: variant.stack for variant in variants}.values())
+        stacks = {variant.stack.name: variant.stack for variant in variants}
+        with stage(out, f"bringing up {', '.join(stacks)}"):
+            running.up(stacks.values())
         results = go_through(running, variants, checks, out)
         report(results, running, Console(highlight=False))
     return 0 if all(result.ok for result in results) else 1

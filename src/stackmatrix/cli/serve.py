@@ -1,6 +1,5 @@
 """`stackmatrix serve`: one stack with its upstreams, up until Ctrl-C: to try it with curl, and to work on it."""
 
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 
 from stackmatrix.cli import values
 from stackmatrix.cli.options import RUNTIME, STACK_FORMS, RuntimeChoice, names_of, option, repeated
+from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError
 
@@ -38,12 +38,14 @@ def serve_stack(
 
     wanted = parse_variant(joined(stack, [f"{key}={value}" for key, value in variant]), load_stacks())
     ports = {} if port is None else {wanted.stack.name: port}
-    with choose(runtime, console().print, ports=ports) as running:
-        running.up([wanted.stack])
+    out = console()
+    with choose(runtime, out.print, ports=ports) as running:
+        with stage(out, f"bringing up {wanted.stack.name} and its upstreams"):
+            running.up([wanted.stack])
         with running.service(wanted) as service:
             print(f"{wanted.label} serves at {' and '.join(urls(service))}; Ctrl-C stops it", flush=True)
             with suppress(KeyboardInterrupt):
-                while accepts(service):
+                while service.accepts():
                     time.sleep(1.0)  # between two looks
                 raise UserError(f"{wanted.label} has ended:\n{running.logs(wanted.stack.name, 10)}")
     return 0
@@ -63,12 +65,3 @@ def urls(service: "Service") -> list[str]:
     if service.host != "127.0.0.1":
         places.insert(0, ("127.0.0.1", service.stack.port))
     return [f"http://{host}:{port}/" for host, port in places]
-
-
-def accepts(service: "Service") -> bool:
-    """Whether it still takes connections."""
-    try:
-        socket.create_connection((service.host, service.port), timeout=5).close()
-    except OSError:
-        return False
-    return True

@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from stackmatrix.cli.options import names_of
+from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import pick
 
@@ -23,7 +24,8 @@ def bring_up(
     out = console()
     wanted = [pick("stack", name, stacks) for name in stack] or stacks.every(out.print)
     with DockerRuntime(out.print) as runtime:
-        runtime.up(wanted)
+        with stage(out, f"bringing up {', '.join(each.name for each in wanted)} and their upstreams"):
+            runtime.up(wanted)
         runtime.keep()
     for each in wanted:
         out.print(f"{each.name:<24} http://127.0.0.1:{each.port}/")

@@ -18,8 +18,9 @@ from pathlib import Path
 from time import monotonic as clock
 from typing import Any, Final, cast
 
+from stackmatrix.linux import die_with
 from stackmatrix.load.timer import alarm
-from stackmatrix.load.worker import die_with, loop_factory
+from stackmatrix.load.worker import loop_factory
 
 BACKLOG: Final = 4096
 NGINX: Final = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))

@@ -7,7 +7,6 @@ ends, and `{"quit": true}` to stop now; instants are CLOCK_MONOTONIC seconds. En
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from time import monotonic as clock
 from typing import Final
 
+from stackmatrix.linux import die_with
 from stackmatrix.load.drivers import Driver, driver
 from stackmatrix.load.job import Closed, LoadJob
 from stackmatrix.load.recorder import Recorder
@@ -29,7 +29,6 @@ FLUSH_S: Final = 0.02
 TICK_EVERY: Final = 5  # flushes
 LINGER_S: Final = 0.005
 SPARE_FILES: Final = 64
-PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +173,6 @@ def error_words(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     return os.strerror(error.errno).lower() if error.errno else str(error)
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies (Linux only; elsewhere the end of stdin must do)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit("the parent is gone")
 
 
 def allow_files(wanted: int) -> None:

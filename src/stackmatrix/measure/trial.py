@@ -19,8 +19,8 @@ from stackmatrix.load.generator import Edge
 from stackmatrix.measure.offered_load import Offered, by_generator, by_tool, plan_of, warm_up_of
 from stackmatrix.meter.meter import Meter, Reading, sampling
 from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
-from stackmatrix.meter.sockets import held
-from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, count, sessions
+from stackmatrix.meter.sockets import connection_counts
+from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, sessions, upstream_counts
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Timing
 from stackmatrix.results.reasons import Reason
@@ -118,10 +118,10 @@ def measure(
     blank = Trial(id=name, arm=arm.id, round=number, attempt=attempt, started=now())
     edges = Edges(runtime, service)
     runtime.reset_counters()
-    before = count(runtime)
+    before = upstream_counts(runtime)
     if before.rows != SEEDED_ROWS:
         runtime.reset_notes()
-        before = count(runtime)
+        before = upstream_counts(runtime)
     # The same arrivals for every arm that is compared, so that their chance cancels in the ratios of a round.
     seed = zlib.crc32(f"{bench.seed} {number} {attempt} {arm.load.label}".encode())
     plan = plan_of(service, arm.load, workload, timing, seed)
@@ -133,7 +133,7 @@ def measure(
         else:
             warm_up = warm_up_of(service, arm.load, workload)
             offered = by_generator(blank, plan, warm_up, file, cores.generator, bench.shards, edges.read)
-    after = count(runtime)
+    after = upstream_counts(runtime)
     if offered.in_hand:
         runtime.restart(service)  # what it still has in hand would load the next trial
     client = offered.trial
@@ -209,7 +209,7 @@ def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
     """
     if not pids or service.stack.identity.processes > 1:
         return None
-    counts = held(pids, service.port)
+    counts = connection_counts(pids, service.port)
     return counts + [0] * (int(service.settings.get("workers", 1)) - len(counts))
 
 
@@ -258,7 +258,7 @@ def load_once(
     runtime, load = bench.runtime, replace(arm.load, tool=None, requests=None)
     cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
     runtime.pin(service, cores)
-    if count(runtime).rows != SEEDED_ROWS:
+    if upstream_counts(runtime).rows != SEEDED_ROWS:
         runtime.reset_notes()
     edges = Edges(runtime, service)
 

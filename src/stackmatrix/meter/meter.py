@@ -2,17 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from stackmatrix.errors import UserError
-from stackmatrix.meter import cgroup
-from stackmatrix.meter import processes as proc
-from stackmatrix.meter.processes import Census
+from stackmatrix.meter.cgroup import Cgroup
+from stackmatrix.meter.processes import Census, anonymous_bytes, census, cpu_seconds
 from stackmatrix.runtime.base import Runtime
-
-SAMPLE_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +45,18 @@ class Meter:
     def __init__(self, runtime: Runtime, name: str) -> None:
         self._runtime = runtime
         self._name = name
-        self._groups: Mapping[str, str] | None = runtime.cgroup(name)
+        directories = runtime.cgroup(name)
+        self._cgroup = None if directories is None else Cgroup(directories)
         self._pids = runtime.pids(name)
 
     def read(self) -> Reading:
         """Its counters now; UserError when its cgroup is gone, and the container with it."""
         at = time.monotonic()
-        if self._groups is None:
-            return Reading(at, proc.cpu_seconds(self._pids) if self._pids else None, None, None)
+        if self._cgroup is None:
+            return Reading(at, cpu_seconds(self._pids) if self._pids else None, None, None)
         try:
-            return Reading(
-                at,
-                cgroup.cpu_seconds(self._groups),
-                cgroup.throttling(self._groups).periods,
-                cgroup.oom_kills(self._groups),
-            )
+            throttled = self._cgroup.throttling().periods
+            return Reading(at, self._cgroup.cpu_seconds(), throttled, self._cgroup.oom_kills())
         except OSError:
             raise UserError(f"{self._name} ended while it was timed") from None
 
@@ -71,21 +65,21 @@ class Meter:
         self._pids = self._runtime.pids(self._name)
         memory: int | None = None
         with suppress(OSError):
-            if self._groups is not None:
-                memory = cgroup.anonymous_bytes(self._groups)
+            if self._cgroup is not None:
+                memory = self._cgroup.anonymous_bytes()
             elif self._pids:
-                memory = proc.anonymous_bytes(self._pids)
-        peaks.see(memory, proc.census(self._pids) if self._pids else None)
+                memory = anonymous_bytes(self._pids)
+        peaks.see(memory, census(self._pids) if self._pids else None)
 
 
 @contextmanager
-def sampling(meter: Meter) -> Iterator[Peaks]:
+def sampling(meter: Meter, every_s: float = 0.1) -> Iterator[Peaks]:
     """Sample in a thread of its own until the context ends, and once more at its end."""
     peaks = Peaks()
     stop = threading.Event()
 
     def loop() -> None:
-        while not stop.wait(SAMPLE_EVERY_S):
+        while not stop.wait(every_s):
             meter.sample(peaks)
 
     thread = threading.Thread(target=loop, name="meter", daemon=True)

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-PROC = Path("/proc")
+from stackmatrix.linux import PROC, stat_columns, thread_ids
+
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -20,7 +20,7 @@ class Census:
 
 def census(pids: Iterable[int]) -> Census:
     """Count the processes that still live, and their threads."""
-    threads = [count for pid in pids if (count := len(tasks(pid)))]
+    threads = [count for pid in pids if (count := len(thread_ids(pid)))]
     return Census(len(threads), sum(threads))
 
 
@@ -29,8 +29,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     total = 0
     for pid in pids:
         with suppress(OSError):
-            after_name = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-            total += sum(int(column) for column in after_name[11:15])
+            total += sum(int(column) for column in stat_columns(pid)[11:15])
     return total / TICK
 
 
@@ -43,14 +42,6 @@ def anonymous_bytes(pids: Iterable[int]) -> int:
             line = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "RssAnon: 0")
             total += int(line.split()[1]) * 1024
     return total
-
-
-def tasks(pid: int) -> list[str]:
-    """The thread ids of one process; none when it has ended."""
-    try:
-        return [path.name for path in (PROC / str(pid) / "task").iterdir()]
-    except OSError:
-        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
-PROC = Path("/proc")
+from stackmatrix.linux import PROC
+
 ESTABLISHED = "01"
 TABLES = ("tcp", "tcp6")
 
 
-def held(pids: Iterable[int], port: int) -> list[int]:
+def connection_counts(pids: Iterable[int], port: int) -> list[int]:
     """How many established connections to a local port each process holds that holds any, the most first."""
     counts = [len(sockets(pid) & connections(pid, port)) for pid in pids]
     return sorted(filter(None, counts), reverse=True)

@@ -4,18 +4,8 @@ from dataclasses import dataclass
 
 from stackmatrix.runtime.base import Runtime
 
-STATEMENTS = """
-select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) / 1000 from pg_stat_statements
-where userid = (select usesysid from pg_user where usename = 'stackmatrix') and query <> 'SELECT $1'
-"""  # SELECT $1 is /healthz: its prober is not part of any workload
 SEEDED_ROWS = 1000
 """Notes that upstream/postgres/seed.sql leaves in the table."""
-ROWS = "select count(*) from notes"
-ACTIVITY = """
-select count(*) filter (where state = 'active'), count(*) filter (where state <> 'active')
-from pg_stat_activity where application_name = '{stack}'
-"""
-SESSIONS = "select sessions from pg_stat_database where datname = current_database()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +30,26 @@ def sessions(runtime: Runtime, stack: str) -> int:
 
 def activity(runtime: Runtime, stack: str) -> tuple[int, int]:
     """Database sessions of a stack that are at work at this moment, and those that are not."""
-    active, _, idle = runtime.sql(ACTIVITY.format(stack=stack)).partition("|")
+    active, _, idle = runtime.sql(f"""
+        select count(*) filter (where state = 'active'), count(*) filter (where state <> 'active')
+        from pg_stat_activity where application_name = '{stack}'
+    """).partition("|")
     return int(active), int(idle)
 
 
-def count(runtime: Runtime) -> Counts:
+def upstream_counts(runtime: Runtime) -> Counts:
     """Ask all of them; takes a few milliseconds."""
-    statements, _, seconds = runtime.sql(STATEMENTS).partition("|") if runtime.counts_statements else ("", "", "")
+    statements = seconds = ""
+    if runtime.counts_statements:
+        statements, _, seconds = runtime.sql("""
+            select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) / 1000 from pg_stat_statements
+            where userid = (select usesysid from pg_user where usename = 'stackmatrix') and query <> 'SELECT $1'
+        """).partition("|")  # SELECT $1 is /healthz: its prober is not part of any workload
     return Counts(
         statements=int(statements) if statements else None,
         database_s=float(seconds) if seconds else None,
-        rows=int(runtime.sql(ROWS)),
-        sessions=int(runtime.sql(SESSIONS)),
+        rows=int(runtime.sql("select count(*) from notes")),
+        sessions=int(runtime.sql("select sessions from pg_stat_database where datname = current_database()")),
         upstream=runtime.counters()["received"],
         fixtures=runtime.files_served(),
     )

@@ -1,5 +1,6 @@
 """What every runtime can do; the rest of the harness knows no other words for it."""
 
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ class Service:
     def settings(self) -> Mapping[str, Setting]:
         """All its settings."""
         return self.variant.settings
+
+    def accepts(self) -> bool:
+        """Whether it still takes connections."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
 
 def stands_still(settings: Mapping[str, Setting]) -> bool:

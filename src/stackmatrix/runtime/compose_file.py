@@ -5,23 +5,20 @@ from pathlib import Path
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
 
-FILE = ROOT / "docker-compose.yml"
-START = "# stacks: generated from ls stacks/"
-END = "# end of stacks"
+COMPOSE_FILE = "docker-compose.yml"
+MARKERS = ("# stacks: generated from ls stacks/", "# end of stacks")
 
 
 def sync(root: Path = ROOT) -> bool:
     """Rewrite the block between the markers; True when it had to change."""
-    file = root / FILE.name
+    file = root / COMPOSE_FILE
     text = file.read_text(encoding="utf-8")
     lines = text.splitlines()
     try:
-        start = next(i for i, line in enumerate(lines) if line.strip().startswith(START))
-        end = next(i for i, line in enumerate(lines) if line.strip().startswith(END))
+        start, end = (next(i for i, line in enumerate(lines) if line.strip().startswith(mark)) for mark in MARKERS)
     except StopIteration:
-        raise UserError(
-            f"{file.name}: the markers '{START}' and '{END}' are gone; put them back around include:"
-        ) from None
+        gone = " and ".join(f"'{mark}'" for mark in MARKERS)
+        raise UserError(f"{file.name}: the markers {gone} are gone; put them back around include:") from None
     block = [f"  - {path.relative_to(root)}" for path in sorted(root.glob("stacks/*/compose.yaml"))]
     changed = lines[start + 1 : end] != block
     if changed:

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import Any, Literal
 from urllib.request import ProxyHandler, Request, build_opener
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks
+from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks, written
 from stackmatrix.cores import Cores
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import compose_file
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Say, Service, Upstream, stands_still
+from stackmatrix.runtime.commands import run_command, wait_until, why_ended
 from stackmatrix.runtime.psql import OPTIONS, Psql
 from stackmatrix.runtime.watchdog import Watchdog
 
@@ -79,7 +79,7 @@ class DockerRuntime(Runtime):
             (stack.name, stack) for stack in stacks if not stack.directory.is_relative_to(self._root / "stacks")
         )
         wanted = [*UPSTREAMS, *(stack.name for stack in stacks)]
-        run([str(self._root / "scripts" / "base-image")], "could not make the base image", quiet=False)
+        engine([str(self._root / "scripts" / "base-image")], "could not make the base image", quiet=False)
         self._say(f"docker: building and starting {', '.join(wanted)}")
         self._compose(["build", "--quiet", *wanted])
         self._up(wanted, {})
@@ -99,14 +99,14 @@ class DockerRuntime(Runtime):
         containers = self._containers()
         for name in self._before & set(containers):
             if containers[name].id in self._pinned:
-                run(self._unpin(containers[name]), "could not give back the CPUs of a container")
+                engine(self._unpin(containers[name]), "could not give back the CPUs of a container")
         for name in sorted(self._before & {name for name, changed in self._running.items() if changed}):
             self._up([name], {})
         if mine:
             self._say(f"docker: stopping {'what was started' if not self._before else ', '.join(mine)}")
-            run(self._undo(mine), "could not stop what was started")
+            engine(self._undo(mine), "could not stop what was started")
         if guests := sorted(self._guests.keys() & self._started):
-            run(["docker", "image", "rm", "--force", *map(image, guests)], "could not remove the images of copies")
+            engine(["docker", "image", "rm", "--force", *map(image, guests)], "could not remove the images of copies")
         self._started.clear()
         self._forget_all()
         self._dog.__exit__(None, None, None)
@@ -116,7 +116,7 @@ class DockerRuntime(Runtime):
         """Compose with the checkout's file, and with those of stacks that live elsewhere."""
         files = [stack.directory / "compose.yaml" for stack in self._guests.values()]
         if files:
-            files.insert(0, self._root / compose_file.FILE.name)
+            files.insert(0, self._root / compose_file.COMPOSE_FILE)
         named = [word for file in files for word in ("--file", str(file))]
         return ["docker", "compose", "--project-directory", str(self._root), *named, "--profile", "all"]
 
@@ -163,7 +163,7 @@ class DockerRuntime(Runtime):
         if running:
             for name in running:
                 self._remember(f"pause {name}", ["docker", "unpause", self._seen[name].id])
-            run(["docker", "pause", *(self._seen[name].id for name in running)], "could not pause the other stacks")
+            engine(["docker", "pause", *(self._seen[name].id for name in running)], "could not pause the other stacks")
             self._paused.update(running)
         yield
 
@@ -178,13 +178,10 @@ class DockerRuntime(Runtime):
 
     def _restart(self, stack: Stack) -> None:
         container = self._container(stack.name)
-        run(["docker", "restart", "--time", "0", container.id], "could not start the stack again")
+        engine(["docker", "restart", "--time", "0", container.id], "could not start the stack again")
         self._seen.clear()
-        deadline = time.monotonic() + HEALTHY_WITHIN_S
-        while not self._answers(stack.name, stack):
-            if time.monotonic() > deadline:
-                raise UserError(f"{stack.name} does not answer after a restart:\n{self.logs(stack.name)}")
-            time.sleep(0.05)  # between two questions, not in place of one
+        if not wait_until(lambda: self._answers(stack.name, stack), HEALTHY_WITHIN_S):
+            raise UserError(f"{stack.name} does not answer after a restart: {self._why_ended(stack.name)}")
 
     def pin(self, service: Service, cores: Cores) -> None:
         """Confine the containers to their CPUs, at once and without a restart."""
@@ -195,7 +192,7 @@ class DockerRuntime(Runtime):
             if self._pinned.get(container.id) != cpus:
                 if name in self._before:
                     self._remember(f"pin {name}", self._unpin(container))
-                run(self._update(container, cpus), "could not pin a container")
+                engine(self._update(container, cpus), "could not pin a container")
                 self._pinned[container.id] = cpus
 
     def pids(self, name: str) -> list[int]:
@@ -229,22 +226,22 @@ class DockerRuntime(Runtime):
 
     def stop_upstream(self, name: Upstream) -> None:
         """Stop the container as `docker compose stop` does."""
-        run(["docker", "stop", "--time", "10", self._container(name).id], f"could not stop {name}")
+        engine(["docker", "stop", "--time", "10", self._container(name).id], f"could not stop {name}")
         self._seen.clear()
 
     def start_upstream(self, name: Upstream) -> None:
         """Start the same container again and wait until it is healthy."""
         container = self._container(name)
-        run(["docker", "start", container.id], f"could not start {name}")
+        engine(["docker", "start", container.id], f"could not start {name}")
         self._wait(name)
 
     def terminate(self, service: Service) -> int:
         """SIGTERM to the container's first process; its exit code once it has ended."""
         container = self._container(service.stack.name)
-        run(["docker", "kill", "--signal", "TERM", container.id], "could not signal the stack")
+        engine(["docker", "kill", "--signal", "TERM", container.id], "could not signal the stack")
         self._seen.clear()
         self._running.pop(service.stack.name, None)
-        return int(run(["docker", "wait", container.id], "the stack did not end").strip())
+        return int(engine(["docker", "wait", container.id], "the stack did not end").strip())
 
     def sql(self, statement: str) -> str:
         """Run one statement as the database's own superuser, so that it is never counted as a stack's."""
@@ -284,19 +281,16 @@ class DockerRuntime(Runtime):
             "delay": "delay server in Go, in a container",
         }
 
-    def _compose(self, arguments: list[str], changed: Mapping[str, object] | None = None) -> str:
+    def _compose(self, arguments: list[str], changed: Mapping[str, Setting] | None = None) -> str:
         # Settings reach a container only from here, never from what the user's shell happens to export.
         stacks = load_stacks(self._root) | self._guests
         settings = {key.upper() for stack in stacks.values() for key in stack.settings}
         environment = {key: value for key, value in os.environ.items() if key not in settings}
-        environment |= {
-            key.upper(): str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in (changed or {}).items()
-        }
+        environment |= {key.upper(): written(value) for key, value in (changed or {}).items()}
         environment["DOCKER_BUILDKIT"] = "1"
-        return run([*self._command, *arguments], f"docker compose {arguments[0]} failed", environment)
+        return engine([*self._command, *arguments], f"docker compose {arguments[0]} failed", environment)
 
-    def _up(self, names: list[str], changed: Mapping[str, object]) -> None:
+    def _up(self, names: list[str], changed: Mapping[str, Setting]) -> None:
         if new := sorted(set(names) - self._before - self._started):
             self._remember(f"start {' '.join(new)}", self._undo(new))
         self._started.update(names)
@@ -307,19 +301,14 @@ class DockerRuntime(Runtime):
         try:
             self._compose(["up", *flags, *names], changed)
         except UserError as error:
-            sick = [name for name in names if (c := self._containers().get(name)) is None or not c.up]
-            words = "".join(
-                f"\n  {name}: {line}"
-                for name in sick[:1]
-                if name in self._containers()
-                for line in self.logs(name, 5).splitlines()
-            )
-            raise UserError(f"{error}{words}") from None
+            containers = self._containers()
+            sick = [name for name in names if name in containers and not containers[name].up]
+            raise UserError(f"{sick[0]}: {self._why_ended(sick[0])}" if sick else str(error)) from None
 
     def _wake(self, names: set[str]) -> None:
         asleep = sorted(names & self._paused)
         if asleep:
-            run(["docker", "unpause", *(self._container(name).id for name in asleep)], "could not wake a stack")
+            engine(["docker", "unpause", *(self._container(name).id for name in asleep)], "could not wake a stack")
             self._paused.difference_update(asleep)
             for name in asleep:
                 self._forget(f"pause {name}")
@@ -334,21 +323,21 @@ class DockerRuntime(Runtime):
             return False
 
     def _wait(self, name: str) -> None:
-        deadline = time.monotonic() + HEALTHY_WITHIN_S
-        while not self._containers()[name].up:
-            if time.monotonic() > deadline:
-                raise UserError(f"{name} is not healthy after {HEALTHY_WITHIN_S} s:\n{self.logs(name, 5)}")
-            time.sleep(0.1)  # between two questions to the engine, not in place of one
+        if not wait_until(lambda: self._containers()[name].up, HEALTHY_WITHIN_S, 0.1):
+            raise UserError(f"{name} is not healthy after {HEALTHY_WITHIN_S} s: {self._why_ended(name)}")
+
+    def _why_ended(self, name: str) -> str:
+        return f"{why_ended(self.logs(name, 200))} (all of it: docker logs {self._container(name).id[:12]})"
 
     def _containers(self) -> dict[str, Container]:
         # Images that Compose builds carry the project's label too, and so does whatever else is run from them; the
         # number is a container of a service's own.
         labels = [f"com.docker.compose.project={PROJECT}", "com.docker.compose.container-number"]
         filters = [word for label in labels for word in ("--filter", f"label={label}")]
-        ids = run(["docker", "ps", "--all", "--quiet", *filters], "the engine lists no containers").split()
+        ids = engine(["docker", "ps", "--all", "--quiet", *filters], "the engine lists no containers").split()
         if not ids:
             return {}
-        described: list[dict[str, Any]] = json.loads(run(["docker", "inspect", *ids], "a container vanished"))
+        described: list[dict[str, Any]] = json.loads(engine(["docker", "inspect", *ids], "a container vanished"))
         self._seen = {container.service: container for container in map(read_container, described)}
         return self._seen
 
@@ -383,7 +372,7 @@ class DockerRuntime(Runtime):
             return self._exec(name, *client, f"http://127.0.0.1:8080{path}")
 
     def _exec(self, name: str, *command: str) -> str:
-        return run(["docker", "exec", self._container(name).id, *command], f"{name} did not answer")
+        return engine(["docker", "exec", self._container(name).id, *command], f"{name} did not answer")
 
 
 def image(stack: str) -> str:
@@ -435,35 +424,15 @@ def engine_version() -> str:
     return asked.stdout.strip()
 
 
-def run(command: list[str], failure: str, environment: Mapping[str, str] | None = None, quiet: bool = True) -> str:
-    """The standard output of a command; UserError with its own last words when it fails."""
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE if quiet else 2,  # standard output holds nothing but the result
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode:
-        words = (done.stderr or done.stdout or "").strip().splitlines()
-        raise UserError(f"{failure}: {explain(words)}")
-    return done.stdout or ""
+def engine(command: list[str], failure: str, environment: Mapping[str, str] | None = None, quiet: bool = True) -> str:
+    """Run a command of the engine's; UserError with a remedy where the failure is a known one."""
+    return run_command(command, failure, environment=environment, quiet=quiet, remedies=ENGINE_REMEDIES)
 
 
-REMEDIES = {
+ENGINE_REMEDIES = {
     "port is already allocated": "another program has that port; stop it, or change the stack's port",
     "address already in use": "another program has that port; stop it, or change the stack's port",
     "no space left on device": "the disk is full; free some space (docker system df shows what Docker holds)",
     "permission denied": "add yourself to the docker group or use sudo",
     "cannot connect to the docker daemon": "the engine is gone; start it again",
 }
-
-
-def explain(words: list[str]) -> str:
-    """The line of a failed command that says why, with the remedy when it is a known one."""
-    for line in reversed(words):
-        for sign, remedy in REMEDIES.items():
-            if sign in line.lower():
-                return f"{line.strip()} ({remedy})"
-    return " / ".join(line.strip() for line in words[-3:]) or "it said nothing"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from stackmatrix.errors import UserError
 
 OPTIONS = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1")
-END = "-- end of answer --"
+END_OF_ANSWER = "-- end of answer --"
 
 
 class Psql:
@@ -34,10 +34,10 @@ class Psql:
         assert self._process.stdout is not None
         lines: list[str] = []
         try:
-            self._process.stdin.write(f"{statements.rstrip().rstrip(';')};\n\\echo {END}\n")
+            self._process.stdin.write(f"{statements.rstrip().rstrip(';')};\n\\echo {END_OF_ANSWER}\n")
             self._process.stdin.flush()
             for line in self._process.stdout:
-                if line.rstrip() == END:
+                if line.rstrip() == END_OF_ANSWER:
                     return "\n".join(lines)
                 lines.append(line.rstrip("\n"))
         except BrokenPipeError:

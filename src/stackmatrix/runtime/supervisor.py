@@ -6,7 +6,6 @@ descendants: as a child subreaper this process becomes the parent of every orpha
 """
 
 import argparse
-import ctypes
 import os
 import resource
 import signal
@@ -16,13 +15,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import psutil
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+from stackmatrix.linux import adopt_orphans, die_with
+
 OPEN_FILES = 65536
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> int:
@@ -36,7 +35,7 @@ def main() -> int:
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
 
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     if arguments.cpus:
         os.sched_setaffinity(0, map(int, arguments.cpus.split(",")))
     try:
@@ -49,8 +48,8 @@ def main() -> int:
     leash = socket.socket(fileno=arguments.leash)
     leash.sendall(f"{program.pid}\n".encode())
     threading.Thread(target=hold, args=(leash, program.pid, stop_signal, arguments.grace), daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: ask(program.pid, stop_signal))
-    code = wait(program.pid)
+    signal.signal(signal.SIGTERM, lambda *_: ask_to_end(program.pid, stop_signal))
+    code = reap_until(program.pid)
     sweep()
     return code
 
@@ -63,7 +62,7 @@ def start(command: list[str], user: str | None) -> subprocess.Popen[bytes]:
         user=user,
         group=None if user is None else primary_group(user),
         extra_groups=None if user is None else [],
-        preexec_fn=prepare,  # safe: this process has one thread so far
+        preexec_fn=partial(before_exec, os.getpid()),  # safe: this process has one thread so far
     )
 
 
@@ -74,9 +73,9 @@ def primary_group(user: str) -> int:
     return pwd.getpwnam(user).pw_gid
 
 
-def prepare() -> None:
+def before_exec(supervisor: int) -> None:
     """In the child, before the program: die with the supervisor, and may open as many files as a container's may."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with(supervisor)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
@@ -89,18 +88,18 @@ def hold(leash: socket.socket, pid: int, stop_signal: signal.Signals, grace: flo
     for process in family():  # one that was stopped by SIGSTOP could not even end
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGCONT)
-    ask(pid, stop_signal)
+    ask_to_end(pid, stop_signal)
     time.sleep(grace)
     kill()
 
 
-def ask(pid: int, stop_signal: signal.Signals) -> None:
+def ask_to_end(pid: int, stop_signal: signal.Signals) -> None:
     """Send the program the signal that means "please end"."""
     with suppress(ProcessLookupError):
         os.kill(pid, stop_signal)
 
 
-def wait(pid: int) -> int:
+def reap_until(pid: int) -> int:
     """Reap every child until the program itself has ended; its exit code, 128 + n after signal n."""
     while True:
         ended, status = os.wait()

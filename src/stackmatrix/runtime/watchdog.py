@@ -87,13 +87,13 @@ def main() -> None:
                 remembered[key] = command
     kill_marked(mark)
     for command in reversed(remembered.values()):
-        run(command)
+        undo(command)
 
 
 def kill_marked(mark: str) -> None:
     """Kill what the harness left running, with all that it started in its turn."""
     for _ in range(KILL_ROUNDS):
-        marked = [process for process in psutil.process_iter() if mark in environment(process)]
+        marked = [process for process in psutil.process_iter() if carries(process, mark)]
         for process in marked:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -102,15 +102,15 @@ def kill_marked(mark: str) -> None:
         psutil.wait_procs(marked, timeout=1)
 
 
-def environment(process: psutil.Process) -> dict[str, str]:
-    """What a process was started with; empty when it is gone or another user's."""
+def carries(process: psutil.Process, mark: str) -> bool:
+    """Whether a process was started with this mark in its environment; False when it is gone or another user's."""
     try:
-        return process.environ()
+        return mark in process.environ()
     except (psutil.Error, OSError):
-        return {}
+        return False
 
 
-def run(command: list[str]) -> None:
+def undo(command: list[str]) -> None:
     """Run one command to its end; one that fails or hangs must not keep the others from running."""
     with suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(

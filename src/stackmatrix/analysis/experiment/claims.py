@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stackmatrix.analysis.experiment.metrics import MEASURES, Sight
 from stackmatrix.analysis.explain.phrases import listed, number, percent
-from stackmatrix.catalog.experiments import PLACE, Claim, Figure, figure
+from stackmatrix.catalog.experiments import PLACE, Claim, Figure
 from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 
 
@@ -56,7 +56,7 @@ def filled(words: str, claim: Claim, value: float | None, sight: Sight) -> str:
     """The words of a claim with the measured figures in their places."""
 
     def write(place: re.Match[str]) -> str:
-        wanted = figure(place[1], claim, sight.names)
+        wanted = claim.figure(place[1], sight.names)
         if wanted is None:
             return whole(claim, value)
         found = measured(wanted, sight)

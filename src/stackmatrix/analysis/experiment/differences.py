@@ -19,7 +19,7 @@ from stackmatrix.analysis.experiment.metrics import (
 from stackmatrix.analysis.explain.phrases import duration, listed, number, percent, rate, some
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.statistics import middle, most
-from stackmatrix.catalog.experiments import Candidate, Experiment, Offer
+from stackmatrix.catalog.experiments import Candidate, Experiment, PublishedLoad
 
 
 def differences(experiment: Experiment, sight: Sight) -> list[str]:
@@ -84,7 +84,7 @@ def by_tool(pairs: Sequence[Pair]) -> Iterable[tuple[str, list[Pair]]]:
         yield name, [pair for pair in pairs if pair[1].offer.tool == name]
 
 
-def ramped(offer: Offer) -> str:
+def ramped(offer: PublishedLoad) -> str:
     """That users are started one after another, if so."""
     return f", {duration(offer.ramp_s)} of them to start the users" if offer.ramp_s else ""
 

@@ -12,7 +12,7 @@ from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, Rounds, c
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.experiments import By, Candidate, Experiment, MetricName, Offer, Scale
+from stackmatrix.catalog.experiments import By, Candidate, Experiment, MetricName, PublishedLoad, Scale
 from stackmatrix.cores import Cores
 from stackmatrix.results.experiment import Carried
 from stackmatrix.results.plan import Arm
@@ -91,7 +91,7 @@ class Seen:
         return None if self.demand is None else ceiling(self.demand)
 
     @cached_property
-    def offer(self) -> Offer:
+    def offer(self) -> PublishedLoad:
         """The load at the run's scale."""
         return self.candidate.offer.scaled(self.scale)
 
@@ -110,13 +110,13 @@ class Seen:
         return middle(trial.window_s for trial in self.trials) or self.offer.seconds
 
 
-def in_window(demand: Demand, offer: Offer) -> Rounds:
+def in_window(demand: Demand, offer: PublishedLoad) -> Rounds:
     """Whole rounds of a load that begins cold."""
     starts = ramp(offer.users, offer.users / offer.ramp_s) if offer.ramp_s else None
     return rounds_in_window(demand, offer.seconds, starts)
 
 
-def span(rounds: Rounds, offer: Offer) -> float:
+def span(rounds: Rounds, offer: PublishedLoad) -> float:
     """What a tool divides its count by: Locust until its last answer, the others by the window."""
     return rounds.last_s if offer.tool == "locust" and rounds.last_s else offer.seconds
 

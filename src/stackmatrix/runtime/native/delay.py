@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.commands import answers, ask, run
-from stackmatrix.runtime.native.ports import HOST
+from stackmatrix.runtime.commands import run_command
+from stackmatrix.runtime.native.ports import HOST, http_request, serves
 from stackmatrix.runtime.native.processes import Recipe
-from stackmatrix.runtime.native.state import State, digest
+from stackmatrix.runtime.native.state import State, short_digest
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,22 @@ class Delay:
         """How it was built, or in whose place it serves, for the report."""
         if self.files is not None:
             return "none on this machine: the delay server's file handler serves the fixtures"
-        return f"delay server built with {note(self.executable).read_text(encoding='utf-8')}"
+        return f"delay server built with {built_with(self.executable).read_text(encoding='utf-8')}"
 
     def recipe(self) -> Recipe:
         """How to start it."""
         command = [str(self.executable), "-addr", f"{HOST}:{self.port}"]
         if self.files is not None:
             command += ["-files", str(self.files)]
-        return Recipe(command, healthy=lambda: answers(self.port, "/healthz"))
+        return Recipe(command, healthy=lambda: serves(self.port, "/healthz"))
 
     def counters(self) -> dict[str, int]:
         """What it counted since its start."""
-        return {key: int(value) for key, value in json.loads(ask(self.port, "/counters")[1]).items()}
+        return {key: int(value) for key, value in json.loads(http_request(self.port, "/counters")[1]).items()}
 
     def reset(self) -> None:
         """Let it count anew."""
-        ask(self.port, "/counters/reset", "POST")
+        http_request(self.port, "/counters/reset", "POST")
 
     def served(self) -> int:
         """Files that were asked for."""
@@ -52,7 +52,7 @@ class Delay:
 
 def build(state: State) -> Path:
     """The delay server's executable, built when its sources have changed; UserError when no Go is new enough."""
-    executable = place(state)
+    executable = executable_path(state)
     if not executable.exists():
         source = sources(state)
         go = find_go(source / "go.mod")
@@ -61,8 +61,8 @@ def build(state: State) -> Path:
         environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
         half = executable.with_suffix(".new")
         command = [str(go), "build", "-trimpath", "-o", str(half), "."]
-        run(command, "could not build the delay server", environment=environment, directory=source)
-        note(executable).write_text(f"Go {'.'.join(map(str, version(str(go))))}", encoding="utf-8")
+        run_command(command, "could not build the delay server", environment=environment, directory=source)
+        built_with(executable).write_text(f"Go {'.'.join(map(str, go_version(str(go))))}", encoding="utf-8")
         half.rename(executable)  # an interrupted build leaves nothing that looks complete
     return executable
 
@@ -72,10 +72,10 @@ def sources(state: State) -> Path:
     return state.root / "upstream" / "delay"
 
 
-def place(state: State) -> Path:
+def executable_path(state: State) -> Path:
     """Where the executable made from today's sources is kept."""
     files = sorted(path for path in sources(state).iterdir() if path.suffix in (".go", ".mod", ".sum"))
-    return state.path("delay") / f"delay-{digest(files)}"
+    return state.path("delay") / f"delay-{short_digest(files)}"
 
 
 def find_go(module: Path) -> Path:
@@ -83,7 +83,7 @@ def find_go(module: Path) -> Path:
     needed = re.search(r"^go (\d+)\.(\d+)", module.read_text(encoding="utf-8"), re.MULTILINE)
     assert needed, f"{module} names no version of Go"
     for found in (shutil.which("go"), str(Path(sys.prefix) / "bin" / "go")):
-        if found and Path(found).exists() and version(found) >= (int(needed[1]), int(needed[2])):
+        if found and Path(found).exists() and go_version(found) >= (int(needed[1]), int(needed[2])):
             return Path(found)
     raise UserError(
         f"the delay server needs Go {needed[1]}.{needed[2]} or newer; "
@@ -91,16 +91,16 @@ def find_go(module: Path) -> Path:
     )
 
 
-def version(go: str) -> tuple[int, int]:
+def go_version(go: str) -> tuple[int, int]:
     """The version of a Go; (0, 0) when it does not tell."""
     try:
-        text = run([go, "version"], "Go does not answer", environment=os.environ | {"GOTOOLCHAIN": "local"})
+        text = run_command([go, "version"], "Go does not answer", environment=os.environ | {"GOTOOLCHAIN": "local"})
     except UserError:
         return 0, 0
     match = re.search(r"go(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def note(executable: Path) -> Path:
+def built_with(executable: Path) -> Path:
     """Where the build writes down which Go it used."""
     return executable.with_suffix(".txt")

@@ -9,18 +9,17 @@ from pathlib import Path
 
 from stackmatrix.catalog.stacks import Stack
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.commands import run
-from stackmatrix.runtime.native.state import State, digest
+from stackmatrix.runtime.commands import run_command
+from stackmatrix.runtime.native.state import State, short_digest
 
 UV = Path(sys.prefix) / "bin" / "uv"
 NO_WHEEL = "building from source is disabled"
-TOOLS = "apt-get install build-essential python3-dev"
 
 
-def missing(stacks: Iterable[Stack], state: State) -> list[str]:
+def unmade(stacks: Iterable[Stack], state: State) -> list[str]:
     """The stacks whose environment `make_all` would have to make."""
     directory = state.path("venvs")
-    return [stack.name for stack in stacks if not made(place(stack.name, lock_of(stack), directory))]
+    return [stack.name for stack in stacks if not made(venv_path(stack.name, lock_of(stack), directory))]
 
 
 def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserError]:
@@ -41,22 +40,27 @@ def make(name: str, lock: Path, directory: Path) -> Path:
     """The virtual environment that this lock describes; UserError when the machine or the lock does not allow it."""
     if not lock.is_file():
         raise UserError(f"{name}: {lock} is missing; compile it from requirements.in with uv")
-    venv = place(name, lock, directory)
+    venv = venv_path(name, lock, directory)
     if made(venv):
         return venv
     for old in directory.glob(f"{name}-{'?' * 12}"):
         shutil.rmtree(old)
-    run([str(UV), "venv", "--quiet", "--no-project", "--python", sys.executable, str(venv)], f"{name}: no environment")
+    run_command(
+        [str(UV), "venv", "--quiet", "--no-project", "--python", sys.executable, str(venv)], f"{name}: no environment"
+    )
     sync = [str(UV), "pip", "sync", "--quiet", "--python", str(venv), "--require-hashes", str(lock)]
     try:
-        run([*sync, "--no-build"], f"{name}: could not install requirements.txt")
+        run_command([*sync, "--no-build"], f"{name}: could not install requirements.txt")
     except UserError as error:
         if NO_WHEEL not in str(error):
             raise
         if not can_compile():
-            raise UserError(f"{name}: a package has no wheel and needs a C compiler; install one: {TOOLS}") from None
-        run(sync, f"{name}: could not build what requirements.txt asks for")
-    mark(venv).touch()
+            raise UserError(
+                f"{name}: a package has no wheel and needs a C compiler; "
+                "install one: apt-get install build-essential python3-dev"
+            ) from None
+        run_command(sync, f"{name}: could not build what requirements.txt asks for")
+    complete_mark(venv).touch()
     return venv
 
 
@@ -65,17 +69,17 @@ def lock_of(stack: Stack) -> Path:
     return stack.directory / "requirements.txt"
 
 
-def place(name: str, lock: Path, directory: Path) -> Path:
+def venv_path(name: str, lock: Path, directory: Path) -> Path:
     """Where the environment of this lock and this Python is kept."""
-    return directory / f"{name}-{digest(lock.read_bytes() if lock.is_file() else b'', sys.version)}"
+    return directory / f"{name}-{short_digest(lock.read_bytes() if lock.is_file() else b'', sys.version)}"
 
 
 def made(venv: Path) -> bool:
     """Whether it was made to the end."""
-    return mark(venv).exists()
+    return complete_mark(venv).exists()
 
 
-def mark(venv: Path) -> Path:
+def complete_mark(venv: Path) -> Path:
     """The file that is written last."""
     return venv / "complete"
 

@@ -6,8 +6,8 @@ import shutil
 import signal
 from dataclasses import dataclass
 
-from stackmatrix.runtime.native.commands import accepts, ask, run
-from stackmatrix.runtime.native.ports import HOST
+from stackmatrix.runtime.commands import run_command
+from stackmatrix.runtime.native.ports import HOST, accepts, http_request
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State
 
@@ -27,7 +27,7 @@ class Nginx:
     @property
     def description(self) -> str:
         """Its version, for the report."""
-        told = run(["sh", "-c", '"$0" -v 2>&1', self.executable], "Nginx does not tell its version")
+        told = run_command(["sh", "-c", '"$0" -v 2>&1', self.executable], "Nginx does not tell its version")
         return f"{told.rpartition('/')[2]}, the machine's"
 
     def recipe(self) -> Recipe:
@@ -51,7 +51,7 @@ class Nginx:
     def served(self) -> int:
         """Requests that it has had, without those that only asked this."""
         self.asked += 1
-        return int(ask(self.port, "/status")[1].split()[9]) - self.asked
+        return int(http_request(self.port, "/status")[1].split()[9]) - self.asked
 
 
 def find_nginx() -> str | None:

@@ -1,17 +1,20 @@
-"""Chooses TCP ports that nothing uses, out of the way of the ports that outgoing connections take."""
+"""TCP ports of this machine: which are free, and what answers there."""
 
+import http.client
 import random
 import socket
+from typing import Literal
 
 from stackmatrix.errors import UserError
 
 HOST = "127.0.0.1"
+ANSWER_WITHIN_S = 5
 CHOICE = range(20000, 32768)
 """Below Linux's default range for outgoing connections: a port must still be free when its server starts again."""
 
 
 def free_port() -> int:
-    """A port of this machine that nothing listens on."""
+    """Choose a port that nothing listens on, out of the way of those that outgoing connections take."""
     for port in random.sample(CHOICE, 200):
         if is_free(port):
             return port
@@ -27,3 +30,31 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def accepts(port: int) -> bool:
+    """Whether something takes connections there."""
+    try:
+        socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def http_request(port: int, path: str, method: Literal["GET", "POST"] = "GET") -> tuple[int, bytes]:
+    """Send a request; status and body, OSError or HTTPException when there is no proper answer."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def serves(port: int, path: str) -> bool:
+    """Whether a GET gets 200."""
+    try:
+        return http_request(port, path)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False

