@@ -25,7 +25,7 @@ enter()
 
 import msgspec
 
-from stackmatrix.analysis.compare import Answer, Report
+from stackmatrix.analysis.compare import CellComparison, Report
 
 STACK = "fastapi-async"
 WORKLOAD = "json-small"
@@ -46,7 +46,7 @@ def main() -> None:
     common = ["--runtime", options.runtime, "--workload", WORKLOAD]
     with tempfile.TemporaryDirectory() as directory:
         results = ["--results", directory]
-        answers: list[Answer] = []
+        answers: list[CellComparison] = []
         for number in range(options.times):
             answers.append(ask(STACK, STACK, *common, *results, "--budget", options.budget))
             tell(f"itself {number + 1}", answers[-1])
@@ -75,7 +75,7 @@ def planted(place: Path, cpu_us: float) -> Path:
     return place
 
 
-def ask(*arguments: str) -> Answer:
+def ask(*arguments: str) -> CellComparison:
     """The one answer of a comparison."""
     done = compare(arguments)
     if not done.stdout:
@@ -90,7 +90,7 @@ def compare(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def tell(name: str, answer: Answer) -> None:
+def tell(name: str, answer: CellComparison) -> None:
     """One line."""
     print(f"{name}: {answer.verdict}: {answer.words} ({answer.goodput.rounds} rounds)", flush=True)
 

@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.comparability import Conditions, differences
-from stackmatrix.analysis.compare import Answer, Measured, Noise, Side, answer, apart, interleaved, larger
-from stackmatrix.analysis.statistics import NoiseFloor, Rounds, noise_floor, ratio
+from stackmatrix.analysis.comparability import Conditions, mismatches
+from stackmatrix.analysis.compare import (
+    ArmRounds,
+    CellComparison,
+    Measured,
+    Noise,
+    answer,
+    between_runs,
+    interleaved,
+    larger,
+)
+from stackmatrix.analysis.statistics import NoiseFloor, RoundValues, noise_floor, ratio
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.directory import SCHEMA
 from stackmatrix.results.plan import Arm, Load, Timing
@@ -54,18 +63,18 @@ def noisy(rng: np.random.Generator, centre: float, spread: float, rounds: int = 
 
 
 def told(
-    goodput: tuple[Rounds, Rounds, Rounds],
-    cpu: tuple[Rounds, Rounds, Rounds],
+    goodput: tuple[RoundValues, RoundValues, RoundValues],
+    cpu: tuple[RoundValues, RoundValues, RoundValues],
     bound: str = "server-cpu",
     limit: float = 0.05,
-) -> Answer:
+) -> CellComparison:
     """A, its twin, and B; of both metrics."""
     noise = Noise(noise_floor(*goodput[:2]), noise_floor(*cpu[:2]))
-    a, b = (Side(result(verdict=bound), goodput[place], cpu[place]) for place in (0, 2))
+    a, b = (ArmRounds(result(verdict=bound), goodput[place], cpu[place]) for place in (0, 2))
     return answer(a, b, noise, ratio, limit)
 
 
-def arms(rng: np.random.Generator, times: float, spread: float) -> tuple[Rounds, Rounds, Rounds]:
+def arms(rng: np.random.Generator, times: float, spread: float) -> tuple[RoundValues, RoundValues, RoundValues]:
     return noisy(rng, 1000, spread), noisy(rng, 1000, spread), noisy(rng, 1000 * times, spread)
 
 
@@ -161,7 +170,7 @@ def test_cpu_bears_what_spoils_a_wall_clock(times: float, told: tuple[str, str])
 )
 def test_what_cannot_be_told_says_why(change: dict[str, object], words: str) -> None:
     steady = [1000.0 + place for place in range(8)]
-    a = Side(result(), steady, steady)
+    a = ArmRounds(result(), steady, steady)
     quiet = NoiseFloor(0.02, None, True)
     found = answer(a, replace(a, **change), Noise(quiet, quiet), ratio, 0.05)  # type: ignore[arg-type]
     assert (found.verdict, found.outcome) == ("can't tell", "undecided")
@@ -173,7 +182,7 @@ def test_without_a_trusted_noise_floor_nothing_is_told(valid: bool | None, words
     steady = [1000.0 + place for place in range(8)]
     noise = NoiseFloor(0.02, None, valid)
     found = answer(
-        Side(result(), steady, steady), Side(result(), [500.0] * 8, steady), Noise(noise, noise), ratio, 0.05
+        ArmRounds(result(), steady, steady), ArmRounds(result(), [500.0] * 8, steady), Noise(noise, noise), ratio, 0.05
     )
     assert (found.verdict, found.outcome) == ("can't tell", "undecided")
     assert words in found.words
@@ -182,7 +191,7 @@ def test_without_a_trusted_noise_floor_nothing_is_told(valid: bool | None, words
 def test_a_floor_above_the_limit_does_not_say_no_worse() -> None:
     noise = NoiseFloor(0.08, None, True)
     steady = [1000.0 + place for place in range(8)]
-    sides = Side(result(), steady, steady), Side(result(), steady[::-1], steady)
+    sides = ArmRounds(result(), steady, steady), ArmRounds(result(), steady[::-1], steady)
     assert answer(*sides, Noise(noise, noise), ratio, 0.05).outcome == "undecided"
     assert answer(*sides, Noise(noise, noise), ratio, 0.10).outcome == "no worse"
 
@@ -197,7 +206,7 @@ def test_the_other_way_round_the_verdict_is_the_opposite(
 ) -> None:
     one, other = ([pair[place] for pair in rounds] for place in (0, 1))
     noise = Noise(*[NoiseFloor(floor, None, True)] * 2)
-    a, b = Side(result(verdict=bound), one, other), Side(result(verdict=bound), other, one)
+    a, b = ArmRounds(result(verdict=bound), one, other), ArmRounds(result(verdict=bound), other, one)
     there, back = answer(a, b, noise, ratio), answer(b, a, noise, ratio)
     assert back.verdict == OPPOSITE.get(there.verdict, there.verdict)
     assert back.goodput.further_rounds == there.goodput.further_rounds
@@ -241,13 +250,13 @@ def test_interleaved_arms_are_found_by_their_labels() -> None:
 def test_two_runs_are_compared_arm_by_arm_with_the_larger_floor() -> None:
     rng = np.random.default_rng(7)
     before, after = measured(1, rng), measured(0.8, rng)
-    same, slower = apart(before, after)
+    same, slower = between_runs(before, after)
     assert (same.verdict, slower.verdict) == ("no difference", "slower")
     assert (same.stack, slower.stack) == ("a", "b")
     alone = Measured(run(result("a/query/64 users")), [], [])
-    assert apart(before, alone) == []
+    assert between_runs(before, alone) == []
     longer = replace(after, arms=[replace(arm, timing=Timing(2, 9)) for arm in after.arms])
-    assert apart(before, longer) == []
+    assert between_runs(before, longer) == []
 
 
 def test_the_larger_floor_is_valid_only_when_all_are() -> None:
@@ -268,8 +277,8 @@ def test_likeness_names_what_differs_and_passes_over_the_stacks() -> None:
         {"warmup_s": 1.0, "shards": 1},
         {"stacks/a": "2", "src": "2"},
     )
-    assert differences(here, here) == []
-    assert [(one.what, one.a, one.b) for one in differences(here, there)] == [
+    assert mismatches(here, here) == []
+    assert [(one.what, one.a, one.b) for one in mismatches(here, there)] == [
         ("processor", "A", "B"),
         ("warm-up, s", "2.0", "1.0"),
         ("src", "1", "2"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.experiment.judge import examined, load
+from stackmatrix.analysis.experiment.judge import examined, experiment_named
 from stackmatrix.analysis.experiment.metrics import MEASURES
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.model.ceiling import Demand, interactive_response, rounds_in_window
@@ -85,7 +85,7 @@ def written(tmp_path: Path, text: str) -> Experiment:
 def test_the_checkout_has_the_five_comparisons_and_each_fits_three_minutes() -> None:
     assert set(experiment_names()) == FIVE
     for name in FIVE:
-        experiment = load(name, CATALOG)
+        experiment = experiment_named(name, CATALOG)
         assert expected_s(experiment, experiment.scale, 1) <= MOST_S
         assert len(experiment.claims) >= 6
         assert any(one.published for one in experiment.candidates)
@@ -93,7 +93,7 @@ def test_the_checkout_has_the_five_comparisons_and_each_fits_three_minutes() -> 
 
 def test_every_arm_is_an_arm_of_its_own() -> None:
     for name in FIVE:
-        experiment = load(name, CATALOG)
+        experiment = experiment_named(name, CATALOG)
         for scale in (experiment.scale, AS_PUBLISHED):
             found, carried = arms(experiment, scale, rounds=2)
             assert len({arm.id for arm in found}) == len(found) == 2 * len(experiment.candidates)
@@ -239,7 +239,7 @@ def test_a_load_is_shortened_but_its_users_stay(windows: float, users: int) -> N
 
 
 def test_a_run_that_goes_on_still_knows_its_experiment(tmp_path: Path) -> None:
-    experiment = load("workers-threads", CATALOG)
+    experiment = experiment_named("workers-threads", CATALOG)
     wanted, carried = arms(experiment, experiment.scale, rounds=1)
     directory = RunDirectory.create("test", tmp_path)
     plan = Plan(
@@ -273,7 +273,7 @@ def test_the_list_has_names_questions_and_minutes() -> None:
     listed = ask("--list").stdout
     for name in FIVE:
         assert f"{name}  about " in listed
-        assert load(name, CATALOG).question in listed
+        assert experiment_named(name, CATALOG).question in listed
     assert listed.count(" min") == len(FIVE)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, PRECISION, Answer, Search
+from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, PRECISION, RateAnswer, Search
 
 RATES = st.floats(1, 20_000)
 
@@ -86,7 +86,7 @@ def test_what_is_always_kept_ends_at_the_most() -> None:
 
 @pytest.mark.parametrize(("truth", "found"), [(500, True), (900, False)])
 def test_a_generator_that_cannot_keep_up_is_not_taken_for_the_stack(truth: float, found: bool) -> None:
-    def ask(rate: float) -> Answer:
+    def ask(rate: float) -> RateAnswer:
         return "kept" if rate <= min(truth, 800) else "generator" if rate > 800 else "broken"
 
     search = Search(100, FIRST_FACTOR, 1, 1e5)

@@ -16,17 +16,16 @@ from stackmatrix.analysis.statistics import (
     CONFIDENCE,
     DEFAULT_RULE,
     PRECISE_RULE,
+    ConfidenceInterval,
     Estimate,
-    Floats,
-    Interval,
     Rank,
     coverage,
-    cut,
     hodges_lehmann,
     is_precise,
     location,
     log_ratios,
     noise_floor,
+    rank_cut,
     rank_sum_cdf,
     ranks,
     ratio,
@@ -37,6 +36,7 @@ from stackmatrix.analysis.statistics import (
     signed_rank_cdf,
     standing,
 )
+from stackmatrix.load.records import Floats
 
 metrics = st.floats(0.01, 1e6)
 two_arms = st.integers(6, 14).flatmap(
@@ -88,14 +88,14 @@ class TestInterval:
 
     @pytest.mark.parametrize("n", [*range(6, 60), 300])
     def test_it_never_covers_less_than_asked_for_nor_could_be_narrower(self, n: int) -> None:
-        outside, real = cut(n), coverage(n)
+        outside, real = rank_cut(n), coverage(n)
         assert outside is not None
         assert real is not None
         assert real >= CONFIDENCE > 1 - 2 * signed_rank_cdf(n)[outside + 1]
 
     @pytest.mark.parametrize("n", range(1, 6))
     def test_there_is_none_below_six_rounds(self, n: int) -> None:
-        assert cut(n) is None
+        assert rank_cut(n) is None
         assert coverage(n) is None
         estimate = location([10.0] * n)
         assert estimate is not None
@@ -173,7 +173,7 @@ class TestRatio:
 
 
 def estimate(value: float, half_width: float, rounds: int = 8) -> Estimate:
-    return Estimate(value, Interval(value / (1 + half_width), value * (1 + half_width), 0.96), rounds)
+    return Estimate(value, ConfidenceInterval(value / (1 + half_width), value * (1 + half_width), 0.96), rounds)
 
 
 class TestFloor:

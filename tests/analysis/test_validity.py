@@ -55,7 +55,7 @@ GOOD = Trial(
 
 def kinds(load: Load = CLOSED, **changed: Any) -> list[ReasonKind]:
     """The kinds of reasons against a good trial that was changed."""
-    return [reason.kind for reason in validity.reasons(replace(GOOD, **changed), load)]
+    return [reason.kind for reason in validity.gate_reasons(replace(GOOD, **changed), load)]
 
 
 def test_a_good_trial_passes() -> None:
@@ -112,12 +112,12 @@ def test_what_is_no_fault_passes(changed: Mapping[str, Any]) -> None:
 
 def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
     fast = replace(GOOD, goodput=29_000.0, halves=None, generator_share=0.5)
-    assert not validity.reasons(fast, CLOSED, generator_rps=60_000.0)
-    (reason,) = validity.reasons(fast, CLOSED, generator_rps=40_000.0)
+    assert not validity.gate_reasons(fast, CLOSED, generator_rps=60_000.0)
+    (reason,) = validity.gate_reasons(fast, CLOSED, generator_rps=40_000.0)
     assert reason.kind == "generator"
     assert "72% of what the generator can do here" in reason.detail
     by_tool = replace(CLOSED, tool="wrk")  # whose own limit nobody has measured
-    assert not validity.reasons(fast, by_tool, generator_rps=40_000.0)
+    assert not validity.gate_reasons(fast, by_tool, generator_rps=40_000.0)
 
 
 def test_a_stack_that_was_not_ready_is_unsteady() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 
 from stackmatrix.analysis.model.bottleneck import Name, verdict
 from stackmatrix.analysis.model.ceiling import Demand
-from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, Kind
+from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, DoubtKind
 from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, pools, rates, shared, slots, utilisation
-from stackmatrix.analysis.model.library_defaults import libraries, matching, table
+from stackmatrix.analysis.model.library_defaults import known_defaults, libraries, matching
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import Waiting
 from stackmatrix.results.interval import Interval
@@ -144,7 +144,7 @@ class TestDoubts:
             (replace(JSON, goodput=goodput(1200)), "unexplained", "server-cpu"),
         ],
     )  # fmt: skip
-    def test_the_facts_decide_which_assumption(self, facts: Facts, kind: Kind, name: Name) -> None:
+    def test_the_facts_decide_which_assumption(self, facts: Facts, kind: DoubtKind, name: Name) -> None:
         found = verdict(facts)
         assert found.doubt is not None
         assert (found.doubt.kind, found.name) == (kind, name)
@@ -207,7 +207,7 @@ class TestDefaults:
         assert matching(40, {"threads"}, self.USED, workers=4) is None
 
     def test_to_thread_grows_with_the_cpus_to_32(self) -> None:
-        sizes = [row.size for cpus in (1, 8, 64) for row in table(cpus) if row.library == "asyncio"]
+        sizes = [row.size for cpus in (1, 8, 64) for row in known_defaults(cpus) if row.library == "asyncio"]
         assert sizes == [5, 12, 32]
 
     @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from stackmatrix.analysis.compare import Answer, Report
+from stackmatrix.analysis.compare import CellComparison, Report
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
 from stackmatrix.runtime import revisions
@@ -56,7 +56,7 @@ def compare(*arguments: str) -> tuple[subprocess.CompletedProcess[str], Report |
     return done, msgspec.json.decode(done.stdout, type=Report) if done.stdout else None
 
 
-def spoiled(answer: Answer) -> bool:
+def spoiled(answer: CellComparison) -> bool:
     """Whether the machine, which tests share, kept everything from being told."""
     return answer.verdict == "can't tell" and any(word in answer.words for word in NOISE)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stackmatrix.analysis.slo.level import Seen, parse
+from stackmatrix.analysis.slo.level import LevelSample, parse_level
 from stackmatrix.analysis.slo.overload import FACTOR, Course
-from stackmatrix.analysis.slo.verdict import judge, outcome
+from stackmatrix.analysis.slo.verdict import judge_levels, probe_outcome
 from stackmatrix.load.job import Open, Step, arrivals
 from stackmatrix.load.records import ROW, write_records
 from stackmatrix.measure.rounds import Measure, Policy
@@ -25,7 +25,7 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.slo import Probe, ServiceLevel
 from stackmatrix.results.trial import Trial
 
-LEVEL = parse("p99<200ms")
+LEVEL = parse_level("p99<200ms")
 
 
 def arm(name: str) -> Arm:
@@ -87,7 +87,7 @@ def run(server: Server, *, rounds: int | None = None, budget_s: float | None = N
     arms = [arm(name) for name in server.rates]
     policy = Policy(seed=1, rounds=rounds, budget_s=budget_s)
     ended = LevelRun(arms, LEVEL, Timing(0.5, 1.0), policy, server.directory, server.hold, Silent()).execute()
-    return ended, judge(arms, server.directory.probes(), LEVEL)
+    return ended, judge_levels(arms, server.directory.probes(), LEVEL)
 
 
 def test_every_stack_s_rate_is_found_with_its_interval_and_its_place(tmp_path: Path) -> None:
@@ -220,13 +220,13 @@ def test_a_budget_that_is_spent_is_said(tmp_path: Path) -> None:
 )
 def test_who_is_to_blame_for_a_level_that_was_not_kept(reasons: list[str], connections: int, expected: str) -> None:
     trial = Trial("t", "a", 0, 0, "", connections=connections, reasons=[Reason(kind, "") for kind in reasons])  # type: ignore[arg-type]
-    assert outcome(trial, Seen(1000, 0, 300.0, False)) == expected
+    assert probe_outcome(trial, LevelSample(1000, 0, 300.0, False)) == expected
     if expected != "failed":
-        assert outcome(trial, Seen(1000, 0, 100.0, True)) == "kept"
-        assert outcome(trial, Seen(10, 0, None, None)) == "unsupported"
+        assert probe_outcome(trial, LevelSample(1000, 0, 100.0, True)) == "kept"
+        assert probe_outcome(trial, LevelSample(10, 0, None, None)) == "unsupported"
 
 
 def test_an_overload_lasts_until_its_queue_is_twice_the_limit() -> None:
-    course = Course.of(parse("p99<1s"), 100)
+    course = Course.of(parse_level("p99<1s"), 100)
     assert (FACTOR - 1) * course.over_s == pytest.approx(2)
     assert Course.of(LEVEL, 1.0).watch_s >= 2 * 20 / 0.5 or Course.of(LEVEL, 1.0).watch_s == 30

@@ -18,7 +18,7 @@ from stackmatrix.analysis.latency import pooled_latency, right_answers
 from stackmatrix.analysis.model.ceiling import Demand, ceiling
 from stackmatrix.analysis.model.facts import pools, slots
 from stackmatrix.analysis.slo import verdict as levels
-from stackmatrix.analysis.slo.level import parse
+from stackmatrix.analysis.slo.level import parse_level
 from stackmatrix.analysis.slo.overload import FACTOR
 from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, Search
 from stackmatrix.catalog.catalog import Catalog
@@ -189,7 +189,7 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
             aa=judged.aa,
             answers=judged.answers,
             identities={name: identity(name) for name in sample.stacks},
-            levels=levels.judge(arms, directory.probes(), parse(sample.slo)) if sample.slo else [],
+            levels=levels.judge_levels(arms, directory.probes(), parse_level(sample.slo)) if sample.slo else [],
         ),
     )
     return directory
@@ -197,7 +197,7 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
 
 def search(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:
     """Probes of a search by stacks whose latency rises as they fill up; one keeps the level at no rate."""
-    level = parse(sample.slo or "")
+    level = parse_level(sample.slo or "")
     most = {"fastapi-async": 900.0, "fastapi-sync": 380.0, "flask-uwsgi-gevent": 610.0, "fastapi-blocking": 10.0}
     for number in range(sample.rounds):
         for arm in arms:
@@ -282,7 +282,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         ],
         records=f"records/{name}.npy",
     )
-    return replace(trial, reasons=validity.reasons(trial, arm.load))
+    return replace(trial, reasons=validity.gate_reasons(trial, arm.load))
 
 
 def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:

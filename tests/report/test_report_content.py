@@ -17,7 +17,7 @@ from markupsafe import escape
 from numpy.typing import NDArray
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.explain.phases import split
+from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
@@ -270,7 +270,7 @@ def test_where_the_time_goes_is_shown_with_what_looking_cost(runs: Runs) -> None
 
 def test_parts_of_a_request_never_add_up_to_more_than_it_took() -> None:
     phases = Phases(requests=9, response_s=1.0, total_s=0.8, queue_s=0.5, db_s=0.2, lag_s=0.01)
-    assert split(phases) == pytest.approx(
+    assert time_by_part(phases) == pytest.approx(
         {
             "waiting for a thread": 0.5,
             "with the database": 0.2,
@@ -278,7 +278,7 @@ def test_parts_of_a_request_never_add_up_to_more_than_it_took() -> None:
             "outside the application": 0.2,
         }
     )
-    overlapping = split(replace(phases, queue_s=0.9))
+    overlapping = time_by_part(replace(phases, queue_s=0.9))
     assert overlapping["elsewhere in the application"] == 0
     assert times.remarks(phases) == ["mean of 9 requests, 1.00 s each", "event loop 10.0 ms late"]
 

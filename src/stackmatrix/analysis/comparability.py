@@ -36,7 +36,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """Something that should be the same, and is not."""
 
     what: str
@@ -44,7 +44,7 @@ class Difference:
     b: str
 
 
-def differences(a: Conditions, b: Conditions) -> list[Difference]:
+def mismatches(a: Conditions, b: Conditions) -> list[Mismatch]:
     """What keeps two runs from being compared: machine, software, settings, and inputs other than the stacks.
 
     Of the workloads only those count that both runs have.
@@ -55,7 +55,7 @@ def differences(a: Conditions, b: Conditions) -> list[Difference]:
         (a.inputs, b.inputs, both(a, b)),
     )
     return [
-        Difference(name, told(one.get(key)), told(other.get(key)))
+        Mismatch(name, told(one.get(key)), told(other.get(key)))
         for one, other, names in tables
         for key, name in names.items()
         if one.get(key) != other.get(key)

@@ -18,7 +18,7 @@ from stackmatrix.analysis.statistics import (
     LEAST_ROUNDS,
     Estimate,
     NoiseFloor,
-    Rounds,
+    RoundValues,
     location,
     noise_floor,
     ratio,
@@ -34,8 +34,8 @@ from stackmatrix.results.run import ArmResult, Run
 from stackmatrix.results.trial import Trial
 
 Sense = Literal["better", "worse", "same", "unknown"]
-Verdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
-Outcome = Literal["no worse", "worse", "undecided"]
+SpeedVerdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
+LimitOutcome = Literal["no worse", "worse", "undecided"]
 
 MOST_FLOOR = 0.05
 """A run that cannot see 5 % does not say that there is no difference."""
@@ -43,17 +43,17 @@ MOST_ROUNDS = 1000
 """More further rounds than anybody would run are none."""
 WAITING = ("load", "slots")
 
-GOODPUT_WORDS: Mapping[Sense, Verdict] = {
+GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
     "better": "faster",
     "worse": "slower",
     "same": "no difference",
     "unknown": "can't tell",
 }
-CPU_WORDS: Mapping[Sense, Verdict] = {"better": "cheaper", "worse": "dearer"}
+CPU_WORDS: Mapping[Sense, SpeedVerdict] = {"better": "cheaper", "worse": "dearer"}
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MetricRatio:
     """One metric of both arms: B ÷ A, and what it shows beside the noise floor."""
 
     a: float | None
@@ -73,7 +73,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CellComparison:
     """One workload under one load."""
 
     stack: str | None
@@ -81,24 +81,24 @@ class Answer:
     workload: str
     params: dict[str, int | str]
     load: Load
-    verdict: Verdict
+    verdict: SpeedVerdict
     words: str
-    goodput: Measure
-    cpu_us: Measure
+    goodput: MetricRatio
+    cpu_us: MetricRatio
     """CPU of the stack per request: the less the better."""
     bound: tuple[str, str]
     """What bound A, and what bound B."""
-    outcome: Outcome | None = None
+    outcome: LimitOutcome | None = None
     """Held against the limit that was given."""
 
 
 @dataclass(frozen=True)
-class Side:
+class ArmRounds:
     """One arm: what the run says of it, and its metrics by round."""
 
     result: ArmResult
-    goodput: Rounds
-    cpu: Rounds
+    goodput: RoundValues
+    cpu: RoundValues
     """By every attempt of every round: a repeat is one more draw, and CPU time needs no quiet machine."""
 
 
@@ -119,30 +119,30 @@ class Measured:
     arms: Sequence[Arm]
 
 
-Quotient = Callable[[Rounds, Rounds], Estimate | None]
+Quotient = Callable[[RoundValues, RoundValues], Estimate | None]
 """B, A → B ÷ A."""
 
 
-def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[Answer]:
+def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[CellComparison]:
     """Two variants, `a` and `b` by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
 
     `limit` is the share by which B may be worse.
     """
     arms, kept = measured.arms, measured.trials
     results = {result.id: result for result in measured.run.arms}
-    found: list[Answer] = []
+    found: list[CellComparison] = []
     for one in arms:
         if one.twin_of is not None or label(one) != a:
             continue
         other = next(arm for arm in arms if label(arm) == b and comparable(arm) == comparable(one))
         twin = next(arm for arm in arms if arm.twin_of == one.id)
-        first, second = (side(results[arm.id], arm.id, kept) for arm in (one, other))
+        first, second = (rounds_of(results[arm.id], arm.id, kept) for arm in (one, other))
         noise = Noise(*(noise_floor(*pair) for pair in zip(metrics(one.id, kept), metrics(twin.id, kept), strict=True)))
         found.append(answer(first, second, noise, ratio, limit))
     return found
 
 
-def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
+def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[CellComparison]:
     """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
     floors = Noise(*(larger(*each) for each in zip(floors_of(a), floors_of(b), strict=True)))
     others = {result.id: result for result in b.run.arms}
@@ -150,7 +150,8 @@ def apart(a: Measured, b: Measured, limit: float | None = None) -> list[Answer]:
     pairs = [(one, others[one.id]) for one in a.run.arms if one.id in {arm for arm, _ in alike}]
     return [
         replace(
-            answer(side(one, one.id, a.trials), side(other, other.id, b.trials), floors, shift, limit), stack=label(one)
+            answer(rounds_of(one, one.id, a.trials), rounds_of(other, other.id, b.trials), floors, shift, limit),
+            stack=label(one),
         )
         for one, other in pairs
     ]
@@ -166,7 +167,7 @@ def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
     return {arm.id: (*comparable(arm), arm.timing) for arm in measured.arms if arm.twin_of is None}
 
 
-def metrics(arm: str, trials: Sequence[Trial]) -> tuple[Rounds, Rounds]:
+def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues]:
     """Goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
     rounds = 1 + max((trial.round for trial in trials), default=-1)
     own = [trial for trial in trials if trial.arm == arm]
@@ -179,9 +180,9 @@ def metrics(arm: str, trials: Sequence[Trial]) -> tuple[Rounds, Rounds]:
     return by_round(last_attempts(own), rounds), [costs.get(attempt) for attempt in attempts]
 
 
-def side(result: ArmResult, arm: str, trials: Sequence[Trial]) -> Side:
+def rounds_of(result: ArmResult, arm: str, trials: Sequence[Trial]) -> ArmRounds:
     """An arm with its metrics."""
-    return Side(result, *metrics(arm, trials))
+    return ArmRounds(result, *metrics(arm, trials))
 
 
 def floors_of(measured: Measured) -> tuple[NoiseFloor, NoiseFloor]:
@@ -200,40 +201,44 @@ def larger(*floors: NoiseFloor) -> NoiseFloor:
     return NoiseFloor(worst.value, worst.aa, False if False in valid else None if None in valid else True)
 
 
-def answer(a: Side, b: Side, noise: Noise, quotient: Quotient, limit: float | None = None) -> Answer:
+def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: float | None = None) -> CellComparison:
     """What one pair says."""
     results = {"A": a.result, "B": b.result}
     void = {name: result for name, result in results.items() if not result.valid}
     faulty = {
         name: result for name, result in void.items() if any(reason.kind not in NOISE for reason in result.reasons)
     }
-    goodput = measure((a.goodput, b.goodput), noise.goodput, quotient, "higher", void)
-    cpu = measure((a.cpu, b.cpu), noise.cpu, quotient, "lower", faulty)
+    goodput = metric_ratio((a.goodput, b.goodput), noise.goodput, quotient, "higher", void)
+    cpu = metric_ratio((a.cpu, b.cpu), noise.cpu, quotient, "lower", faulty)
     waiting = all(result.verdict in WAITING for result in results.values())
     asked = goodput.sense == "unknown" or (waiting and goodput.sense == "same")
     verdict = GOODPUT_WORDS[goodput.sense]
     if asked:
         verdict = CPU_WORDS.get(cpu.sense, verdict)
-    return Answer(
+    return CellComparison(
         stack=None,
         workload=a.result.workload,
         params=a.result.params,
         load=a.result.load,
         verdict=verdict,
-        words=sentence(verdict, goodput, cpu, waiting),
+        words=verdict_words(verdict, goodput, cpu, waiting),
         goodput=goodput,
         cpu_us=cpu,
         bound=(a.result.verdict, b.result.verdict),
-        outcome=None if limit is None else held(limit, goodput, cpu if waiting or asked else None),
+        outcome=None if limit is None else worst_outcome(limit, goodput, cpu if waiting or asked else None),
     )
 
 
-def measure(
-    rounds: tuple[Rounds, Rounds], noise: NoiseFloor, quotient: Quotient, good: str, void: Mapping[str, ArmResult]
-) -> Measure:
+def metric_ratio(
+    rounds: tuple[RoundValues, RoundValues],
+    noise: NoiseFloor,
+    quotient: Quotient,
+    good: str,
+    void: Mapping[str, ArmResult],
+) -> MetricRatio:
     """One metric; `good`: whether more of it is better (`higher`) or less (`lower`); `void`: arms that have none."""
     estimate = quotient(rounds[1], rounds[0]) if not void else None
-    against = list(reasons(void, estimate, noise))
+    against = list(why_untrusted(void, estimate, noise))
     trusted = not against
     sense: Sense = "unknown"
     if estimate is not None and estimate.interval is not None and trusted:
@@ -246,7 +251,7 @@ def measure(
         elif inside:
             sense = "same"
     centres = [location(side) if not void else None for side in rounds]
-    return Measure(
+    return MetricRatio(
         a=centres[0].value if centres[0] else None,
         b=centres[1].value if centres[1] else None,
         ratio=interval(estimate) if estimate else None,
@@ -259,7 +264,7 @@ def measure(
     )
 
 
-def reasons(void: Mapping[str, ArmResult], estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
+def why_untrusted(void: Mapping[str, ArmResult], estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
     """Why a ratio is not to be trusted."""
     for name, result in void.items():
         yield f"{name} has no number ({'; '.join(kinds(result.reasons))})"
@@ -304,20 +309,20 @@ def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
     return None if more is None else max(1, more)
 
 
-def held(limit: float, goodput: Measure, cpu: Measure | None) -> Outcome:
+def worst_outcome(limit: float, goodput: MetricRatio, cpu: MetricRatio | None) -> LimitOutcome:
     """Whether B is worse by more than `limit`, a share: by either metric, where CPU is asked as well.
 
     CPU alone can say that B is worse, but not that it is no worse: what is not measured may be.
     """
-    outcomes = [outcome(limit, goodput)]
+    outcomes = [outcome_of(limit, goodput)]
     if cpu is not None:
-        outcomes.append(outcome(limit, inverse(cpu)))
+        outcomes.append(outcome_of(limit, inverse(cpu)))
     if "worse" in outcomes:
         return "worse"
     return "undecided" if "undecided" in outcomes else "no worse"
 
 
-def outcome(limit: float, metric: Measure) -> Outcome:
+def outcome_of(limit: float, metric: MetricRatio) -> LimitOutcome:
     """Worse when the whole interval of B ÷ A lies below 1 − limit, no worse when it does not reach there.
 
     A run whose noise floor is above the limit cannot say that nothing is worse.
@@ -330,7 +335,7 @@ def outcome(limit: float, metric: Measure) -> Outcome:
     return "no worse" if low >= 1 - limit and metric.floor <= limit else "undecided"
 
 
-def inverse(cost: Measure) -> Measure:
+def inverse(cost: MetricRatio) -> MetricRatio:
     """A metric of which less is better as one of which more is."""
     if cost.ratio is None or cost.ratio.ci95 is None:
         return cost
@@ -338,9 +343,9 @@ def inverse(cost: Measure) -> Measure:
     return replace(cost, ratio=Interval(1 / cost.ratio.value, (1 / high, 1 / low)))
 
 
-def sentence(verdict: Verdict, goodput: Measure, cpu: Measure, waiting: bool) -> str:
+def verdict_words(verdict: SpeedVerdict, goodput: MetricRatio, cpu: MetricRatio, waiting: bool) -> str:
     """The answer with its figures."""
-    rate, cost = times("goodput", goodput), times("CPU per request", cpu)
+    rate, cost = ratio_words("goodput", goodput), ratio_words("CPU per request", cpu)
     across = f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
     untold = [] if goodput.sense != "unknown" else goodput.against or [across]
     if verdict in ("cheaper", "dearer"):
@@ -352,19 +357,19 @@ def sentence(verdict: Verdict, goodput: Measure, cpu: Measure, waiting: bool) ->
     return "; ".join(part for part in parts if part)
 
 
-def times(what: str, metric: Measure) -> str:
+def ratio_words(what: str, metric: MetricRatio) -> str:
     """`goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
     if metric.ratio is None:
         return ""
-    return f"{what} B ÷ A {number(metric.ratio.value)} ({span(metric.ratio)})"
+    return f"{what} B ÷ A {number(metric.ratio.value)} ({interval_words(metric.ratio)})"
 
 
-def span(found: Interval) -> str:
+def interval_words(found: Interval) -> str:
     """The interval in words."""
     return f"95 %: {number(found.ci95[0])} to {number(found.ci95[1])}" if found.ci95 else "no interval"
 
 
-def settled(metric: Measure) -> str:
+def settled(metric: MetricRatio) -> str:
     """How many more rounds would settle it."""
     return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
 
@@ -388,15 +393,15 @@ class Report:
     started: str
     environment: dict[str, Any]
     """Of the measurement; of two runs, of the first, which the second agrees with."""
-    answers: list[Answer]
+    answers: list[CellComparison]
     limit: float | None
     """The share by which B may be worse."""
-    outcome: Outcome | None
+    outcome: LimitOutcome | None
     """Of all answers together, where there is a limit."""
     remarks: list[str]
 
 
-def overall(answers: Iterable[Answer]) -> Outcome:
+def overall(answers: Iterable[CellComparison]) -> LimitOutcome:
     """The worst of all answers; where nothing was answered nothing is decided."""
     found = {answer.outcome for answer in answers}
     if "worse" in found:

@@ -23,15 +23,7 @@ from stackmatrix.results.explain import Cost, Extra, FlameGraph, Passes
 from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
-from stackmatrix.results.run import (
-    ArmResult,
-    CeilingShare,
-    Comparison,
-    CpuPerRequest,
-    Disagreement,
-    Floor,
-    Predicted,
-)
+from stackmatrix.results.run import ArmResult, CeilingShare, Comparison, CpuPerRequest, Disagreement, Floor, Predicted
 from stackmatrix.results.trial import Entry, Errors, Trial
 
 UNEQUAL = 0.05
@@ -42,10 +34,10 @@ Pooled = Callable[[Sequence[Trial]], Latency]
 """Reads the records of some trials and gives the percentiles of all their requests together."""
 
 
-Metric = Callable[[Trial], float | None]
+TrialMetric = Callable[[Trial], float | None]
 
 
-GOODPUT: Metric = attrgetter("goodput")
+GOODPUT: TrialMetric = attrgetter("goodput")
 
 
 @dataclass(frozen=True)
@@ -94,8 +86,8 @@ def judge(
     least = aa.floor if aa else statistics.LEAST_FLOOR
     if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted
         return Judgement(results, aa, {}, [])
-    results = compare(results, goodputs, least)
-    return Judgement(results, aa, answers(results, facts), comparisons(results, goodputs, facts, least))
+    results = ranked(results, goodputs, least)
+    return Judgement(results, aa, workload_answers(results, facts), comparisons(results, goodputs, facts, least))
 
 
 def comparisons(
@@ -112,7 +104,7 @@ def comparisons(
     return found
 
 
-def answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
+def workload_answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
     """One sentence for each workload and load in which anything can be told apart: not without an interval."""
     groups: dict[str, list[ArmResult]] = {}
     for result in results:
@@ -134,7 +126,7 @@ def last_attempts(trials: Iterable[Trial]) -> list[Trial]:
     return sorted(standing.values(), key=lambda trial: trial.round)
 
 
-def by_round(trials: Iterable[Trial], rounds: int, metric: Metric = GOODPUT) -> list[float | None]:
+def by_round(trials: Iterable[Trial], rounds: int, metric: TrialMetric = GOODPUT) -> list[float | None]:
     """The metric of each round; None where the arm has no trial without a reason against it."""
     values: list[float | None] = [None] * rounds
     for trial in trials:
@@ -255,24 +247,24 @@ def judge_arm(
         ceiling=CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
         if bounds and goodput
         else None,
-        predicted=predicted(bounds, goodput) if bounds and goodput else None,
+        predicted=prediction(bounds, goodput) if bounds and goodput else None,
         verdict=found.name,
         pool=found.pool.name if found.pool else None,
         utilisation={str(name): used for name, used in found.utilisation.items()},
         doubt=Disagreement(found.doubt.kind, found.doubt.words) if found.doubt else None,
         explanation=explain_arm(facts),
         settings=variant_of(arm, catalog).settings,
-        ledger=ledger(standing),
+        ledger=summed_ledger(standing),
         phases=explained.phases if explained and valid else None,
-        explaining=cost(explained, goodput, cpu) if explained and explained.phases and goodput else None,
-        profile=FlameGraph(profiled.file, profiled.samples, cost(profiled, goodput, cpu))
+        explaining=cost_of_looking(explained, goodput, cpu) if explained and explained.phases and goodput else None,
+        profile=FlameGraph(profiled.file, profiled.samples, cost_of_looking(profiled, goodput, cpu))
         if profiled and profiled.file and goodput
         else None,
     )
     return result, facts
 
 
-def cost(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
+def cost_of_looking(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
     """What a look at an arm cost it."""
     if extra.reasons:
         return Cost(unknown=[reason.detail for reason in extra.reasons])
@@ -282,7 +274,7 @@ def cost(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
     )
 
 
-def predicted(bounds: Ceiling, goodput: Interval) -> Predicted:
+def prediction(bounds: Ceiling, goodput: Interval) -> Predicted:
     """The model's expectation beside what was measured."""
     response = bounds.predicted_response_s
     return Predicted(
@@ -394,7 +386,7 @@ def stated_wait(variant: Variant, waiting: Waiting | None) -> float | None:
     return waiting.seconds
 
 
-def compare(results: list[ArmResult], goodputs: Mapping[str, list[float | None]], floor: float) -> list[ArmResult]:
+def ranked(results: list[ArmResult], goodputs: Mapping[str, list[float | None]], floor: float) -> list[ArmResult]:
     """Add to each arm its ratio to the first valid arm of the same workload and load, and its rank among them."""
     groups: dict[tuple[object, ...], list[ArmResult]] = {}
     for result in results:
@@ -413,7 +405,7 @@ def compare(results: list[ArmResult], goodputs: Mapping[str, list[float | None]]
     return [compared[result.id] for result in results]
 
 
-def ledger(trials: Sequence[Trial]) -> list[Entry]:
+def summed_ledger(trials: Sequence[Trial]) -> list[Entry]:
     """The ledgers of all rounds added up, line by line."""
     lines: dict[str, Entry] = {}
     for entry in (entry for trial in trials for entry in trial.ledger):

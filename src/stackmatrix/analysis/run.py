@@ -8,7 +8,7 @@ from typing import Any
 from stackmatrix.analysis.experiment.judge import examined
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.latency import pooled_latency
-from stackmatrix.analysis.slo.verdict import judged as service_levels
+from stackmatrix.analysis.slo.verdict import service_levels_of_run
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import Plan
@@ -46,7 +46,7 @@ def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Seen)
         answers=judged.answers,
         comparisons=judged.comparisons,
         identities=seen.identities,
-        levels=service_levels(plan, directory),
+        levels=service_levels_of_run(plan, directory),
         experiment=examined(plan, directory, judged.arms, catalog, seen.cpus),
     )
     directory.write("run.json", run)

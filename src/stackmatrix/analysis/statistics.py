@@ -28,9 +28,10 @@ from statistics import median
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-N = TypeVar("N", int, float)
+from stackmatrix.load.records import Floats
+
+Number = TypeVar("Number", int, float)
 
 
 def middle(values: Iterable[float | None]) -> float | None:
@@ -39,7 +40,7 @@ def middle(values: Iterable[float | None]) -> float | None:
     return median(seen) if seen else None
 
 
-def most(values: Iterable[N | None]) -> N | None:
+def most(values: Iterable[Number | None]) -> Number | None:
     """The largest of what is there; None when nothing is."""
     return max((value for value in values if value is not None), default=None)
 
@@ -55,20 +56,17 @@ LEAST_FLOOR = 0.02
 """No machine of ours tells arms apart that differ by less than 2 %."""
 
 
-Floats = NDArray[np.float64]
-
-
-Rounds = Sequence[float | None]
+RoundValues = Sequence[float | None]
 
 
 Standing = Literal["higher", "lower", "tie"]
 
 
-EndedBy = Literal["precision", "cap", "budget"]
+RuleEnd = Literal["precision", "cap", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ConfidenceInterval:
     """A confidence interval with the coverage that its exact distribution gives it."""
 
     low: float
@@ -93,7 +91,7 @@ class Estimate:
     """A centre over rounds; without an interval where none exists (fewer than 6 rounds, or a zero)."""
 
     value: float
-    interval: Interval | None
+    interval: ConfidenceInterval | None
     rounds: int
 
 
@@ -123,7 +121,7 @@ class StoppingRule:
     cap: int = 30
     half_width: float = 0.05
 
-    def ended_by(self, rounds: int, headlines: Iterable[Estimate], budget_spent: bool) -> EndedBy | None:
+    def ended_by(self, rounds: int, headlines: Iterable[Estimate], budget_spent: bool) -> RuleEnd | None:
         """What ends the run after so many whole rounds; None when another round is due.
 
         `headlines` are the ratios that the run is to settle. The A/A ratio belongs to them: it sets
@@ -158,7 +156,7 @@ def signed_rank_cdf(n: int) -> Floats:
 
 
 @cache
-def cut(n: int, confidence: float = CONFIDENCE) -> int | None:
+def rank_cut(n: int, confidence: float = CONFIDENCE) -> int | None:
     """How many sorted Walsh averages lie outside the interval at each end; None where none exists.
 
     At 95 % that is for n < 6: even the widest interval would cover less (at n = 5, 93.75 %).
@@ -169,7 +167,7 @@ def cut(n: int, confidence: float = CONFIDENCE) -> int | None:
 
 def coverage(n: int, confidence: float = CONFIDENCE) -> float | None:
     """The real coverage of the interval from n rounds; None where no interval exists."""
-    outside = cut(n, confidence)
+    outside = rank_cut(n, confidence)
     return None if outside is None else float(1 - 2 * signed_rank_cdf(n)[outside])
 
 
@@ -186,14 +184,14 @@ def hodges_lehmann(values: Floats) -> Floats:
 
 def signed_rank_bounds(values: Floats, confidence: float = CONFIDENCE) -> tuple[Floats, Floats] | None:
     """Both ends of the exact interval for the centre: (…, n) → (…), (…); None below 6 values at 95 %."""
-    outside = cut(values.shape[-1], confidence)
+    outside = rank_cut(values.shape[-1], confidence)
     if outside is None:
         return None
     averages = walsh_averages(values)
     return averages[..., outside], averages[..., -1 - outside]
 
 
-def location(rounds: Rounds, confidence: float = CONFIDENCE) -> Estimate | None:
+def location(rounds: RoundValues, confidence: float = CONFIDENCE) -> Estimate | None:
     """The centre of one arm's metric over its rounds, on the logarithmic scale; None without any round.
 
     Where a round counted zero no logarithm exists: then the plain median stands, without an interval.
@@ -208,7 +206,7 @@ def location(rounds: Rounds, confidence: float = CONFIDENCE) -> Estimate | None:
     return _exp_estimate(np.log(seen), confidence)
 
 
-def ratio(arm: Rounds, baseline: Rounds, confidence: float = CONFIDENCE) -> Estimate | None:
+def ratio(arm: RoundValues, baseline: RoundValues, confidence: float = CONFIDENCE) -> Estimate | None:
     """Arm ÷ baseline, from the rounds in which both were timed; None where no ratio exists.
 
     That is without a common round, or with a zero in one. Raises ValueError for sequences of
@@ -218,7 +216,7 @@ def ratio(arm: Rounds, baseline: Rounds, confidence: float = CONFIDENCE) -> Esti
     return _exp_estimate(logs, confidence) if logs.size and np.isfinite(logs).all() else None
 
 
-def log_ratios(arm: Rounds, baseline: Rounds) -> Floats:
+def log_ratios(arm: RoundValues, baseline: RoundValues) -> Floats:
     """The natural logarithm of arm ÷ baseline per round that has both; not finite where one is zero."""
     both = [pair for pair in zip(arm, baseline, strict=True) if pair[0] is not None and pair[1] is not None]
     seen = np.array(both, dtype=float).reshape(-1, 2)
@@ -244,7 +242,7 @@ def rank_sum_cdf(m: int, n: int) -> Floats:
     return np.cumsum(counts) / math.comb(m + n, m)
 
 
-def shift(arm: Rounds, baseline: Rounds, confidence: float = CONFIDENCE) -> Estimate | None:
+def shift(arm: RoundValues, baseline: RoundValues, confidence: float = CONFIDENCE) -> Estimate | None:
     """Arm ÷ baseline where their rounds were not timed together; None without a round of each, or with a zero.
 
     The Hodges–Lehmann shift of the logarithms, the median of all differences, with the interval of those that the
@@ -259,15 +257,15 @@ def shift(arm: Rounds, baseline: Rounds, confidence: float = CONFIDENCE) -> Esti
         return None
     differences = np.sort(np.subtract.outer(np.log(one), np.log(other)), axis=None)
     value = math.exp(float(np.median(differences)))
-    if cut(fewer, confidence) is None:
+    if rank_cut(fewer, confidence) is None:
         return Estimate(value, None, fewer)
     cdf = rank_sum_cdf(one.size, other.size)
     outside = int(np.searchsorted(cdf, (1 - confidence) / 2, side="right")) - 1
     low, high = (math.exp(float(differences[place])) for place in (outside, -1 - outside))
-    return Estimate(value, Interval(low, high, float(1 - 2 * cdf[outside])), fewer)
+    return Estimate(value, ConfidenceInterval(low, high, float(1 - 2 * cdf[outside])), fewer)
 
 
-def noise_floor(baseline: Rounds, copy: Rounds) -> NoiseFloor:
+def noise_floor(baseline: RoundValues, copy: RoundValues) -> NoiseFloor:
     """What two copies of the baseline say of the run: max(2 %, A/A's half-width, |A/A − 1|).
 
     Both are taken on the logarithmic scale, so that it does not matter which copy is the numerator.
@@ -296,7 +294,7 @@ def standing(comparison: Estimate | None, floor: float) -> Standing:
     return "lower" if comparison.interval.high < 1 / (1 + floor) else "tie"
 
 
-def ranks(arms: Mapping[str, Rounds], floor: float, higher_is_better: bool = True) -> dict[str, Rank]:
+def ranks(arms: Mapping[str, RoundValues], floor: float, higher_is_better: bool = True) -> dict[str, Rank]:
     """The place of every arm that has a round: 1, 1, 3 … as in a competition. No rank for the others.
 
     Every pair of arms is compared directly, round by round. Ties are not transitive (A ties with B and
@@ -370,7 +368,7 @@ _EXACT_ROUNDS = 50
 def _relative_width(n: int) -> float:
     """How the interval's expected width shrinks with n: the null's half-span of W over its slope, n²."""
     if n <= _EXACT_ROUNDS:
-        outside = cut(n)
+        outside = rank_cut(n)
         assert outside is not None, "an estimate with an interval has at least 6 rounds"
         return (n * (n + 1) / 4 - outside) / n**2
     return 1.96 * math.sqrt(n * (n + 1) * (2 * n + 1) / 24) / n**2
@@ -383,7 +381,7 @@ def _exp_estimate(logs: Floats, confidence: float) -> Estimate:
     if bounds is None or covered is None:
         return Estimate(value, None, logs.size)
     low, high = (math.exp(float(bound)) for bound in bounds)
-    return Estimate(value, Interval(low, high, covered), logs.size)
+    return Estimate(value, ConfidenceInterval(low, high, covered), logs.size)
 
 
 def _check(values: Floats) -> None:

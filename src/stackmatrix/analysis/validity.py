@@ -15,7 +15,7 @@ DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
 STEADY = 2.0
 """How many times the goodput of one half of the window may be that of the other."""
-LATE = 10.0
+LATE_FIRST_ANSWER = 10.0
 """How many response times the first answer may take where the warm-up saw none."""
 SIGMAS = 3
 """Of a count: what lies within may be chance."""
@@ -24,24 +24,24 @@ FOREIGN_SHARE = 0.25
 STEAL_SHARE = 0.02
 
 
-def reasons(trial: Trial, load: Load, generator_rps: float | None = None) -> list[Reason]:
+def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None) -> list[Reason]:
     """Every reason not to trust this trial; none when it passed.
 
     `generator_rps` is the most that the generator can do on this machine, by its calibration.
     """
     return [
-        *failures(trial),
+        *failed_requests(trial),
         *keep_alive(trial),
         *effects(trial),
-        *steady(trial),
+        *unsteady_halves(trial),
         *processes(trial),
         *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
         *generator(trial, generator_rps if load.tool is None else None),
-        *machine(trial),
+        *disturbances(trial),
     ]
 
 
-def failures(trial: Trial) -> Iterator[Reason]:
+def failed_requests(trial: Trial) -> Iterator[Reason]:
     """One failed request is enough: a stack that errs does other work than one that answers."""
     if trial.errors.total:
         yield Reason("errors", f"{trial.errors.total} of {trial.offered} requests failed: {trial.errors}")
@@ -70,10 +70,10 @@ def effects(trial: Trial) -> Iterator[Reason]:
             yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
 
 
-def steady(trial: Trial) -> Iterator[Reason]:
+def unsteady_halves(trial: Trial) -> Iterator[Reason]:
     """A stack that warms up while it is timed, or breaks down, has no one throughput."""
     first, p50 = trial.first_answer_s, trial.latency_ms.p50
-    if first is not None and p50 is not None and first > max(trial.warmup_s, LATE * p50 / 1000):
+    if first is not None and p50 is not None and first > max(trial.warmup_s, LATE_FIRST_ANSWER * p50 / 1000):
         yield Reason(
             "unsteady",
             f"the first answer came after {first:.1f} s, where one takes {p50 / 1000:.2f} s: it was not ready",
@@ -132,7 +132,7 @@ def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
         yield Reason("generator", f"{trial.goodput:.0f}/s is {share:.0%} of what the generator can do here")
 
 
-def machine(trial: Trial) -> Iterator[Reason]:
+def disturbances(trial: Trial) -> Iterator[Reason]:
     """Neighbours and host must not have taken part in the result."""
     if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
         yield Reason("neighbour", f"others used {trial.foreign_share:.0%} of the stack's core")

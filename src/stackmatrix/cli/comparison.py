@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from stackmatrix.analysis import compare as compared
-from stackmatrix.analysis.comparability import SETTINGS, Conditions, differences
+from stackmatrix.analysis.comparability import SETTINGS, Conditions, mismatches
 from stackmatrix.analysis.compare import Measured, Report, overall
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stacks, Variant
@@ -94,7 +94,9 @@ class Comparison:
             for directory, plan, run in zip((a, b), plans, runs, strict=True)
         )
         asked = self.work.workload
-        answers = [answer for answer in compared.apart(one, other, self.limit) if not asked or answer.workload in asked]
+        answers = [
+            answer for answer in compared.between_runs(one, other, self.limit) if not asked or answer.workload in asked
+        ]
         if not answers:
             raise UserError(
                 f"{self.a} and {self.b} have no arm in common: compare the same stacks, workloads and loads"
@@ -104,7 +106,11 @@ class Comparison:
         return self.report([a, b], runs[0], answers, remarks)
 
     def report(
-        self, directories: Sequence[RunDirectory], first: Run, answers: list[compared.Answer], remarks: list[str]
+        self,
+        directories: Sequence[RunDirectory],
+        first: Run,
+        answers: list[compared.CellComparison],
+        remarks: list[str],
     ) -> Report:
         """All of the comparison; `first` says when and where it was measured."""
         return Report(
@@ -127,7 +133,7 @@ class Comparison:
             Conditions(run.environment, {key: getattr(plan, key) for key in SETTINGS}, plan.inputs)
             for plan, run in zip(plans, runs, strict=True)
         )
-        found = differences(one, other)
+        found = mismatches(one, other)
         if not found:
             return
         rows = [("", "A", "B"), *((difference.what, difference.a, difference.b) for difference in found)]

@@ -10,10 +10,14 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
+from stackmatrix.catalog.stacks import Variant
 from stackmatrix.cli.options import RUNTIME, STACK, RuntimeChoice
 from stackmatrix.cli.progress import stage, steps_bar
 from stackmatrix.cli.shell import console
+from stackmatrix.contract.answer import Deviation
+from stackmatrix.contract.suite import Check, Result
 from stackmatrix.errors import UserError, pick
+from stackmatrix.runtime.base import Runtime
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.stacks import Variant

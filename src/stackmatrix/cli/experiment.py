@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from stackmatrix.analysis.experiment.judge import experiment_named
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.experiments import Scale
 from stackmatrix.cli.options import EXECUTION, Execution, names_of
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError
+from stackmatrix.results.plan import Plan
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,13 +53,12 @@ def reproduce(
 
 def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catalog") -> "Plan":
     """The plan of one experiment."""
-    from stackmatrix.analysis.experiment.judge import load
     from stackmatrix.catalog.experiments import AS_PUBLISHED
     from stackmatrix.cli.execution import plan_of
     from stackmatrix.measure.experiment import arms
     from stackmatrix.results.plan import digests
 
-    experiment = load(name, catalog)
+    experiment = experiment_named(name, catalog)
     scale = AS_PUBLISHED if full else experiment.scale
     rounds = execution.rounds or default_rounds(experiment.rounds, full)
     wanted, carried = arms(experiment, scale, rounds)
@@ -97,13 +100,12 @@ def listing(catalog: "Catalog", full: bool) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from stackmatrix.analysis.experiment.judge import load
     from stackmatrix.catalog.experiments import AS_PUBLISHED, experiment_names
     from stackmatrix.measure.experiment import expected_s
 
     lines: list[Text] = []
     for name in experiment_names():
-        experiment = load(name, catalog)
+        experiment = experiment_named(name, catalog)
         seconds = expected_s(
             experiment, AS_PUBLISHED if full else experiment.scale, default_rounds(experiment.rounds, full)
         )

@@ -14,6 +14,8 @@ from stackmatrix.cli import values
 from stackmatrix.cli.options import TO_FILE, Spacing, Tool, option, repeated
 from stackmatrix.cli.shell import INTERRUPTED, console, deliver, try_outputs
 from stackmatrix.errors import UserError
+from stackmatrix.load.generator import Outcome
+from stackmatrix.load.job import LoadJob
 
 if TYPE_CHECKING:
     from stackmatrix.load.generator import Outcome

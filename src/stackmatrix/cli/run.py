@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
+from stackmatrix.analysis.slo.level import parse_level
+from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.cli.options import EXECUTION, STACK, WORK, Execution, Work, names_of, option
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError, pick
+from stackmatrix.results.plan import Arm
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog
@@ -20,9 +23,8 @@ EXPERIMENTS = Group("A published comparison, reproduced and explained")
 
 def service_level(text: str) -> str:
     """Read a service level, and write it in the one way."""
-    from stackmatrix.analysis.slo.level import parse
 
-    return str(parse(text))
+    return str(parse_level(text))
 
 
 def time_matrix(

@@ -11,6 +11,8 @@ from stackmatrix.load.recorder import HEADER_BYTES, ROW_FIELDS, npy_header
 
 ROW = np.dtype(list(ROW_FIELDS))
 
+Floats = NDArray[np.float64]
+
 Records = NDArray[np.void]
 """A structured array of `ROW`: `records["end"]` is a column."""
 

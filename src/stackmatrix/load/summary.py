@@ -16,9 +16,7 @@ from stackmatrix.load.histogram import HdrHistogram
 from stackmatrix.load.job import Closed
 from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.records import Records
-
-Floats = NDArray[np.float64]
+from stackmatrix.load.records import Floats, Records
 
 
 @dataclass(frozen=True, slots=True)

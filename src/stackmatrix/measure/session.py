@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from stackmatrix.analysis.run import Seen, judge_run
-from stackmatrix.analysis.slo.level import parse
+from stackmatrix.analysis.slo.level import parse_level
 from stackmatrix.analysis.statistics import DEFAULT_RULE, PRECISE_RULE
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Wait
@@ -117,7 +117,7 @@ class Session:
 
         self.directory.write("environment.json", self.environment)
         if self.plan.slo is not None:
-            return find(self.plan, parse(self.plan.slo), bench, list(timed.values()), out)
+            return find(self.plan, parse_level(self.plan.slo), bench, list(timed.values()), out)
         together = self.plan.experiment is not None  # whose arms are variants of few stacks
         began = self.began if together else ready  # any other budget is that of the timing
         ends = inf if self.plan.budget_s is None else began + self.plan.budget_s

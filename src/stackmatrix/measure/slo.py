@@ -11,10 +11,10 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.slo.level import Level, Seen, judge
+from stackmatrix.analysis.slo.level import Level, LevelSample, judge_window
 from stackmatrix.analysis.slo.overload import FACTOR, Course
 from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, Search
-from stackmatrix.analysis.slo.verdict import DISHONEST, Answers, brackets, outcome, values
+from stackmatrix.analysis.slo.verdict import DISHONEST, Answers, brackets, probe_outcome, values
 from stackmatrix.cli.slo import LevelWatch
 from stackmatrix.errors import UserError
 from stackmatrix.load.records import read_records
@@ -206,11 +206,11 @@ class LevelRun:
             timing=Timing(self.timing.warmup_s, window_s),
         )
         trial = measure(asked, number, step)
-        seen = Seen(0, 0, None, None)
+        seen = LevelSample(0, 0, None, None)
         if trial.records is not None:
             records = read_records(self.directory.path / trial.records)
-            seen = judge(records, trial.window_start, trial.window_start + trial.window_s, self.level)
-        found = outcome(trial, seen)
+            seen = judge_window(records, trial.window_start, trial.window_start + trial.window_s, self.level)
+        found = probe_outcome(trial, seen)
         return self._keep(Probe(arm.id, number, step, rate, found, seen.requests, seen.failed, seen.value_ms, trial))
 
     def _overload(self, arm: Arm, number: int) -> None:

@@ -160,7 +160,7 @@ def measure(
         steal_share=steal_share(edges.cpus["start"], edges.cpus["end"]),
         ledger=ledger(workload.effects(), before, after, offered, service.variant.equal_work),
     )
-    return replace(trial, reasons=validity.reasons(trial, arm.load, bench.generator_rps))
+    return replace(trial, reasons=validity.gate_reasons(trial, arm.load, bench.generator_rps))
 
 
 @contextmanager
@@ -292,7 +292,7 @@ def load_once(
         steal_share=steal_share(edges.cpus["start"], edges.cpus["end"]),
         records=None,
     )
-    return replace(trial, reasons=[*validity.failures(trial), *validity.machine(trial)])
+    return replace(trial, reasons=[*validity.failed_requests(trial), *validity.disturbances(trial)])
 
 
 class Seen(TypedDict):

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stackmatrix.analysis.compare import Answer, Measure, Report, percent
+from stackmatrix.analysis.compare import CellComparison, MetricRatio, Report, percent
 from stackmatrix.analysis.explain.phrases import number
 from stackmatrix.formatting import MISSING, quantity
 from stackmatrix.report import markdown, method
@@ -89,12 +89,12 @@ def headline(report: Report) -> str:
     return f"B against A: {said or 'nothing was compared'}"
 
 
-def title(answer: Answer) -> str:
+def title(answer: CellComparison) -> str:
     """Workload and load, and the stack where it is the same on both sides; parameters stand in the run."""
     return f"{f'{answer.stack} under ' if answer.stack else ''}{answer.workload}, {answer.load.label}"
 
 
-def line(answer: Answer) -> str:
+def line(answer: CellComparison) -> str:
     """The verdict, then its figures."""
     return f"{answer.verdict}: {answer.words}" if answer.words else answer.verdict
 
@@ -112,7 +112,7 @@ def about(report: Report) -> str:
     return INTERLEAVED if report.interleaved else APART
 
 
-def row(answer: Answer) -> list[str]:
+def row(answer: CellComparison) -> list[str]:
     """One answer's line of the table."""
     more = answer.goodput.further_rounds
     return [
@@ -126,7 +126,7 @@ def row(answer: Answer) -> list[str]:
     ]
 
 
-def cells(metric: Measure) -> Iterable[str]:
+def cells(metric: MetricRatio) -> Iterable[str]:
     """One metric of both sides."""
     ratio = metric.ratio
     if ratio is None:

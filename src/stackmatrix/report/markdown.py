@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from stackmatrix.analysis.explain.phases import PARTS, split
+from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.analysis.explain.phrases import duration, percent
 from stackmatrix.formatting import MISSING, plus_minus
 from stackmatrix.report import curves, experiment, headline, method, slo
@@ -129,7 +129,7 @@ def spent(group: Group) -> list[str]:
 
 def share(phases: Phases, part: str) -> str:
     """Of the response time, by one part."""
-    seconds = split(phases).get(part)
+    seconds = time_by_part(phases).get(part)
     return MISSING if seconds is None else percent(seconds / phases.response_s)
 
 

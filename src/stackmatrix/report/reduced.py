@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stackmatrix.analysis.latency import right_answers
 from stackmatrix.errors import UserError
 from stackmatrix.load.latency import BEYOND, supported
-from stackmatrix.load.records import Records, read_records
+from stackmatrix.load.records import Floats, Records, read_records
 from stackmatrix.load.summary import percentile
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.trial import Trial
@@ -27,8 +26,6 @@ SLICE_S: Final = 0.25
 LEAST_SLICES: Final = 4
 MOST_SLICES: Final = 20
 NAMED: Final = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ from stackmatrix.results.explain import Explained, Passes, Profiled
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
 
+
+
+
+
 SCHEMA = 1
 
 

@@ -19,6 +19,12 @@ from stackmatrix.errors import UserError
 from stackmatrix.results.directory import RunDirectory, SCHEMA
 from stackmatrix.results.experiment import Carried
 
+
+
+
+
+
+
 @dataclass(frozen=True, slots=True)
 class LoadStep:
     """So many seconds after the load began, another rate of arrivals."""

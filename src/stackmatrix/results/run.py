@@ -8,14 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
+from stackmatrix.load.latency import Latency
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.explain import Cost, FlameGraph, Phases
 from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.slo import ServiceLevel
-from stackmatrix.load.latency import Latency
 from stackmatrix.results.trial import Entry, Errors
+
+
+
+
+
+
+
 
 @dataclass(frozen=True, slots=True)
 class CpuPerRequest:

@@ -13,7 +13,7 @@ from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
     """Whether a claim holds, in its words with the figures filled in."""
     value = value_of(claim, sight)
-    outcome = judged(claim, value)
+    outcome = claim_outcome(claim, value)
     arms = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
     words = {"holds": claim.holds, "fails": claim.fails, "unknown": None}[outcome]
     return ClaimResult(
@@ -27,7 +27,7 @@ def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
     )
 
 
-def judged(claim: Claim, value: float | None) -> ClaimOutcome:
+def claim_outcome(claim: Claim, value: float | None) -> ClaimOutcome:
     """What a value makes of a claim."""
     if value is None:
         return "unknown"
@@ -37,7 +37,9 @@ def judged(claim: Claim, value: float | None) -> ClaimOutcome:
 def value_of(claim: Claim, sight: Sight) -> float | None:
     """The figure, ratio or share that is claimed; None when a part of it was not measured."""
     names = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
-    found = [value for name in names if (value := measured(Figure(claim.metric, claim.by, name), sight)) is not None]
+    found = [
+        value for name in names if (value := figure_value(Figure(claim.metric, claim.by, name), sight)) is not None
+    ]
     if len(found) < len(names):
         return None
     if len(found) == 1:
@@ -46,7 +48,7 @@ def value_of(claim: Claim, sight: Sight) -> float | None:
     return part / whole if whole else None
 
 
-def measured(wanted: Figure, sight: Sight) -> float | None:
+def figure_value(wanted: Figure, sight: Sight) -> float | None:
     """A figure of one arm."""
     seen = sight(wanted.arm, wanted.by)
     return None if seen is None else MEASURES[wanted.metric].value(seen)
@@ -58,14 +60,14 @@ def filled(words: str, claim: Claim, value: float | None, sight: Sight) -> str:
     def write(place: re.Match[str]) -> str:
         wanted = claim.figure(place[1], sight.names)
         if wanted is None:
-            return whole(claim, value)
-        found = measured(wanted, sight)
+            return claimed_words(claim, value)
+        found = figure_value(wanted, sight)
         return "an unknown figure" if found is None else MEASURES[wanted.metric].write(found)
 
     return re.sub(PLACE, write, words)
 
 
-def whole(claim: Claim, value: float | None) -> str:
+def claimed_words(claim: Claim, value: float | None) -> str:
     """What `{value}` is written as: a ratio, a share, or the figure itself."""
     if value is None:
         return "an unknown figure"

@@ -4,37 +4,37 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from stackmatrix.analysis.experiment.metrics import (
-    BUSY,
     HELD,
     MEASURES,
-    Seen,
+    ArmView,
     Sight,
-    goodput,
-    held,
+    counted_seconds,
+    expected_figure,
+    is_predictable,
+    measured_rate,
     of_predicted,
-    predicted,
     requests,
-    span,
 )
 from stackmatrix.analysis.explain.phrases import duration, listed, number, percent, rate, some
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.statistics import middle, most
+from stackmatrix.analysis.validity import GENERATOR_SHARE
 from stackmatrix.catalog.experiments import Candidate, Experiment, PublishedLoad
 
 
-def differences(experiment: Experiment, sight: Sight) -> list[str]:
+def tool_differences(experiment: Experiment, sight: Sight) -> list[str]:
     """Where tool and generator agree, where whole rounds part them, and where something else does, with the reason."""
-    agreeing: list[Pair] = []
-    rounded: list[Pair] = []
+    agreeing: list[ToolPair] = []
+    rounded: list[ToolPair] = []
     parted: dict[str, list[str]] = {}
     absent: list[str] = []
     for candidate in experiment.candidates:
         own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
         if own is None or tool is None:
             continue
-        one, other = goodput(own), goodput(tool)
+        one, other = measured_rate(own), measured_rate(tool)
         if not one or other is None:
-            absent.append(f"{candidate.name}: {missing(own, tool)}.")
+            absent.append(f"{candidate.name}: {without_figure(own, tool)}.")
         elif abs(other / one - 1) <= BAND:
             agreeing.append((own, tool, other / one))
         elif whole_rounds(own, tool) and abs((of_predicted(tool) or 0.0) - 1) <= BAND:
@@ -46,13 +46,13 @@ def differences(experiment: Experiment, sight: Sight) -> list[str]:
     return [*agreement(agreeing), *cut_rounds(rounded), *told, *absent]
 
 
-Pair = tuple[Seen, Seen, float]
+ToolPair = tuple[ArmView, ArmView, float]
 """The same arm by the generator and by the tool, and the tool's rate as a multiple of the generator's."""
 
 
-def agreement(pairs: Sequence[Pair]) -> Iterable[str]:
+def agreement(pairs: Sequence[ToolPair]) -> Iterable[str]:
     """On which arms there is nothing to explain."""
-    for name, group in by_tool(pairs):
+    for name, group in grouped_by_tool(pairs):
         widest = max(abs(ratio - 1) for _, _, ratio in group)
         yield (
             f"{name} and the project's own generator agree within {percent(widest)} on "
@@ -60,9 +60,9 @@ def agreement(pairs: Sequence[Pair]) -> Iterable[str]:
         )
 
 
-def cut_rounds(pairs: Sequence[Pair]) -> Iterable[str]:
+def cut_rounds(pairs: Sequence[ToolPair]) -> Iterable[str]:
     """The arms on which a cold window of whole rounds explains all."""
-    for name, group in by_tool(pairs):
+    for name, group in grouped_by_tool(pairs):
         tools = [tool for _, tool, _ in group]
         ratios = [ratio for _, _, ratio in group]
         low, high = min(ratios), max(ratios)
@@ -78,7 +78,7 @@ def cut_rounds(pairs: Sequence[Pair]) -> Iterable[str]:
         )
 
 
-def by_tool(pairs: Sequence[Pair]) -> Iterable[tuple[str, list[Pair]]]:
+def grouped_by_tool(pairs: Sequence[ToolPair]) -> Iterable[tuple[str, list[ToolPair]]]:
     """The pairs of each tool, with its name."""
     for name in dict.fromkeys(tool.offer.tool for _, tool, _ in pairs):
         yield name, [pair for pair in pairs if pair[1].offer.tool == name]
@@ -89,23 +89,23 @@ def ramped(offer: PublishedLoad) -> str:
     return f", {duration(offer.ramp_s)} of them to start the users" if offer.ramp_s else ""
 
 
-def missing(own: Seen, tool: Seen) -> str:
+def without_figure(own: ArmView, tool: ArmView) -> str:
     """Which of the two has no figure, and why."""
     parts = [
         f"no figure by {'the project’s own generator' if seen.by == 'generator' else seen.offer.tool}"
         f" ({'; '.join(reasons_of(seen)) or 'not timed'})"
         for seen in (own, tool)
-        if not goodput(seen)
+        if not measured_rate(seen)
     ]
     return listed(parts)
 
 
-def reasons_of(seen: Seen) -> list[str]:
+def reasons_of(seen: ArmView) -> list[str]:
     """What speaks against its trials."""
     return list(dict.fromkeys(reason.detail for trial in seen.trials for reason in trial.reasons))
 
 
-def why(own: Seen, tool: Seen) -> list[str]:
+def why(own: ArmView, tool: ArmView) -> list[str]:
     """The measured facts that part the two, the most telling first; that there is none, if so."""
     connecting = noted(tool)
     facts = (
@@ -119,13 +119,13 @@ def why(own: Seen, tool: Seen) -> list[str]:
     return [fact for fact in facts if fact] or ["nothing that was measured explains it"]
 
 
-def whole_rounds(own: Seen, tool: Seen) -> str | None:
+def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
     """The tool's window begins cold and cuts its last round off: held against what that makes the count."""
     rounds, steady = tool.rounds, own.bounds
     if rounds is None or steady is None or not rounds.requests:
         return None
-    lost = rounds.requests / span(rounds, tool.offer) / steady.predicted_goodput - 1
-    seen = goodput(tool)
+    lost = rounds.requests / counted_seconds(rounds, tool.offer) / steady.predicted_goodput - 1
+    seen = measured_rate(tool)
     if abs(lost) <= BAND / 2 or seen is None:
         return None
     counts = median(requests(trial) for trial in tool.counted)
@@ -135,7 +135,7 @@ def whole_rounds(own: Seen, tool: Seen) -> str | None:
     )
 
 
-def too_late(tool: Seen) -> str | None:
+def too_late(tool: ArmView) -> str | None:
     """Answers beyond the tool's time-out."""
     late = median(trial.errors.timeout for trial in tool.counted) if tool.counted else 0
     if not late or tool.offer.timeout_s is None:
@@ -143,7 +143,7 @@ def too_late(tool: Seen) -> str | None:
     return f"{late:.0f} answers took longer than its time-out of {duration(tool.offer.timeout_s)}"
 
 
-def killed(seen: Seen) -> str | None:
+def killed(seen: ArmView) -> str | None:
     """Workers that went under the load."""
     ended = most(trial.ended_processes for trial in seen.counted)
     if not ended:
@@ -153,13 +153,17 @@ def killed(seen: Seen) -> str | None:
     return f"{some(ended, 'process')} of the stack ended under the load{after}"
 
 
-def busy(tool: Seen) -> str | None:
+def busy(tool: ArmView) -> str | None:
     """The tool was near its own limit."""
     share = middle(trial.generator_share for trial in tool.counted)
-    return f"{tool.offer.tool} itself used {percent(share)} of its core" if share is not None and share > BUSY else None
+    return (
+        f"{tool.offer.tool} itself used {percent(share)} of its core"
+        if share is not None and share > GENERATOR_SHARE
+        else None
+    )
 
 
-def dearer(own: Seen, tool: Seen) -> str | None:
+def dearer(own: ArmView, tool: ArmView) -> str | None:
     """A request cost the stack another amount of CPU, where that binds it."""
     one, other = MEASURES["cpu_us"].value(own), MEASURES["cpu_us"].value(tool)
     if not one or not other or abs(other / one - 1) <= BAND or own.bounds is None or own.bounds.bound in HELD:
@@ -168,13 +172,13 @@ def dearer(own: Seen, tool: Seen) -> str | None:
     return f"a request cost the stack {write(other)} of CPU with {tool.offer.tool}, {write(one)} with the generator"
 
 
-def noted(tool: Seen) -> str | None:
+def noted(tool: ArmView) -> str | None:
     """What the tool says of its connections in this very run; of answers that were too late there is a figure."""
     notes = (note for trial in tool.counted if trial.told for note in trial.told.notes)
     return next((note for note in notes if note[:1].isdigit() and "connection" in note), None)
 
 
-def exceptions(candidate: Candidate, sight: Sight) -> Iterable[str]:
+def missed_predictions(candidate: Candidate, sight: Sight) -> Iterable[str]:
     """Why an arm that load or slots bind is not within the band of its prediction; void arms, and why."""
     if candidate.expects_failures:
         return
@@ -183,16 +187,17 @@ def exceptions(candidate: Candidate, sight: Sight) -> Iterable[str]:
         if seen is None:
             continue
         who = f"{candidate.name}, by {'the project’s own generator' if by == 'generator' else candidate.offer.tool}"
-        expected, found = predicted("goodput", seen), goodput(seen)
+        expected, found = expected_figure("goodput", seen), measured_rate(seen)
         if found is None:
             yield f"{who}: no number ({'; '.join(reasons_of(seen)) or seen.void or 'not timed'})."
-        elif expected and held(seen) and abs(found / expected - 1) > BAND:
+        elif expected and is_predictable(seen) and abs(found / expected - 1) > BAND:
             yield (
-                f"{who}: {rate(found)}, {percent(found / expected)} of the predicted {rate(expected)}: {reason(seen)}."
+                f"{who}: {rate(found)}, {percent(found / expected)} of the predicted {rate(expected)}: "
+                f"{why_missed(seen)}."
             )
 
 
-def reason(seen: Seen) -> str:
+def why_missed(seen: ArmView) -> str:
     """What the facts say against the prediction."""
     facts = [fact for fact in (too_late(seen), killed(seen), busy(seen)) if fact] if seen.by == "tool" else []
     if facts:

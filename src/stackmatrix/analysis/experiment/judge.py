@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from stackmatrix.analysis.experiment.claims import judge_claim
-from stackmatrix.analysis.experiment.differences import differences, exceptions
-from stackmatrix.analysis.experiment.metrics import COUNTS, MEASURES, Seen, Sight, explained, predicted
+from stackmatrix.analysis.experiment.differences import missed_predictions, tool_differences
+from stackmatrix.analysis.experiment.metrics import COUNTS, MEASURES, ArmView, Sight, expected_figure, explained
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import Candidate, Experiment, MetricName, experiment_names, read_experiment
@@ -39,15 +39,15 @@ def examine(
         command=experiment.command,
         waits=carried.waits,
         windows=carried.windows,
-        rows=[row for candidate in experiment.candidates for row in rows(candidate, seen)],
+        rows=[row for candidate in experiment.candidates for row in experiment_rows(candidate, seen)],
         claims=claims,
         answer=[f"Not shown: {claim.words}" if claim.outcome == "fails" else claim.words for claim in claims],
-        differences=differences(experiment, seen),
-        exceptions=[words for candidate in experiment.candidates for words in exceptions(candidate, seen)],
+        differences=tool_differences(experiment, seen),
+        exceptions=[words for candidate in experiment.candidates for words in missed_predictions(candidate, seen)],
     )
 
 
-def rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
+def experiment_rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
     """Goodput, and whatever else was published of one arm."""
     own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
     if own is None or tool is None:
@@ -61,28 +61,28 @@ def rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
             unit=MEASURES[metric].unit,
             published=candidate.published.get(metric),
             explained=explained(metric, tool),
-            own=side(metric, own),
-            tool=side(metric, tool),
+            own=side_of(metric, own),
+            tool=side_of(metric, tool),
             void=own.void,
         )
         for metric in metrics
     ]
 
 
-def side(metric: MetricName, seen: Seen) -> Side:
+def side_of(metric: MetricName, seen: ArmView) -> Side:
     """One figure as one side has it; counts of a window are the tool's alone, for it alone has a window of its own."""
     if metric == COUNTS and seen.by == "generator" and not seen.candidate.expects_failures:
         return Side()
     value = MEASURES[metric].value(seen)
     return Side(
-        predicted=predicted(metric, seen),
+        predicted=expected_figure(metric, seen),
         measured=value,
         ci95=seen.result.goodput.ci95 if metric == "goodput" and seen.result.goodput else None,
         at_scale=None if value is None else seen.candidate.at_published_scale(metric, value, seen.scale),
     )
 
 
-def load(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
+def experiment_named(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
     """One experiment; UserError for a name that does not exist, or a broken file."""
     pick("experiment", name, dict.fromkeys(experiment_names(root)))
     return read_experiment(root / "experiments" / f"{name}.toml", catalog.stacks, catalog.workloads)
@@ -94,6 +94,6 @@ def examined(
     """What the trials on disk say to the plan's experiment; None when it has none."""
     if plan.experiment is None:
         return None
-    experiment = load(plan.experiment.name, catalog)
+    experiment = experiment_named(plan.experiment.name, catalog)
     trials = directory.trials()
     return examine(experiment, plan.experiment, plan.arms, trials, results, catalog, cpus, plan.shards)

@@ -7,8 +7,8 @@ from statistics import median
 from typing import Final
 
 from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
-from stackmatrix.analysis.judge import facts_of, last_attempts
-from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, Rounds, ceiling, ramp, rounds_in_window
+from stackmatrix.analysis.judge import cpu_us, facts_of, last_attempts
+from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, WholeRounds, ceiling, ramp, rounds_in_window
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.catalog.catalog import Catalog
@@ -24,10 +24,6 @@ HELD: Final[tuple[Bound, ...]] = ("load", "slots")
 """What binds the arms that the model must predict within its band."""
 
 
-BUSY: Final = 0.7
-"""A tool that uses more of its core may be what is measured."""
-
-
 STATEMENTS: Final = "SQL statements"
 
 
@@ -39,7 +35,7 @@ COUNTS: Final = "requests"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ArmView:
     """One arm of the experiment as one side saw it."""
 
     candidate: Candidate
@@ -96,11 +92,11 @@ class Seen:
         return self.candidate.offer.scaled(self.scale)
 
     @cached_property
-    def rounds(self) -> Rounds | None:
+    def rounds(self) -> WholeRounds | None:
         """What the tool should count; None where it counts requests itself, is none, or CPU binds instead of waits."""
         if self.by == "generator" or self.offer.requests is not None or self.demand is None or self.bounds is None:
             return None
-        if not held(self) or self.candidate.expects_failures:
+        if not is_predictable(self) or self.candidate.expects_failures:
             return None
         return in_window(self.demand, self.offer)
 
@@ -110,13 +106,13 @@ class Seen:
         return middle(trial.window_s for trial in self.trials) or self.offer.seconds
 
 
-def in_window(demand: Demand, offer: PublishedLoad) -> Rounds:
+def in_window(demand: Demand, offer: PublishedLoad) -> WholeRounds:
     """Whole rounds of a load that begins cold."""
     starts = ramp(offer.users, offer.users / offer.ramp_s) if offer.ramp_s else None
     return rounds_in_window(demand, offer.seconds, starts)
 
 
-def span(rounds: Rounds, offer: PublishedLoad) -> float:
+def counted_seconds(rounds: WholeRounds, offer: PublishedLoad) -> float:
     """What a tool divides its count by: Locust until its last answer, the others by the window."""
     return rounds.last_s if offer.tool == "locust" and rounds.last_s else offer.seconds
 
@@ -152,17 +148,17 @@ def cpu_share(trial: Trial) -> float | None:
     return None if trial.cpu_s.stack is None or not trial.window_s else trial.cpu_s.stack / trial.window_s
 
 
-def counted(value: Callable[[Trial], float | None]) -> Callable[[Seen], float | None]:
+def counted(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
     """The median over the rounds that count."""
     return lambda seen: middle(map(value, seen.counted))
 
 
-def clocked(value: Callable[[Trial], float | None]) -> Callable[[Seen], float | None]:
+def clocked(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
     """The median over the rounds in which the clock can be trusted."""
     return lambda seen: middle(map(value, seen.clocked))
 
 
-def goodput(seen: Seen) -> float | None:
+def measured_rate(seen: ArmView) -> float | None:
     """The run's own estimate, or what an arm without one did; of a tool what it says, with all that it counts."""
     if seen.by == "tool":
         return middle(trial.told.rps for trial in seen.clocked if trial.told)
@@ -171,10 +167,10 @@ def goodput(seen: Seen) -> float | None:
     return middle(trial.goodput for trial in seen.clocked)
 
 
-def mean_ms(seen: Seen) -> float | None:
+def mean_ms(seen: ArmView) -> float | None:
     """As measured; of a tool that ends by count, as it reckons it itself: users ÷ rate."""
     if seen.by == "tool" and seen.offer.requests is not None:
-        per_second = goodput(seen)
+        per_second = measured_rate(seen)
         return seen.offer.users / per_second * 1e3 if per_second else None
     return middle(trial.latency_ms.mean for trial in seen.clocked)
 
@@ -184,7 +180,7 @@ def requests(trial: Trial) -> float:
     return trial.told.requests if trial.told else trial.answered
 
 
-def reachable(seen: Seen) -> float | None:
+def reachable(seen: ArmView) -> float | None:
     """Slots that the connections can take, as the accepts dealt them to the workers."""
     slots = seen.demand.slots_per_worker if seen.demand else None
     deals = [trial.connections_per_worker for trial in seen.counted if trial.connections_per_worker]
@@ -193,29 +189,29 @@ def reachable(seen: Seen) -> float | None:
     return median(sum(min(slots or users, users) for users in deal) for deal in deals)
 
 
-def most_connections(seen: Seen) -> float | None:
+def most_connections(seen: ArmView) -> float | None:
     """Of the worker that has the most."""
     return middle(max(trial.connections_per_worker) for trial in seen.counted if trial.connections_per_worker)
 
 
-def of_predicted(seen: Seen) -> float | None:
+def of_predicted(seen: ArmView) -> float | None:
     """Measured ÷ predicted."""
-    measured, expected = goodput(seen), predicted("goodput", seen)
+    measured, expected = measured_rate(seen), expected_figure("goodput", seen)
     return measured / expected if measured is not None and expected else None
 
 
-def held(seen: Seen) -> bool:
+def is_predictable(seen: ArmView) -> bool:
     """Whether load or slots bind it and the model knows how long a request waits."""
     return seen.bounds is not None and seen.bounds.bound in HELD and seen.facts.wait_known
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class ArmMetric:
     """A metric: what it is called, its unit, how it is measured, and how it is written inside a sentence."""
 
     what: str
     unit: str
-    value: Callable[[Seen], float | None]
+    value: Callable[[ArmView], float | None]
     write: Callable[[float], str]
 
 
@@ -224,34 +220,29 @@ def noun(one: str) -> Callable[[float], str]:
     return lambda value: some(float(f"{value:.3g}") if value < 1000 else round(value), one)
 
 
-def milliseconds(value: float) -> str:
+def ms_words(value: float) -> str:
     """A time given in ms."""
     return duration(value / 1e3)
 
 
-def microseconds(value: float) -> str:
+def us_words(value: float) -> str:
     """A time given in µs."""
     return duration(value / 1e6)
 
 
-def peak(name: str) -> Callable[[Seen], float | None]:
+def peak(name: str) -> Callable[[ArmView], float | None]:
     """The largest of a trial's own figure in any round."""
     return lambda seen: most(getattr(trial, name) for trial in seen.counted)
 
 
-def phase(name: str) -> Callable[[Seen], float | None]:
+def phase(name: str) -> Callable[[ArmView], float | None]:
     """A part of a request's time in the explaining pass."""
 
-    def spent(seen: Seen) -> float | None:
+    def spent(seen: ArmView) -> float | None:
         seconds = getattr(seen.result.phases, name, None)
         return None if seconds is None else seconds * 1e3
 
     return spent
-
-
-def cpu_us(trial: Trial) -> float | None:
-    """CPU-µs of the stack per right answer."""
-    return trial.cpu_us(trial.cpu_s.stack)
 
 
 def kilobytes(trial: Trial) -> float | None:
@@ -259,40 +250,45 @@ def kilobytes(trial: Trial) -> float | None:
     return trial.bytes / trial.answered / 1e3 if trial.bytes and trial.answered else None
 
 
-MEASURES: Final[Mapping[MetricName, Measure]] = {
-    "goodput": Measure("rate", "requests/s", goodput, rate),
-    "requests": Measure("number of requests", "requests", clocked(requests), noun("request")),
-    "mean_ms": Measure("mean time", "ms", mean_ms, milliseconds),
-    "p50_ms": Measure("median time", "ms", clocked(lambda trial: trial.latency_ms.p50), milliseconds),
-    "cpu_us": Measure("CPU per request", "µs", counted(cpu_us), microseconds),
-    "cpu_share": Measure("use of CPU", "of a core", counted(cpu_share), percent),
-    "threads": Measure("number of threads", "threads", peak("threads"), noun("thread")),
-    "processes": Measure("number of processes", "processes", peak("processes"), noun("process")),
-    "restarts": Measure("number of workers that ended", "", counted(lambda trial: trial.ended_processes), noun("time")),
-    "failed": Measure("number of failures", "requests", counted(lambda trial: trial.errors.total), noun("request")),
-    "failed_share": Measure("share of failures", "", counted(failed_share), percent),
-    "statements": Measure("count of statements", "a request", counted(entry(STATEMENTS)), noun("statement")),
-    "sessions": Measure("number of sessions", "sessions", peak("db_sessions"), noun("session")),
-    "new_sessions": Measure("count of new sessions", "a request", counted(new_sessions), number),
-    "calls": Measure("count of calls", "a request", counted(entry(CALLS)), noun("call")),
-    "kilobytes": Measure("size of answers", "kB", counted(kilobytes), lambda kb: f"{number(kb)} kB"),
-    "reachable": Measure("number of slots in reach", "slots", reachable, noun("slot")),
-    "most_connections": Measure("deal of connections", "connections", most_connections, noun("connection")),
-    "of_predicted": Measure("share of the prediction", "", of_predicted, percent),
-    "gather_ms": Measure("time to gather", "ms", phase("gather_s"), milliseconds),
-    "encode_ms": Measure("time to encode", "ms", phase("encode_s"), milliseconds),
-    "outside_ms": Measure("time outside the application", "ms", phase("outside_s"), milliseconds),
+MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
+    "goodput": ArmMetric("rate", "requests/s", measured_rate, rate),
+    "requests": ArmMetric("number of requests", "requests", clocked(requests), noun("request")),
+    "mean_ms": ArmMetric("mean time", "ms", mean_ms, ms_words),
+    "p50_ms": ArmMetric("median time", "ms", clocked(lambda trial: trial.latency_ms.p50), ms_words),
+    "cpu_us": ArmMetric("CPU per request", "µs", counted(cpu_us), us_words),
+    "cpu_share": ArmMetric("use of CPU", "of a core", counted(cpu_share), percent),
+    "threads": ArmMetric("number of threads", "threads", peak("threads"), noun("thread")),
+    "processes": ArmMetric("number of processes", "processes", peak("processes"), noun("process")),
+    "restarts": ArmMetric(
+        "number of workers that ended", "", counted(lambda trial: trial.ended_processes), noun("time")
+    ),
+    "failed": ArmMetric("number of failures", "requests", counted(lambda trial: trial.errors.total), noun("request")),
+    "failed_share": ArmMetric("share of failures", "", counted(failed_share), percent),
+    "statements": ArmMetric("count of statements", "a request", counted(entry(STATEMENTS)), noun("statement")),
+    "sessions": ArmMetric("number of sessions", "sessions", peak("db_sessions"), noun("session")),
+    "new_sessions": ArmMetric("count of new sessions", "a request", counted(new_sessions), number),
+    "calls": ArmMetric("count of calls", "a request", counted(entry(CALLS)), noun("call")),
+    "kilobytes": ArmMetric("size of answers", "kB", counted(kilobytes), lambda kb: f"{number(kb)} kB"),
+    "reachable": ArmMetric("number of slots in reach", "slots", reachable, noun("slot")),
+    "most_connections": ArmMetric("deal of connections", "connections", most_connections, noun("connection")),
+    "of_predicted": ArmMetric("share of the prediction", "", of_predicted, percent),
+    "gather_ms": ArmMetric("time to gather", "ms", phase("gather_s"), ms_words),
+    "encode_ms": ArmMetric("time to encode", "ms", phase("encode_s"), ms_words),
+    "outside_ms": ArmMetric("time outside the application", "ms", phase("outside_s"), ms_words),
 }
 
 
-def predicted(metric: str, seen: Seen) -> float | None:
+def expected_figure(metric: str, seen: ArmView) -> float | None:
     """What the model expects of this side's very window; None where it says nothing about the metric."""
     if seen.bounds is None or seen.candidate.expects_failures:
         return None
-    if seen.bounds.bound in HELD and not held(seen):
+    if seen.bounds.bound in HELD and not is_predictable(seen):
         return None  # no more than an upper bound
     if seen.rounds is not None:
-        known = {COUNTS: float(seen.rounds.requests), "goodput": seen.rounds.requests / span(seen.rounds, seen.offer)}
+        known = {
+            COUNTS: float(seen.rounds.requests),
+            "goodput": seen.rounds.requests / counted_seconds(seen.rounds, seen.offer),
+        }
         return known.get(metric)
     if metric == "goodput":
         return seen.bounds.predicted_goodput
@@ -303,7 +299,7 @@ def predicted(metric: str, seen: Seen) -> float | None:
     return response_s * 1e3 if response_s <= seen.arm.timing.warmup_s else None
 
 
-def explained(metric: str, seen: Seen) -> float | None:
+def explained(metric: str, seen: ArmView) -> float | None:
     """What the model makes of the published command, where load or slots bind; CPU is another machine's."""
     waiting, offer = seen.candidate.workload.waiting(), seen.candidate.offer
     if seen.demand is None or waiting is None or waiting.ms is None or seen.candidate.expects_failures:
@@ -313,7 +309,7 @@ def explained(metric: str, seen: Seen) -> float | None:
     if ceiling(demand).bound not in HELD or offer.requests is not None:
         return None
     rounds = in_window(demand, offer)
-    return {COUNTS: float(rounds.requests), "goodput": rounds.requests / span(rounds, offer)}.get(metric)
+    return {COUNTS: float(rounds.requests), "goodput": rounds.requests / counted_seconds(rounds, offer)}.get(metric)
 
 
 class Sight:
@@ -336,17 +332,17 @@ class Sight:
                 kept[trial.arm].append(trial)
         self.scale = Scale(carried.waits, carried.windows)
         self.names = [candidate.name for candidate in experiment.candidates]
-        self._seen: dict[tuple[str, str], Seen] = {}
+        self._seen: dict[tuple[str, str], ArmView] = {}
         sides: tuple[By, By] = ("generator", "tool")
         for candidate in experiment.candidates:
             for by, name in zip(sides, carried.arms.get(candidate.name, ()), strict=False):
                 standing = last_attempts(kept[name])
                 good = [trial for trial in standing if not trial.reasons] or standing
                 facts = facts_of(by_id[name], good, (), judged[name].goodput, catalog, share)
-                self._seen[candidate.name, by] = Seen(
+                self._seen[candidate.name, by] = ArmView(
                     candidate, by, self.scale, by_id[name], judged[name], standing, facts
                 )
 
-    def __call__(self, name: str, by: By) -> Seen | None:
+    def __call__(self, name: str, by: By) -> ArmView | None:
         """One arm; None when the run does not have it."""
         return self._seen.get((name, by))

@@ -7,7 +7,7 @@ ceiling evaluated again with that setting, never a rule of thumb. The model is n
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from stackmatrix.analysis.explain.phrases import (
-    BOUNDS,
+    BOUND_WORDS,
     MOST_SENTENCES,
     allows,
     capital,
@@ -22,16 +22,16 @@ from stackmatrix.analysis.explain.phrases import (
     some,
     thing,
     things,
-    wait,
+    waited_for,
 )
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
 from stackmatrix.analysis.model.ceiling import BAND
-from stackmatrix.analysis.model.disagreement import FULL, in_flight, late
+from stackmatrix.analysis.model.disagreement import USED_UP, in_flight, late
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import idle, lever
 from stackmatrix.results.explain import Phases
 
-Parts = list[tuple[float, str]]
+TimedParts = list[tuple[float, str]]
 """Seconds, and what they went to."""
 
 LEAST_SHARE = 0.005
@@ -46,7 +46,7 @@ def explain_arm(facts: Facts) -> list[str]:
     if found.of_ceiling is None:
         return sentences(without_number(facts, found))
     told = (
-        headline(facts, found),
+        what_bound(facts, found),
         from_inside(facts, found) or from_outside(facts, found),
         disagreement(facts, found),
         outlook(facts, found),
@@ -68,7 +68,7 @@ def without_number(facts: Facts, found: Verdict) -> Iterator[str]:
 # What bound it.
 
 
-def headline(facts: Facts, found: Verdict) -> str | None:
+def what_bound(facts: Facts, found: Verdict) -> str | None:
     """The throughput against its ceiling, and what bound it."""
     if facts.goodput is None or facts.ceiling is None or found.of_ceiling is None:
         return None
@@ -87,9 +87,15 @@ def used(found: Verdict) -> float | None:
 def nothing_full(found: Verdict) -> str | None:
     """Where the model disagrees and no resource is used up: the fullest of them."""
     share = used(found)
-    if found.doubt is None or found.doubt.bound is not None or found.name == "void" or share is None or share >= FULL:
+    if (
+        found.doubt is None
+        or found.doubt.bound is not None
+        or found.name == "void"
+        or share is None
+        or share >= USED_UP
+    ):
         return None
-    which = f"the pool of {thing(found.pool)}s" if found.pool else BOUNDS[found.name]
+    which = f"the pool of {thing(found.pool)}s" if found.pool else BOUND_WORDS[found.name]
     return f"nothing metered is full, the fullest at {percent(share)} is {which}"
 
 
@@ -99,11 +105,11 @@ def by_load(facts: Facts, found: Verdict) -> str | None:
     if demand is None or share is None:
         return None
     if demand.users is None:
-        return "that is what was offered" if share >= FULL else None
-    waits = [f"{duration(demand.wait_s)} for {wait(facts.waits_on)}"] if knows_wait(facts) else []
+        return "that is what was offered" if share >= USED_UP else None
+    waits = [f"{duration(demand.wait_s)} for {waited_for(facts.waits_on)}"] if knows_wait(facts) else []
     pauses = [f"{duration(demand.think_s)} between requests"] if demand.think_s else []
     who = some(demand.users, "user") + (f", waiting {listed(waits + pauses)}," if waits + pauses else "")
-    return f"{who} cannot ask for more" if share >= FULL else f"{who} ask for little more"
+    return f"{who} cannot ask for more" if share >= USED_UP else f"{who} ask for little more"
 
 
 def by_slots(facts: Facts, found: Verdict) -> str | None:
@@ -161,7 +167,7 @@ def from_outside(facts: Facts, found: Verdict) -> str | None:
     whole = facts.response_s
     if not whole or facts.cpu_s is None or facts.demand is None:
         return None
-    parts = [(facts.demand.wait_s, f"waiting for {wait(facts.waits_on)}")] if knows_wait(facts) else []
+    parts = [(facts.demand.wait_s, f"waiting for {waited_for(facts.waits_on)}")] if knows_wait(facts) else []
     if facts.database_s and not facts.wait_known:
         parts.append((facts.database_s, "at work in the database"))
     parts.append((facts.cpu_s, "on the CPU"))
@@ -170,7 +176,7 @@ def from_outside(facts: Facts, found: Verdict) -> str | None:
         return None  # the parts overlap, and their shares say nothing
     if rest >= LEAST_SHARE * whole:
         parts.append((rest, rest_words(facts, found)))
-    return f"A request took {duration(whole)} on average: {shares(parts, whole)}"
+    return f"A request took {duration(whole)} on average: {share_words(parts, whole)}"
 
 
 def knows_wait(facts: Facts) -> bool:
@@ -180,7 +186,7 @@ def knows_wait(facts: Facts) -> bool:
 
 def rest_words(facts: Facts, found: Verdict) -> str:
     """What a request did besides its own wait and CPU time, as far as it is known."""
-    unknown = [wait(facts.waits_on)] if facts.waits_on and not facts.wait_known and not facts.database_s else []
+    unknown = [waited_for(facts.waits_on)] if facts.waits_on and not facts.wait_known and not facts.database_s else []
     line = in_line_for(found)
     if line is None:
         return f"elsewhere, {unknown[0]} included" if unknown else "elsewhere"
@@ -191,7 +197,7 @@ def in_line_for(found: Verdict) -> str | None:
     """What requests stand in line for: something inside the stack that is full; None when nothing is."""
     if found.name == "slots" and found.pool is None:
         return "its turn"
-    if found.name not in ("slots", "server-cpu") or (found.doubt is not None and found.full[found.name] < FULL):
+    if found.name not in ("slots", "server-cpu") or (found.doubt is not None and found.full[found.name] < USED_UP):
         return None
     if found.pool is None:
         return "the CPU"
@@ -208,13 +214,13 @@ def from_inside(facts: Facts, found: Verdict) -> str | None:
     rest = phases.total_s - sum(seconds for seconds, _ in known)
     if min(rest, phases.outside_s) < -BAND * whole:
         return None  # the parts overlap, and their shares say nothing
-    parts = [*known, *elsewhere(rest, phases, in_line_for(found))]
+    parts = [*known, *unnamed_time(rest, phases, in_line_for(found))]
     worth = [(seconds, name) for seconds, name in parts if seconds >= LEAST_SHARE * whole]
-    told = f"With Server-Timing on, a request took {duration(whole)} on average: {shares(worth, whole)}"
+    told = f"With Server-Timing on, a request took {duration(whole)} on average: {share_words(worth, whole)}"
     return "; ".join([told, *crowds(facts)])
 
 
-def elsewhere(rest_s: float, phases: Phases, line: str | None) -> Parts:
+def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
     """What no phase names: in a thread pool requests stand in line within the application, for all else before it."""
     inside, outside = "elsewhere in the application", "outside the application"
     if line == "a free thread" and phases.queue_s is None:
@@ -224,17 +230,17 @@ def elsewhere(rest_s: float, phases: Phases, line: str | None) -> Parts:
     return [(rest_s, inside), (phases.outside_s, outside)]
 
 
-def queued(phases: Phases) -> Parts:
+def queued(phases: Phases) -> TimedParts:
     """Its line for a thread."""
     return [] if phases.queue_s is None else [(phases.queue_s, "waiting for a thread")]
 
 
-def encoding(phases: Phases) -> Parts:
+def encoding(phases: Phases) -> TimedParts:
     """Its answer's way into bytes."""
     return [] if phases.encode_s is None else [(phases.encode_s, "encoding")]
 
 
-def with_database(facts: Facts, found: Verdict) -> Parts:
+def with_database(facts: Facts, found: Verdict) -> TimedParts:
     """Its time with the database: what the database counted itself, and what is around that."""
     whole = facts.phases.db_s if facts.phases else None
     if whole is None:
@@ -253,7 +259,7 @@ def with_database(facts: Facts, found: Verdict) -> Parts:
     ]
 
 
-def gathering(facts: Facts, found: Verdict) -> Parts:
+def gathering(facts: Facts, found: Verdict) -> TimedParts:
     """Its time with upstreams or the timer: the wait that is stated, and what is around that."""
     whole = facts.phases.gather_s if facts.phases else None
     if whole is None:
@@ -261,7 +267,7 @@ def gathering(facts: Facts, found: Verdict) -> Parts:
     if facts.demand is None or not knows_wait(facts) or facts.waits_on == "database" or facts.demand.wait_s > whole:
         return [(whole, "gathering")]
     full = found.pool is not None and found.pool.name == "http_pool"
-    on = wait(facts.waits_on)
+    on = waited_for(facts.waits_on)
     return [
         (
             whole - facts.demand.wait_s,
@@ -271,7 +277,7 @@ def gathering(facts: Facts, found: Verdict) -> Parts:
     ]
 
 
-def shares(parts: Sequence[tuple[float, str]], whole: float) -> str:
+def share_words(parts: Sequence[tuple[float, str]], whole: float) -> str:
     """`1.00 s (40 %) waiting for the timer and 1.50 s (60 %) …`."""
     return listed([f"{duration(part)} ({percent(min(part / whole, 1.0))}) {name}" for part, name in parts])
 
@@ -329,7 +335,7 @@ def without_limit(facts: Facts, found: Verdict) -> str | None:
     if found.default is None or found.pool is not None or facts.ceiling is None:
         return None
     ceiling = facts.ceiling
-    return f"Without that limit its ceiling is {rate(ceiling.goodput)}, bound by {BOUNDS[ceiling.bound]}"
+    return f"Without that limit its ceiling is {rate(ceiling.goodput)}, bound by {BOUND_WORDS[ceiling.bound]}"
 
 
 def known_default(found: Verdict) -> str | None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from stackmatrix.analysis.explain.phases import split
+from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.analysis.explain.phrases import (
-    BOUNDS,
+    BOUND_WORDS,
     MOST_SENTENCES,
     duration,
     listed,
@@ -38,8 +38,13 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
     ratio = ratio or Interval(one.goodput.value / other.goodput.value)
     if ratio.value < 1:
         return explain_pair(other, one, inverse(ratio), floor)
-    told = (difference(one, other, ratio, floor), bounds(one, other), reason(one, other, ratio), remedy(one, other))
-    return sentences((*told, apart(one, other)))[:MOST_SENTENCES]
+    told = (
+        times_as_much(one, other, ratio, floor),
+        bounds(one, other),
+        figures_behind(one, other, ratio),
+        remedy(one, other),
+    )
+    return sentences((*told, longest_part(one, other)))[:MOST_SENTENCES]
 
 
 def inverse(ratio: Interval) -> Interval:
@@ -48,7 +53,7 @@ def inverse(ratio: Interval) -> Interval:
     return Interval(1 / ratio.value, (1 / ends[1], 1 / ends[0]) if ends and ends[0] > 0 else None)
 
 
-def difference(one: Facts, other: Facts, ratio: Interval, floor: float) -> str | None:
+def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> str | None:
     """How many times more, with the interval; or that no difference was shown."""
     if one.goodput is None or other.goodput is None:
         return None
@@ -80,10 +85,10 @@ def bound_by(facts: Facts, found: Verdict) -> str:
         return f"waits that block its {many}" if found.pool.name == "loop" else many
     if found.name == "slots":
         return f"{found.default.library}'s own limit" if found.default else "a limit that nobody declared"
-    return "what was not metered" if found.name == "void" else BOUNDS[found.name]
+    return "what was not metered" if found.name == "void" else BOUND_WORDS[found.name]
 
 
-def reason(one: Facts, other: Facts, ratio: Interval) -> str | None:
+def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
     """Which figures stand in the same ratio: the CPU times where CPU binds, else the ceilings."""
     for facts in (other, one):
         doubted = verdict(facts).doubt
@@ -92,24 +97,24 @@ def reason(one: Facts, other: Facts, ratio: Interval) -> str | None:
     if verdict(one).name == verdict(other).name == "server-cpu" and one.cpu_s and other.cpu_s:
         costs = f"A request costs {duration(one.cpu_s)} of CPU on {one.arm} and {duration(other.cpu_s)} on {other.arm}"
         cpu = other.cpu_s / one.cpu_s
-        return f"{costs}, {number(cpu)} times as much" if cpu >= 1 and agree(cpu, ratio.value) else costs
+        return f"{costs}, {number(cpu)} times as much" if cpu >= 1 and within_band(cpu, ratio.value) else costs
     if one.ceiling is None or other.ceiling is None:
         return None
     above, below = one.ceiling.goodput, other.ceiling.goodput
     if rate(above) == rate(below):
         return f"Both have a ceiling of {rate(above)}"
     ceilings = f"Their ceilings are {rate(above)} and {rate(below)}"
-    if agree(above, below) or not agree(above / below, ratio.value):
+    if within_band(above, below) or not within_band(above / below, ratio.value):
         return ceilings
     return f"{ceilings}, {number(above / below)} times apart, and that is the difference"
 
 
-def apart(one: Facts, other: Facts) -> str | None:
+def longest_part(one: Facts, other: Facts) -> str | None:
     """On which part of its time a request spends most of what it takes longer; none when no part stands out."""
     if one.phases is None or other.phases is None:
         return None
     longer = other.phases.response_s - one.phases.response_s
-    less, more = split(one.phases), split(other.phases)
+    less, more = time_by_part(one.phases), time_by_part(other.phases)
     gaps = {part: seconds - less.get(part, 0.0) for part, seconds in more.items()}
     part = max(gaps, key=lambda part: gaps[part])
     if longer <= BAND * one.phases.response_s or gaps[part] < longer / 2:
@@ -118,7 +123,7 @@ def apart(one: Facts, other: Facts) -> str | None:
     return f"With Server-Timing on, a request took {duration(longer)} longer on {other.arm}: {most}"
 
 
-def agree(one: float, other: float) -> bool:
+def within_band(one: float, other: float) -> bool:
     """Whether two figures are the same within the model's band."""
     return abs(one / other - 1) <= BAND
 
@@ -130,7 +135,7 @@ def remedy(one: Facts, other: Facts) -> str | None:
         return None
     ahead, behind = lever(one, first), lever(other, second)
     if first.name == second.name == "load":
-        if ahead is None or behind is None or agree(ahead.ceiling.goodput, behind.ceiling.goodput):
+        if ahead is None or behind is None or within_band(ahead.ceiling.goodput, behind.ceiling.goodput):
             return "The load sets this figure, not the stacks"
         return (
             f"With {behind.what} their ceilings become {rate(ahead.ceiling.goodput)} and {rate(behind.ceiling.goodput)}"
@@ -162,8 +167,8 @@ def answer_workload(arms: Sequence[tuple[Facts, int | None]]) -> str:
 
 def one_place(place: int, arms: Sequence[Facts], only: bool) -> str:
     """The arms of one place, the best first."""
-    best = sorted(arms, key=goodput, reverse=True)
-    most, least = rate(goodput(best[0])), rate(goodput(best[-1]))
+    best = sorted(arms, key=goodput_of, reverse=True)
+    most, least = rate(goodput_of(best[0])), rate(goodput_of(best[-1]))
     why = listed(list(dict.fromkeys(bound_by(facts, verdict(facts)) for facts in best)))
     names = listed([facts.arm for facts in best])
     if only:
@@ -174,6 +179,6 @@ def one_place(place: int, arms: Sequence[Facts], only: bool) -> str:
     return f"{who} ({most if most == least else f'{least} to {most}'}, bound by {why})"
 
 
-def goodput(facts: Facts) -> float:
+def goodput_of(facts: Facts) -> float:
     """What an arm answered per second."""
     return facts.goodput.value if facts.goodput else 0.0

@@ -17,8 +17,8 @@ POOLS = {
     "loop": "event loop",
     "slots": "request slot",
 }
-WAITS: dict[Wait, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
-BOUNDS: dict[Bound, str] = {
+WAIT_WORDS: dict[Wait, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
+BOUND_WORDS: dict[Bound, str] = {
     "load": "the load",
     "slots": "its slots",
     "server-cpu": "the CPU",
@@ -81,9 +81,9 @@ def sentences(texts: Iterable[str | None]) -> list[str]:
     return [f"{text}." for text in texts if text]
 
 
-def wait(on: Wait | None) -> str:
+def waited_for(on: Wait | None) -> str:
     """What a request waits for."""
-    return WAITS[on] if on else "the wait"
+    return WAIT_WORDS[on] if on else "the wait"
 
 
 def thing(pool: Pool) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.disagreement import Doubt, doubt
-from stackmatrix.analysis.model.facts import Facts, Pool, Shared, busiest, shared, utilisation
+from stackmatrix.analysis.model.facts import Facts, Pool, Shared, fullest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.results.reasons import Reason
 
@@ -43,7 +43,7 @@ def verdict(facts: Facts) -> Verdict:
         return Verdict(
             name="generator" if kinds == {"generator"} else "void", utilisation={}, full={}, reasons=facts.reasons
         )
-    full, doubted = busiest(facts), doubt(facts)
+    full, doubted = fullest(facts), doubt(facts)
     name = doubted.bound if doubted and doubted.bound else max(full, key=lambda bound: full[bound])
     pool = facts.pool if name == "slots" and not (doubted and doubted.bound) else None
     return Verdict(

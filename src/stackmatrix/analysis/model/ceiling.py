@@ -36,10 +36,10 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from stackmatrix.load.records import Floats
 
 Bound = Literal["load", "slots", "server-cpu", "database", "upstream", "generator"]
-Floats = NDArray[np.float64]
 
 BAND = 0.10
 
@@ -146,7 +146,7 @@ def ceiling(demand: Demand) -> Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
+class WholeRounds:
     """What a closed load completes in a window that begins cold: only whole rounds count."""
 
     lanes: int
@@ -157,7 +157,7 @@ class Rounds:
     """When the last of them is answered."""
 
 
-def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> Rounds:
+def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> WholeRounds:
     """Requests that a closed load completes in a window that begins cold, and when the last is answered.
 
     `starts` holds each user's first request in seconds after the window's begin (default: all at 0).
@@ -179,7 +179,7 @@ def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | 
     cycle = len(lanes) / expected.predicted_goodput
     turns = [max(0, math.floor((window_s - start + rest) / cycle)) for start in lanes]
     last = max((start + count * cycle - rest for start, count in zip(lanes, turns, strict=True) if count), default=0.0)
-    return Rounds(len(lanes), cycle, sum(turns), last)
+    return WholeRounds(len(lanes), cycle, sum(turns), last)
 
 
 def ramp(users: int, per_second: float) -> list[float]:

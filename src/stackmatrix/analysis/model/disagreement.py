@@ -8,19 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from stackmatrix.analysis.explain.phrases import allows, count, crowd, duration, percent, some, wait
+from stackmatrix.analysis.explain.phrases import allows, count, crowd, duration, percent, some, waited_for
 from stackmatrix.analysis.model.ceiling import BAND, Bound
-from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, busiest, shared, utilisation
+from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, fullest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.catalog.stacks import Wait
 
-FULL = 1 - BAND
+USED_UP = 1 - BAND
 """A resource used this much is the bottleneck, as far as the model can tell."""
-BUSY = 0.70
+MAKES_WAIT = 0.70
 """What is used less than this makes nobody wait for long."""
 FAR = 2.0
 """An open load's mean response time beyond this multiple of the predicted one refutes the model."""
-OVERHEAD_S = 0.001
+NETWORK_S = 0.001
 """What network, kernel and generator may take of a request without being a queue."""
 WHOLE_ROUNDS = 10
 """A window of fewer rounds may lose more than the band to the one that its end cuts off."""
@@ -30,7 +30,7 @@ POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
     "upstream": frozenset({"threads", "workers", "http_pool"}),
 }
 
-Kind = Literal[
+DoubtKind = Literal[
     "slow-database",
     "slow-upstream",
     "short-window",
@@ -53,7 +53,7 @@ Kind = Literal[
 class Doubt:
     """The assumption in doubt."""
 
-    kind: Kind
+    kind: DoubtKind
     words: str
     """The fact against it, as the end of a sentence."""
     bound: Bound | None = None
@@ -83,12 +83,12 @@ def late(facts: Facts) -> bool:
     model, response_s = facts.ceiling, facts.response_s
     if model is None or response_s is None or model.predicted_response_s is None or facts.users is not None:
         return False
-    return response_s > FAR * model.predicted_response_s + OVERHEAD_S
+    return response_s > FAR * model.predicted_response_s + NETWORK_S
 
 
 def slow_database(facts: Facts) -> Doubt | None:
     """The database takes as long as stated: it counted more itself."""
-    if facts.demand is None or facts.database_s is None or not facts.wait_known or full(facts, FULL):
+    if facts.demand is None or facts.database_s is None or not facts.wait_known or full(facts, USED_UP):
         return None
     words = f"the database itself counted {duration(facts.database_s)} a request, not {duration(facts.demand.wait_s)}"
     return Doubt("slow-database", words, "database") if facts.database_s > facts.demand.wait_s * (1 + BAND) else None
@@ -96,10 +96,10 @@ def slow_database(facts: Facts) -> Doubt | None:
 
 def slow_upstream(facts: Facts) -> Doubt | None:
     """The upstream takes as long as stated: all users were there at once, so nothing held them back before it."""
-    if facts.users is None or facts.in_flight is None or facts.waits_on != "upstream" or full(facts, FULL):
+    if facts.users is None or facts.in_flight is None or facts.waits_on != "upstream" or full(facts, USED_UP):
         return None
     words = f"{some(facts.in_flight, 'call')} reached the upstream at once, so it kept them for longer than it was told"
-    enough = facts.in_flight >= FULL * facts.users * facts.calls
+    enough = facts.in_flight >= USED_UP * facts.users * facts.calls
     return Doubt("slow-upstream", words, "upstream") if enough else None
 
 
@@ -118,7 +118,7 @@ def short_window(facts: Facts) -> Doubt | None:
 
 def overhead(facts: Facts) -> Doubt | None:
     """Only waits, CPU and queues take time: what is missing is less than network and generator may take."""
-    if facts.held_s is None or facts.response_s is None or facts.response_s - facts.held_s > OVERHEAD_S:
+    if facts.held_s is None or facts.response_s is None or facts.response_s - facts.held_s > NETWORK_S:
         return None
     return Doubt("overhead", "requests are so short that network, kernel and generator count, which it leaves out")
 
@@ -126,7 +126,7 @@ def overhead(facts: Facts) -> Doubt | None:
 def default_limit(facts: Facts) -> Doubt | None:
     """Nothing limits requests but what is declared: as many are in flight as a library allows by itself."""
     held = in_flight(facts)
-    if facts.waits_on is None or facts.demand is None or facts.cpu_s is None or held is None or full(facts, FULL):
+    if facts.waits_on is None or facts.demand is None or facts.cpu_s is None or held is None or full(facts, USED_UP):
         return None
     limits = POOLS_OF_WAIT[facts.waits_on]
     for waiting, pools in ((held * facts.calls, limits & CALL_POOLS), (held, limits - CALL_POOLS)):
@@ -140,7 +140,7 @@ def default_limit(facts: Facts) -> Doubt | None:
 def neighbours(facts: Facts) -> Doubt | None:
     """The stack has its cores for itself: others used them too, interrupts included."""
     share = facts.foreign_share or 0.0
-    busy = busiest(facts).get("server-cpu", 0.0) >= BUSY
+    busy = fullest(facts).get("server-cpu", 0.0) >= MAKES_WAIT
     words = f"others, interrupts included, used {percent(share)} of the stack's core"
     return Doubt("neighbours", words) if busy and share > BAND else None
 
@@ -148,7 +148,7 @@ def neighbours(facts: Facts) -> Doubt | None:
 def shared_core(facts: Facts) -> Doubt | None:
     """Upstreams and generator do not get in one another's way: they share a core, and it is busy."""
     together = shared(facts)
-    return Doubt("shared-core", crowd(together, facts.cpu)) if together and together.share >= BUSY else None
+    return Doubt("shared-core", crowd(together, facts.cpu)) if together and together.share >= MAKES_WAIT else None
 
 
 def uneven_deal(facts: Facts) -> Doubt | None:
@@ -161,7 +161,7 @@ def uneven_deal(facts: Facts) -> Doubt | None:
 
 def unknown_wait(facts: Facts) -> Doubt | None:
     """The wait is known: it is not."""
-    words = f"how long {wait(facts.waits_on)} takes was not measured"
+    words = f"how long {waited_for(facts.waits_on)} takes was not measured"
     if facts.database_s:
         counted = duration(facts.database_s)
         words = f"what network and driver add to the {counted} that the database itself counted is not known"
@@ -176,7 +176,7 @@ def unmetered_cpu(facts: Facts) -> Doubt | None:
 def unnamed_limit(facts: Facts) -> Doubt | None:
     """Nothing limits requests but what is declared: with a known wait and all else idle, no other cause is left."""
     held = in_flight(facts)
-    if facts.waits_on is None or facts.cpu_s is None or held is None or held < FULL or full(facts, BUSY):
+    if facts.waits_on is None or facts.cpu_s is None or held is None or held < USED_UP or full(facts, MAKES_WAIT):
         return None
     words = f"about {some(round(held), 'request')} at a time got as far as the wait, and nothing metered was busy"
     return Doubt("unnamed-limit", words, "slots")
@@ -194,7 +194,9 @@ def short_wait(facts: Facts) -> Doubt | None:
     """The wait is no shorter than stated: that bound was passed."""
     if facts.ceiling is None or facts.ceiling.bound != "load" or facts.demand is None or not facts.demand.wait_s:
         return None
-    return Doubt("short-wait", f"{wait(facts.waits_on)} must have taken less than {duration(facts.demand.wait_s)}")
+    return Doubt(
+        "short-wait", f"{waited_for(facts.waits_on)} must have taken less than {duration(facts.demand.wait_s)}"
+    )
 
 
 def more_cores(facts: Facts) -> Doubt | None:
@@ -224,7 +226,7 @@ ABOVE: tuple[Assumption, ...] = (more_slots, short_wait, more_cores)
 
 def full(facts: Facts, share: float) -> bool:
     """Whether any resource is used so much; an open load, served in full, always is and does not count."""
-    shares = busiest(facts)
+    shares = fullest(facts)
     if facts.users is None:
         shares.pop("load", None)
     return max(shares.values(), default=0.0) >= share

@@ -193,7 +193,7 @@ def crowded(cpu: CpuTimes, cores: Cores) -> tuple[Bound, ...]:
     return tuple(sorted(crowd, key=lambda name: alone[name])) if len(crowd) > 1 else ()
 
 
-def busiest(facts: Facts) -> dict[Bound, float]:
+def fullest(facts: Facts) -> dict[Bound, float]:
     """How full each resource was, whoever filled it: with others on the stack's cores, and of cores that are shared
     all that was used, as the heaviest side's."""
     full, together = utilisation(facts), shared(facts)

@@ -29,25 +29,27 @@ class Default:
     """Where the library has it: what to change."""
 
 
-def table(cpus: int) -> tuple[Default, ...]:
+def known_defaults(cpus: int) -> tuple[Default, ...]:
     """The well-known limits; `cpus` are those that the process sees."""
     return (
-        limit("AnyIO", "anyio starlette fastapi", "threads", 40, "thread", "to_thread's CapacityLimiter"),
-        limit("asyncio", "asyncio", "threads", min(32, cpus + 4), "thread", "to_thread's executor, min(32, CPUs + 4)"),
-        limit("Waitress", "waitress", "threads", 4, "thread", "threads"),
-        limit("Gunicorn", "gunicorn", "workers", 1, "request", "workers and threads"),
-        limit("uWSGI", "uwsgi pyuwsgi", "workers", 1, "request", "processes, threads and gevent"),
-        limit("httpx", "httpx", "http_pool", 100, "connection", "Limits(max_connections)"),
-        limit("httpx2", "httpx2", "http_pool", 100, "connection", "Limits(max_connections)"),
-        limit("aiohttp", "aiohttp", "http_pool", 100, "connection", "TCPConnector(limit)"),
-        limit("requests", "requests", "http_pool", 10, "connection", "HTTPAdapter(pool_maxsize)"),
-        limit("asyncpg", "asyncpg", "db_pool", 10, "connection", "create_pool(max_size)"),
-        limit("SQLAlchemy", "sqlalchemy", "db_pool", 15, "connection", "pool_size 5 and max_overflow 10"),
-        limit("psycopg_pool", "psycopg-pool", "db_pool", 4, "connection", "ConnectionPool(min_size)"),
+        per_process("AnyIO", "anyio starlette fastapi", "threads", 40, "thread", "to_thread's CapacityLimiter"),
+        per_process(
+            "asyncio", "asyncio", "threads", min(32, cpus + 4), "thread", "to_thread's executor, min(32, CPUs + 4)"
+        ),
+        per_process("Waitress", "waitress", "threads", 4, "thread", "threads"),
+        per_process("Gunicorn", "gunicorn", "workers", 1, "request", "workers and threads"),
+        per_process("uWSGI", "uwsgi pyuwsgi", "workers", 1, "request", "processes, threads and gevent"),
+        per_process("httpx", "httpx", "http_pool", 100, "connection", "Limits(max_connections)"),
+        per_process("httpx2", "httpx2", "http_pool", 100, "connection", "Limits(max_connections)"),
+        per_process("aiohttp", "aiohttp", "http_pool", 100, "connection", "TCPConnector(limit)"),
+        per_process("requests", "requests", "http_pool", 10, "connection", "HTTPAdapter(pool_maxsize)"),
+        per_process("asyncpg", "asyncpg", "db_pool", 10, "connection", "create_pool(max_size)"),
+        per_process("SQLAlchemy", "sqlalchemy", "db_pool", 15, "connection", "pool_size 5 and max_overflow 10"),
+        per_process("psycopg_pool", "psycopg-pool", "db_pool", 4, "connection", "ConnectionPool(min_size)"),
     )
 
 
-def limit(library: str, packages: str, pool: str, size: int, noun: str, how: str) -> Default:
+def per_process(library: str, packages: str, pool: str, size: int, noun: str, how: str) -> Default:
     """A row of the table; packages apart by spaces."""
     return Default(library, frozenset(packages.split()), pool, size, noun, how)
 
@@ -61,7 +63,7 @@ def matching(
     """
     near = [
         (abs(count / (default.size * workers) - 1), default)
-        for default in table(cpus)
+        for default in known_defaults(cpus)
         if default.packages & libraries and default.pool in pools
     ]
     off, nearest = min(near, key=lambda pair: pair[0], default=(tolerance + 1, None))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
-from stackmatrix.analysis.explain.phrases import BOUNDS, rate, some, thing, things
+from stackmatrix.analysis.explain.phrases import BOUND_WORDS, rate, some, thing, things
 from stackmatrix.analysis.model.bottleneck import Verdict
 from stackmatrix.analysis.model.ceiling import Ceiling, Demand, ceiling
 from stackmatrix.analysis.model.facts import Facts, Pool, rates, slots
@@ -34,7 +34,7 @@ class Change:
         pool = min(self.pools, key=lambda pool: pool.requests, default=None)
         if self.ceiling.bound == "slots" and pool is not None:
             return f"its {things(pool, self.demand.workers)}"
-        return BOUNDS[self.ceiling.bound]
+        return BOUND_WORDS[self.ceiling.bound]
 
 
 def lever(facts: Facts, found: Verdict) -> Change | None:

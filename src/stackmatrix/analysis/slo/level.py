@@ -15,18 +15,17 @@ from stackmatrix.errors import UserError
 from stackmatrix.load.job import MOST_DRAIN_S
 from stackmatrix.load.latency import BEYOND
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.records import Records
-from stackmatrix.load.summary import Floats, percentile, within
+from stackmatrix.load.records import Floats, Records
+from stackmatrix.load.summary import percentile, within
 
-PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
-METRICS: Final = (*PERCENTILES, "mean", "max")
-UNITS: Final = {"ms": 1.0, "s": 1000.0}
+PERCENT_OF: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+LEVEL_METRICS: Final = (*PERCENT_OF, "mean", "max")
 FAILURES: Final = 0.001
 """The share of requests that may fail."""
 LEAST_REQUESTS: Final = 100
 """That a mean or a maximum is judged by."""
 LONGEST_LIMIT_MS: Final = 30_000.0
-LONGEST_WINDOW_S: Final = 20.0
+MOST_PROBE_WINDOW_S: Final = 20.0
 """To which a window is lengthened for a low rate."""
 IN_A_ROW: Final = 20
 """Requests that must be answered within the limit, one after the other, for a stack to have recovered."""
@@ -51,7 +50,7 @@ class Level:
     @property
     def requests(self) -> int:
         """How many a window must hold for the level to be judged."""
-        percent = PERCENTILES.get(self.metric)
+        percent = PERCENT_OF.get(self.metric)
         return LEAST_REQUESTS if percent is None else round(BEYOND * 100 / (100 - percent))
 
     @property
@@ -66,11 +65,11 @@ class Level:
     @property
     def least_rate(self) -> float:
         """The least rate at which it can be judged."""
-        return self.due / LONGEST_WINDOW_S
+        return self.due / MOST_PROBE_WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LevelSample:
     """What one window says of a level."""
 
     requests: int
@@ -82,21 +81,21 @@ class Seen:
     """None where the sample cannot support the metric."""
 
 
-def parse(text: str) -> Level:
+def parse_level(text: str) -> Level:
     """`p99<200ms`; UserError for anything else."""
     match = re.fullmatch(r"\s*([a-z0-9.]+)\s*<\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s)\s*", text)
-    if not match or match[1] not in METRICS:
+    if not match or match[1] not in LEVEL_METRICS:
         raise UserError(
-            f"--slo {text!r}: no service level; write one of {', '.join(METRICS)}, then < and a time in ms or s, "
+            f"--slo {text!r}: no service level; write one of {', '.join(LEVEL_METRICS)}, then < and a time in ms or s, "
             "in quotes: 'p99<200ms'"
         )
-    limit_ms = float(match[2]) * UNITS[match[3]]
+    limit_ms = float(match[2]) * (1000 if match[3] == "s" else 1)
     if not 0 < limit_ms <= LONGEST_LIMIT_MS:
         raise UserError(f"--slo {text!r}: the limit must lie above 0 and be 30s at most")
     return Level(match[1], limit_ms)
 
 
-def judge(records: Records, start: float, end: float, level: Level) -> Seen:
+def judge_window(records: Records, start: float, end: float, level: Level) -> LevelSample:
     """Whether the requests scheduled in [start, end) kept the level.
 
     `end` is the window's; what was scheduled so late that the drain gave it less time than the limit is left out.
@@ -105,9 +104,9 @@ def judge(records: Records, start: float, end: float, level: Level) -> Seen:
     failed = int(((sample["verdict"] != Ending.OK) & (sample["verdict"] != Ending.UNFINISHED)).sum())
     value = metric(latencies(sample), level.metric)
     if value is None:
-        return Seen(len(sample), failed, None, None)
+        return LevelSample(len(sample), failed, None, None)
     kept = value < level.limit_ms and failed <= FAILURES * len(sample)
-    return Seen(len(sample), failed, value if math.isfinite(value) else None, kept)
+    return LevelSample(len(sample), failed, value if math.isfinite(value) else None, kept)
 
 
 def latencies(records: Records) -> Floats:
@@ -118,8 +117,8 @@ def latencies(records: Records) -> Floats:
 
 def metric(ms: Floats, name: str) -> float | None:
     """The percentile, mean or maximum of latencies; None where they are too few for it."""
-    if name in PERCENTILES:
-        return percentile(np.sort(ms), PERCENTILES[name])
+    if name in PERCENT_OF:
+        return percentile(np.sort(ms), PERCENT_OF[name])
     if len(ms) < LEAST_REQUESTS:
         return None
     return float(ms.mean() if name == "mean" else ms.max())

@@ -19,8 +19,8 @@ FACTOR: Final = 1.2
 """Times the rate that was found."""
 RELIEF: Final = 0.5
 """Times the same rate, before the overload and after it."""
-LEAST_S: Final = 3.0
-MOST_S: Final = 30.0
+LEAST_PART_S: Final = 3.0
+MOST_PART_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Course:
     def of(cls, level: Level, rate: float) -> "Course":
         """Long enough that a fifth too much becomes a queue of twice the limit, and that recovery can be told."""
         limit_s = level.limit_ms / 1000
-        over_s = min(max(LEAST_S, 2 * limit_s / (FACTOR - 1)), MOST_S)
-        watch_s = min(max(over_s, 2 * IN_A_ROW / (RELIEF * rate)), MOST_S)
-        return cls(min(max(1.0, 2 * limit_s), MOST_S), over_s, watch_s)
+        over_s = min(max(LEAST_PART_S, 2 * limit_s / (FACTOR - 1)), MOST_PART_S)
+        watch_s = min(max(over_s, 2 * IN_A_ROW / (RELIEF * rate)), MOST_PART_S)
+        return cls(min(max(1.0, 2 * limit_s), MOST_PART_S), over_s, watch_s)
 
     @property
     def seconds(self) -> float:

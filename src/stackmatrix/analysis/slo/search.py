@@ -16,7 +16,7 @@ LATER_FACTOR: Final = 1.2
 MOST_RATE: Final = 100_000.0
 
 Loss = Literal["broken", "generator", "spoiled"]
-Answer = Literal["kept"] | Loss
+RateAnswer = Literal["kept"] | Loss
 """Of one rate: the level was kept; it was not; or was not, but the generator could not offer so much, or the machine
 took part whenever it was asked."""
 
@@ -29,7 +29,7 @@ class Bracket:
     lost: float | None = None
     by: Loss = "broken"
 
-    def tell(self, rate: float, answer: Answer) -> None:
+    def tell(self, rate: float, answer: RateAnswer) -> None:
         """What became of one rate."""
         if answer == "kept":
             self.kept = rate
@@ -72,7 +72,7 @@ class Search:
             return min(kept * self._factor, self._most)
         return max(self._start if lost is None else lost / self._factor, self._least)
 
-    def tell(self, rate: float, answer: Answer) -> None:
+    def tell(self, rate: float, answer: RateAnswer) -> None:
         """What became of the rate; a start that turns out to be far off is left in longer strides."""
         one_side_before = self.bracket.kept is not None or self.bracket.lost is not None
         self.bracket.tell(rate, answer)

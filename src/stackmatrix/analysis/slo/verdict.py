@@ -8,9 +8,9 @@ from typing import Final
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
 from stackmatrix.analysis.judge import comparable, interval
-from stackmatrix.analysis.slo.level import LONGEST_WINDOW_S, Level, Seen, parse
+from stackmatrix.analysis.slo.level import MOST_PROBE_WINDOW_S, Level, LevelSample, parse_level
 from stackmatrix.analysis.slo.overload import FACTOR
-from stackmatrix.analysis.slo.search import MOST_RATE, Answer, Bracket
+from stackmatrix.analysis.slo.search import MOST_RATE, Bracket, RateAnswer
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.load.job import CONNECTIONS
@@ -21,16 +21,16 @@ from stackmatrix.results.slo import LevelEnd, Overloads, Probe, ProbeOutcome, Se
 from stackmatrix.results.trial import Trial
 
 
-def judged(plan: Plan, directory: RunDirectory) -> list[ServiceLevel]:
+def service_levels_of_run(plan: Plan, directory: RunDirectory) -> list[ServiceLevel]:
     """What the probes on disk say; nothing in a run that had no service level."""
-    return judge(plan.arms, directory.probes(), parse(plan.slo)) if plan.slo else []
+    return judge_levels(plan.arms, directory.probes(), parse_level(plan.slo)) if plan.slo else []
 
 
-ANSWERS: Final[Mapping[ProbeOutcome, Answer]] = {"kept": "kept", "broken": "broken", "generator": "generator"}
+ANSWERS: Final[Mapping[ProbeOutcome, RateAnswer]] = {"kept": "kept", "broken": "broken", "generator": "generator"}
 """The outcomes that say something of a rate."""
 
 
-MOST_REPEATS: Final = 1
+MOST_SPOILED: Final = 1
 """Of a rate at which the machine took part; then lower ones are asked, for the stack may not keep those either."""
 
 
@@ -41,7 +41,7 @@ DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})
 MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})
 
 
-def outcome(trial: Trial, seen: Seen) -> ProbeOutcome:
+def probe_outcome(trial: Trial, seen: LevelSample) -> ProbeOutcome:
     """What one trial says of its rate.
 
     Neighbours and a late generator can break a level, never keep it: they only matter where it was not kept. Requests
@@ -66,13 +66,13 @@ class Answers:
     def __init__(self) -> None:
         self._spoiled = 0
 
-    def of(self, outcome: ProbeOutcome) -> Answer | None:
+    def of(self, outcome: ProbeOutcome) -> RateAnswer | None:
         """The answer; None when the same rate is to be asked again."""
         if outcome in ANSWERS:
             self._spoiled = 0
             return ANSWERS[outcome]
         self._spoiled += 1
-        if self._spoiled <= MOST_REPEATS:
+        if self._spoiled <= MOST_SPOILED:
             return None
         self._spoiled = 0
         return "spoiled"
@@ -97,18 +97,18 @@ def values(probes: Iterable[Probe], rounds: int) -> list[float | None]:
     return [found[number].value if number in found else None for number in range(rounds)]
 
 
-def judge(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> list[ServiceLevel]:
+def judge_levels(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> list[ServiceLevel]:
     """One result per arm, with places among those of one workload."""
     by_arm: dict[str, list[Probe]] = {arm.id: [] for arm in arms}
     for probe in probes:
         if probe.arm in by_arm:
             by_arm[probe.arm].append(probe)
     rounds = 1 + max((probe.round for seen in by_arm.values() for probe in seen), default=-1)
-    places = ranks(arms, {arm: values(seen, rounds) for arm, seen in by_arm.items()})
-    return [judge_arm(arm, by_arm[arm.id], rounds, level, places.get(arm.id)) for arm in arms]
+    places = level_ranks(arms, {arm: values(seen, rounds) for arm, seen in by_arm.items()})
+    return [service_level(arm, by_arm[arm.id], rounds, level, places.get(arm.id)) for arm in arms]
 
 
-def ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) -> dict[str, int]:
+def level_ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) -> dict[str, int]:
     """Places by the rates that were found, where two arms of one workload have enough of them for an interval."""
     groups: dict[tuple[object, ...], list[str]] = {}
     for arm in arms:
@@ -122,7 +122,7 @@ def ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) -> dict[
     }
 
 
-def judge_arm(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank: int | None) -> ServiceLevel:
+def service_level(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank: int | None) -> ServiceLevel:
     """One arm's result."""
     found = values(probes, rounds)
     estimate = statistics.location(found)
@@ -135,7 +135,7 @@ def judge_arm(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank
         rounds=sum(value is not None for value in found),
         kept=max((probe.rate for probe in asked if probe.outcome == "kept"), default=None),
         broken=min((probe.rate for probe in asked if probe.outcome == "broken"), default=None),
-        ended="found" if estimate else ended(asked, level),
+        ended="found" if estimate else level_end(asked, level),
         words="",
         rank=rank,
         overload=overloads([probe for probe in probes if probe.purpose == "overload"]),
@@ -143,7 +143,7 @@ def judge_arm(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank
     return replace(result, words=f"{variant_label(arm.stack, arm.variant)} {says(result, level, asked)}.")
 
 
-def ended(asked: Sequence[Probe], level: Level) -> LevelEnd:
+def level_end(asked: Sequence[Probe], level: Level) -> LevelEnd:
     """Why no rate was found: by the last search."""
     if not asked:
         return "untimed"
@@ -182,7 +182,9 @@ def says(result: ServiceLevel, level: Level, asked: Sequence[Probe]) -> str:
         return f"keeps {level.words} up to {rate(result.rate.value)}{known(result)}{overloaded(result, level)}"
     lowest, highest = rate(level.least_rate), rate(result.kept) if result.kept else ""
     asked_for = rate(asked[-1].rate) if asked else ""
-    needed = f"windows of {LONGEST_WINDOW_S:.0f} s hold the {some(level.requests, 'request')} that {level.metric} needs"
+    needed = (
+        f"windows of {MOST_PROBE_WINDOW_S:.0f} s hold the {some(level.requests, 'request')} that {level.metric} needs"
+    )
     told: dict[LevelEnd, str] = {
         "below": f"does not keep {level.words} at {lowest}, the least rate at which {needed}",
         "above": f"keeps {level.words} at {highest}, the most that is asked for",

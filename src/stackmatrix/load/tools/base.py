@@ -18,8 +18,7 @@ from stackmatrix.http import Request
 from stackmatrix.load.job import FRESH, Closed, LoadJob
 from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.records import ROW, Records
-from stackmatrix.load.summary import Floats
+from stackmatrix.load.records import ROW, Floats, Records
 
 MARKS: Final = "STACKMATRIX_MARKS"
 """The environment variable that names the file descriptor on which a tool marks the edges of its load."""

@@ -379,7 +379,7 @@ def split(arm: ArmResult) -> Context | None:
     """Where the time of a request goes: parts as name, seconds, share, and width in per cent."""
     if arm.phases is None or arm.explaining is None:
         return None
-    parts = phases.split(arm.phases)
+    parts = phases.time_by_part(arm.phases)
     whole = sum(parts.values()) or 1.0
     return {
         "parts": [
@@ -400,7 +400,7 @@ def flame_graph(arm: ArmResult) -> Context | None:
 
 def utilisation(arm: ArmResult) -> list[tuple[str, str, float]]:
     """How full each resource was: its name, the share, and the width of its bar."""
-    names = {str(name): text for name, text in phrases.BOUNDS.items()}
+    names = {str(name): text for name, text in phrases.BOUND_WORDS.items()}
     ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
     return [(names.get(name, name), percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
 
