@@ -2,13 +2,21 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help venv up down bench test unit lint report findings docs base-image clean
+.PHONY: help venv lock up down bench test unit lint report findings docs base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 venv: ## the project's virtual environment, from the lock file
 	@$(PYTHON) scripts/_venv.py
+
+lock: venv ## pin what pyproject.toml and each requirements.in ask for, by hash; UPGRADE=1 takes new versions
+	@for file in pyproject.toml $$(git ls-files --cached --others --exclude-standard '*requirements.in'); do \
+	    echo "locking $$(dirname "$$file")/requirements.txt"; \
+	    $(VENV)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	        $(if $(UPGRADE),--upgrade) $$(case "$$file" in pyproject.toml) echo --extra dev ;; esac) \
+	        "$$file" --output-file "$$(dirname "$$file")/requirements.txt" || exit; \
+	done
 
 up: ## bring up all stacks and their upstreams in containers, or one: make up STACK=fastapi-async
 	@./scripts/up.py $(STACK)

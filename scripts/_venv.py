@@ -9,14 +9,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.txt"
 STAMP = VENV / "stackmatrix.lock"
-COMPILED = ("attr", "attrs", "cyclopts", "rich")
-"""Packages that every command imports: compiled here, in a second, they start twice as fast wherever Python may not."""
+PYTHON = VENV / "bin" / "python"
+NETWORK = "check that the package index answers, then run this again"
 
 
 def enter() -> None:
@@ -26,21 +27,17 @@ def enter() -> None:
     if not current():
         make()
     if Path(sys.prefix) != VENV:
-        python = str(VENV / "bin" / "python")
-        os.execv(python, [python, *sys.argv])
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
-def digest() -> str:
-    """What the environment is made from: the lock, and what the project says of itself."""
-    import tomllib  # only after the version of Python was looked at
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return hashlib.sha256(LOCK.read_bytes() + repr(project).encode()).hexdigest()
+def lock_digest() -> str:
+    """What the environment is made from: the lock."""
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
 
 
 def current() -> bool:
     """Whether the environment is there and was made from today's lock."""
-    return STAMP.is_file() and STAMP.read_text() == digest() and (VENV / "bin" / "python").exists()
+    return STAMP.is_file() and STAMP.read_text() == lock_digest() and PYTHON.exists()
 
 
 def make() -> None:
@@ -49,38 +46,25 @@ def make() -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if current():
             return
-        print(
-            f"making the virtual environment {VENV.name} from {LOCK.name} (once per lock)",
-            file=sys.stderr,
-            flush=True,
-        )
-        base = getattr(sys, "_base_executable", sys.executable)
-        if not (VENV / "bin" / "python").exists():
-            run(
-                [base, "-m", "venv", "--clear", str(VENV)],
-                "install the venv module: apt-get install python3-venv",
-            )
-        python = str(VENV / "bin" / "python")
+        began = time.monotonic()
+        say(f"making the virtual environment {VENV.name} from {LOCK.name}, once per lock:")
+        if not PYTHON.exists():
+            base = getattr(sys, "_base_executable", sys.executable)
+            venv = [base, "-m", "venv", "--clear", str(VENV)]
+            step("an empty environment", venv, "install the venv module: apt-get install python3-venv")
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirement:
             requirement.write(locked("uv"))
             requirement.flush()
-            pip = [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--require-hashes",
-            ]
-            run([*pip, "-r", requirement.name], "check that the package index answers, then run this again")
+            pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+            step("uv, which installs the rest", [*pip, "-r", requirement.name], NETWORK)
         uv = [str(VENV / "bin" / "uv"), "--quiet", "pip"]
-        retry = "check that the package index answers, then run this again"
-        run([*uv, "sync", "--python", python, "--require-hashes", str(LOCK)], retry)
-        run([*uv, "install", "--python", python, "--no-deps", "--editable", str(ROOT)], retry)
-        packages = [str(place) for name in COMPILED for place in VENV.glob(f"lib/python*/site-packages/{name}")]
-        run([python, "-m", "compileall", "-q", *packages], "remove .venv, then run this again")
-        STAMP.write_text(digest())
+        packages = sum("==" in line for line in LOCK.read_text().splitlines())
+        sync = [*uv, "sync", "--python", str(PYTHON), "--require-hashes", str(LOCK)]
+        step(f"the {packages} packages of {LOCK.name}", sync, NETWORK)
+        own = [*uv, "install", "--python", str(PYTHON), "--no-deps", "--editable", str(ROOT)]
+        step("the project itself", own, NETWORK)
+        STAMP.write_text(lock_digest())
+        say(f"made in {time.monotonic() - began:.0f} s")
 
 
 def locked(package: str) -> str:
@@ -91,12 +75,30 @@ def locked(package: str) -> str:
     return "".join(lines[start : end + 1])
 
 
-def run(command: list[str], remedy: str) -> None:
-    """Run one step; on failure show its own last words and the remedy, and leave."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        words = "\n".join(f"  {line}" for line in done.stdout.strip().splitlines()[-8:])
-        sys.exit(f"error: {' '.join(command[:4])} … failed:\n{words}\n{remedy}")
+def step(what: str, command: list[str], remedy: str) -> None:
+    """Run one command, with its seconds counted on a terminal; on failure show its own last words and leave."""
+    terminal, began = sys.stderr.isatty(), time.monotonic()
+    if not terminal:
+        say(f"  {what}")
+    with tempfile.TemporaryFile("w+") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        while process.poll() is None:
+            if terminal:
+                print(f"\r  {what} … {time.monotonic() - began:.0f} s ", end="", file=sys.stderr, flush=True)
+            try:
+                process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+        if terminal:
+            print(f"\r  {what}: {time.monotonic() - began:.1f} s   ", file=sys.stderr)
+        if process.returncode:
+            output.seek(0)
+            words = "\n".join(f"  {line}" for line in output.read().strip().splitlines()[-8:])
+            sys.exit(f"error: {' '.join(command[:4])} … failed:\n{words}\n{remedy}")
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, where it is seen at once."""
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

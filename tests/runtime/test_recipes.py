@@ -97,7 +97,7 @@ def test_digests_tell_contents_apart() -> None:
 
 
 def test_a_stack_without_a_lock_is_told() -> None:
-    with pytest.raises(UserError, match=r"requirements\.txt is missing; compile it"):
+    with pytest.raises(UserError, match=r"requirements\.txt is missing; make it from requirements\.in: make lock"):
         environments.make("x", Path("/no/requirements.txt"), Path("/nowhere"))
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stackmatrix.catalog.stacks import Stack
+from stackmatrix.catalog.toml import shown
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.commands import run_command
 from stackmatrix.runtime.native.state import State, short_digest
@@ -39,7 +40,7 @@ def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserErro
 def make(name: str, lock: Path, directory: Path) -> Path:
     """The virtual environment that this lock describes; UserError when the machine or the lock does not allow it."""
     if not lock.is_file():
-        raise UserError(f"{name}: {lock} is missing; compile it from requirements.in with uv")
+        raise UserError(f"{name}: {shown(lock)} is missing; make it from requirements.in: make lock")
     venv = venv_path(name, lock, directory)
     if made(venv):
         return venv
