@@ -5,10 +5,10 @@ import math
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stackmatrix.contract.overlap import EARLY, LATE, MANY, Burst, Capacity, capacity_of, sizes_around
+from stackmatrix.contract.overlap import MANY, WAVE_EARLY, WAVE_LATE, Burst, Capacity, capacity_of, sizes_around
 
 slots = st.integers(1, 2_000)
-cost = st.floats(-EARLY * 0.9, LATE * 0.9)  # of a wait, beside the waits themselves
+cost = st.floats(-WAVE_EARLY * 0.9, WAVE_LATE * 0.9)  # of a wait, beside the waits themselves
 
 
 def taken(k: int, capacity: float, cost: float, wait_s: float = 1.0) -> Burst:

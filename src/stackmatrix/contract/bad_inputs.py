@@ -42,7 +42,7 @@ def hostile_requests(subject: Subject) -> Iterator[Deviation]:
     """Every case in turn; afterwards the table holds what was accepted, and nothing of what was refused."""
     subject.runtime.reset_notes()
     notes = notes_in_table(subject)
-    for case in CASES:
+    for case in subject.steps(CASES):
         found = list(subject.put([case.exchange(notes + 1)]))
         notes += isinstance(case.due, Stored)
         if found and (now := notes_in_table(subject)) != notes:

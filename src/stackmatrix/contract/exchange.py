@@ -1,7 +1,8 @@
-"""Questions with the answers that are due, and one stack that is asked them."""
+"""Request and expected-response pairs, and running them against one stack."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from stackmatrix.contract.answer import Deviation, Essence, deviations, essence
 from stackmatrix.contract.client import NoAnswer, Response, ask_once
@@ -9,6 +10,10 @@ from stackmatrix.http import Request
 from stackmatrix.runtime.base import Runtime, Service
 
 Transcript = Mapping[str, Essence]
+Step = TypeVar("Step")
+
+OnStep = Callable[[int, int], None]
+"""Hears how far a check is: how many of its steps are done, of how many."""
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error
@@ -38,6 +43,14 @@ class Subject:
     service: Service
     runtime: Runtime
     transcript: dict[str, Essence] = field(default_factory=dict)
+    on_step: OnStep = lambda _done, _of: None
+
+    def steps(self, steps: Sequence[Step]) -> Iterator[Step]:
+        """Go through the steps of a check, and tell how many are done."""
+        for done, step in enumerate(steps):
+            self.on_step(done, len(steps))
+            yield step
+        self.on_step(len(steps), len(steps))
 
     @property
     def overlaps(self) -> bool:

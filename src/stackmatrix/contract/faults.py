@@ -17,8 +17,7 @@ from stackmatrix.runtime.base import Service, Upstream
 POOL_WAIT_S = 5.0
 REFUSAL_S = POOL_WAIT_S + 2.0  # the longest that any stack may think about a database that is down
 RECOVERY_S = 10.0
-GRACE_S = 1.5
-SURPLUS = 3  # requests beyond the pool
+LATE_S = 1.5  # after the time at which a stack should give up
 
 READ = Exchange(Request("GET", "/notes/1"), success(note_json(1, "note 1", "description of note 1")))
 QUERY = get("/query?ms=1", {"waited_ms": 1})
@@ -63,17 +62,18 @@ def pool_wait(subject: Subject) -> Iterator[Deviation]:
     """More long queries than pooled connections: those that find none free get 503, the others their full answer."""
     service, pool = subject.service, int(subject.service.settings["db_pool"])
     handlers = service.variant.slots("timer")
-    if handlers is not None and handlers < pool + SURPLUS:
+    asked = pool + 3
+    if handlers is not None and handlers < asked:
         raise NotApplicable(f"{handlers} requests in flight cannot use {pool} connections up")
     long = get("/query?ms=7000", {"waited_ms": 7000})
-    replies = together(service, [long.request] * (pool + SURPLUS))
+    replies = together(service, [long.request] * asked)
     served = [reply for reply in replies if isinstance(reply.outcome, Response) and reply.outcome.status == 200]
     others = [reply for reply in replies if reply not in served]
     if len(served) != pool:
-        yield Deviation(f"{pool + SURPLUS} × {long}", f"{pool} times 200", f"{len(served)} times 200")
+        yield Deviation(f"{asked} × {long}", f"{pool} times 200", f"{len(served)} times 200")
     for reply in served:
         yield from long.judge(boiled(reply.outcome))
-    yield from refuses(others, [long.request] * len(others), 503, POOL_WAIT_S + GRACE_S, POOL_WAIT_S - 0.5)
+    yield from refuses(others, [long.request] * len(others), 503, POOL_WAIT_S + LATE_S, POOL_WAIT_S - 0.5)
     yield from recovers(service, [QUERY], pool)
 
 
@@ -82,7 +82,7 @@ def upstream_timeout(subject: Subject) -> Iterator[Deviation]:
     limit = float(subject.service.settings["http_timeout"])
     for target, calls in (("/http?ms=5000", 1), ("/http?ms=5000&n=3&mode=parallel", 3)):
         slow = Request("GET", target)
-        latest = limit * (1 if subject.overlaps else calls) + GRACE_S
+        latest = limit * (1 if subject.overlaps else calls) + LATE_S
         yield from refuses(together(subject.service, [slow]), [slow], 504, latest, limit - 0.1)
     yield from recovers(subject.service, [HTTP, one_file()], 10)
 

@@ -10,13 +10,14 @@ from stackmatrix.contract.exchange import Exchange, Subject
 from stackmatrix.http import Request
 
 REQUESTS = 1_000
+"""Over one connection: no stack may close it before, by a limit on requests or otherwise."""
 
 
 def kept_connection(subject: Subject) -> Iterator[Deviation]:
     """Every answer right, all on the connection that was opened at the start; stops at the first difference."""
     subject.runtime.reset_notes()
     with Client(subject.service) as connection:
-        for number, exchange in enumerate(islice(cycle(mixture()), REQUESTS), 1):
+        for number, exchange in enumerate(subject.steps(list(islice(cycle(mixture()), REQUESTS))), 1):
             try:
                 found = exchange.judge(essence(connection.ask(exchange.request)))
             except NoAnswer as error:

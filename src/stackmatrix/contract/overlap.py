@@ -1,7 +1,7 @@
 """How many requests a stack really holds in flight, from how long k simultaneous waits take on an idle stack.
 
 A stack with C slots works k requests of one wait S each off in ⌈k/C⌉ waves, so k of them take ⌈k/C⌉·S. One number of
-waves leaves a range of C open; the loads around the declared capacity are chosen so that the ranges leave only it.
+waves leaves a range of C open; the bursts around the declared capacity are chosen so that the ranges leave only it.
 """
 
 import math
@@ -25,13 +25,13 @@ FEW, MANY = 8, 400
 WAIT_S, WAIT_PER_REQUEST_S = 0.4, 0.004
 """The wait grows with the load, so that the CPU time of k requests (some 1 ms each) stays well below one wait."""
 
-EARLY = 0.05  # a wave may end this part of a wait early: timers have grains
-LATE = 0.5  # and this part late, which is what the requests cost beside waiting
+WAVE_EARLY = 0.05  # a wave may end this part of a wait early: timers have grains
+WAVE_LATE = 0.5  # and this part late, which is what the requests cost beside waiting
 
 
 @dataclass(frozen=True)
 class Burst:
-    """k requests of one wait each, and how long it took until the last was answered."""
+    """k simultaneous requests of one wait each, and how long it took until the last was answered."""
 
     k: int
     wait_s: float
@@ -40,8 +40,8 @@ class Burst:
     @property
     def waves(self) -> int | None:
         """How many waits followed one another; None when the time lies between two whole numbers of waits."""
-        whole, rest = divmod(self.elapsed_s / self.wait_s + EARLY, 1)
-        return int(whole) if whole >= 1 and rest <= LATE + EARLY else None
+        whole, rest = divmod(self.elapsed_s / self.wait_s + WAVE_EARLY, 1)
+        return int(whole) if whole >= 1 and rest <= WAVE_LATE + WAVE_EARLY else None
 
     def fits(self, declared: int | None) -> bool:
         """Whether a stack of this capacity would have taken as many waves."""
@@ -68,18 +68,18 @@ class Capacity:
         return self.most == declared and (declared is None or self.least == declared)
 
 
-def capacity_of(loads: Sequence[Burst]) -> Capacity | None:
-    """The capacities under which every load takes the waves that it took; None when a load is unclear or they clash.
+def capacity_of(bursts: Sequence[Burst]) -> Capacity | None:
+    """The capacities under which every burst takes the waves that it took; None when one is unclear or they clash.
 
     w waves of at most C mean (w-1)·C < k ≤ w·C, hence ⌈k/w⌉ ≤ C ≤ ⌈k/(w-1)⌉ - 1.
     """
     least, most = 1, math.inf
-    for load in loads:
-        if load.waves is None:
+    for burst in bursts:
+        if burst.waves is None:
             return None
-        least = max(least, math.ceil(load.k / load.waves))
-        if load.waves > 1:
-            most = min(most, math.ceil(load.k / (load.waves - 1)) - 1)
+        least = max(least, math.ceil(burst.k / burst.waves))
+        if burst.waves > 1:
+            most = min(most, math.ceil(burst.k / (burst.waves - 1)) - 1)
     if least > most:
         return None
     return Capacity(least, None if most == math.inf else int(most))
@@ -96,44 +96,42 @@ def sizes_around(declared: int | None) -> list[int]:
 
 
 def sizes_for(declared: int | None, users: int, workers: int) -> list[int]:
-    """The few loads that a run of so many users relies on: two at once, as many as one worker should hold, one more.
+    """The few bursts that a run of so many users relies on: two at once, as many as one worker should hold, one more.
 
     With several workers one more need not wait: which of them a connection falls to is luck.
     """
     most = min(declared or users, users, MANY)
-    loads = {min(2, most), most}
+    sizes = {min(2, most), most}
     if declared is not None and declared < users and workers == 1:
-        loads.add(declared + 1)
-    return sorted(loads)
+        sizes.add(declared + 1)
+    return sorted(sizes)
 
 
 def declared_capacity(subject: Subject) -> Iterator[Deviation]:
     """The capacity for each kind of wait, as measured, against the manifest's."""
-    if (workers := subject.service.settings.get("workers", 1)) != 1:
+    service = subject.service
+    if (workers := service.settings.get("workers", 1)) != 1:
         raise NotApplicable(
             f"which of {workers} workers a connection falls to is luck, so no load fills all their slots"
         )
     allow_sockets()
-    for wait in get_args(Wait):
-        yield from off_capacity(subject.service, wait)
-
-
-def off_capacity(service: Service, wait: Wait) -> Iterator[Deviation]:
-    """Measure one kind of wait, as far as the stack behaves as declared."""
-    declared = service.variant.slots(wait)
-    expected = Capacity(MANY, None) if declared is None else Capacity(declared, declared)
-    loads: list[Burst] = []
-    try:
-        for k in sizes_around(declared):
-            loads.append(confirmed_burst(service, PATHS[wait], k, declared))
-            if not loads[-1].fits(declared):
-                break
-        found = capacity_of(loads)
-        got = f"{found or 'no one capacity explains it'} ({'; '.join(map(str, loads))})"
-    except NoAnswer as error:
-        found, got = None, str(error)
-    if not (found and found.confirms(declared)):
-        yield Deviation(f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}", str(expected), got)
+    declared = {wait: service.variant.slots(wait) for wait in get_args(Wait)}
+    bursts: dict[Wait, list[Burst]] = {wait: [] for wait in declared}
+    broken: dict[Wait, str] = {}
+    for wait, k in subject.steps([(wait, k) for wait, slots in declared.items() for k in sizes_around(slots)]):
+        if wait in broken or any(not burst.fits(declared[wait]) for burst in bursts[wait]):
+            continue  # it does not behave as declared, and more bursts would not tell more
+        try:
+            bursts[wait].append(confirmed_burst(service, PATHS[wait], k, declared[wait]))
+        except NoAnswer as error:
+            broken[wait] = str(error)
+    for wait, slots in declared.items():
+        found = None if wait in broken else capacity_of(bursts[wait])
+        if not (found and found.confirms(slots)):
+            expected = Capacity(MANY, None) if slots is None else Capacity(slots, slots)
+            seen = f"{found or 'no one capacity explains it'} ({'; '.join(map(str, bursts[wait]))})"
+            asked = f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}"
+            yield Deviation(asked, str(expected), broken.get(wait, seen))
 
 
 def spot_overlap(service: Service, users: Mapping[Wait, int]) -> Iterator[Deviation]:
@@ -145,8 +143,8 @@ def spot_overlap(service: Service, users: Mapping[Wait, int]) -> Iterator[Deviat
         declared = None if slots is None else slots // workers
         for k in sizes_for(declared, count, workers):
             try:
-                load = confirmed_burst(service, PATHS[wait], k, declared)
-                got = None if load.fits(declared) else str(load)
+                burst = confirmed_burst(service, PATHS[wait], k, declared)
+                got = None if burst.fits(declared) else str(burst)
             except NoAnswer as error:
                 got = str(error)
             if got is not None:
@@ -155,9 +153,9 @@ def spot_overlap(service: Service, users: Mapping[Wait, int]) -> Iterator[Deviat
 
 
 def confirmed_burst(service: Service, path: str, k: int, declared: int | None) -> Burst:
-    """One load; another with a wait twice as long when the first is not as declared, lest a hiccup decide."""
-    load = send_burst(service, path, k)
-    return load if load.fits(declared) else send_burst(service, path, k, stretch=2)
+    """Send a burst; another with a wait twice as long when the first is not as declared, lest a hiccup decide."""
+    burst = send_burst(service, path, k)
+    return burst if burst.fits(declared) else send_burst(service, path, k, stretch=2)
 
 
 def send_burst(service: Service, path: str, k: int, stretch: int = 1) -> Burst:

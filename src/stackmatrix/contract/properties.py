@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import requests
@@ -19,22 +20,9 @@ from stackmatrix.contract.exchange import Subject
 from stackmatrix.runtime.base import Service
 
 DOCUMENT = ROOT / "contract" / "openapi.yaml"
-SEED = 20_090
-EXAMPLES = 25  # for each operation, once with data that the document allows, once with data that it does not
 LONGEST_MS = 5
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
-Case = schemathesis.Case[Any]
-
-CHECKS: list[schemathesis.CheckFunction] = [
-    schemathesis.checks.not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-    checks.positive_data_acceptance,
-    checks.negative_data_rejection,
-]
 
 
 def with_short_waits() -> schemathesis.BaseSchema:
@@ -61,15 +49,15 @@ def operations(schema: schemathesis.BaseSchema) -> Iterator[Operation]:
 def drawn_requests(subject: Subject) -> Iterator[Deviation]:
     """Draw from every operation; its first wrong answer is shown with the request that got it."""
     subject.runtime.reset_notes()
+    drawn = product(operations(with_short_waits()), schemathesis.GenerationMode)
     with requests.Session() as session:
-        for operation in operations(with_short_waits()):
-            for mode in schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE:
-                holds = property_of(operation, mode, subject.service, session)
-                try:
-                    with suppress(Unsatisfiable):  # nothing to break in an operation without parameters
-                        holds()
-                except FailureGroup as failures:
-                    yield from (as_deviation(failure) for failure in failures.exceptions)
+        for operation, mode in subject.steps(list(drawn)):
+            holds = property_of(operation, mode, subject.service, session)
+            try:
+                with suppress(Unsatisfiable):  # nothing to break in an operation without parameters
+                    holds()
+            except FailureGroup as failures:
+                yield from (as_deviation(failure) for failure in failures.exceptions)
 
 
 def property_of(
@@ -80,19 +68,19 @@ def property_of(
 ) -> Callable[[], None]:
     """The property of one operation, ready to be tried: its own answers and no others."""
 
-    @seed(SEED)
+    @seed(20_090)
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=25,
         phases=[Phase.generate],
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(mode))
-    def holds(case: Case) -> None:
+    def holds(case: schemathesis.Case[Any]) -> None:
         response = case.call(f"http://{service.host}:{service.port}", session, timeout=TIMEOUT_S)
         try:
-            case.validate_response(response, CHECKS)
+            case.validate_response(response, conformance())
         except FailureGroup as failures:
             for failure in failures.exceptions:
                 asked = f"{response.request.method} {response.request.path_url}"
@@ -101,6 +89,19 @@ def property_of(
             raise
 
     return holds
+
+
+def conformance() -> list[schemathesis.CheckFunction]:
+    """What each answer is held to."""
+    return [
+        schemathesis.checks.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+        checks.positive_data_acceptance,
+        checks.negative_data_rejection,
+    ]
 
 
 def as_deviation(failure: Failure) -> Deviation:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from stackmatrix.catalog.stacks import Setting, Variant
-from stackmatrix.contract import bad_inputs, endpoints, faults, keepalive, modes, overlap, properties, shutdown
+from stackmatrix.contract import bad_inputs, endpoints, faults, keepalive, modes, overlap, shutdown
 from stackmatrix.contract.answer import Deviation, Essence
 from stackmatrix.contract.client import NoAnswer
-from stackmatrix.contract.exchange import NotApplicable, Subject, Transcript, disagreements
+from stackmatrix.contract.exchange import NotApplicable, OnStep, Subject, Transcript, disagreements
 from stackmatrix.runtime.base import Runtime, Service
 
 SAME_BYTES = "same-bytes"
@@ -18,7 +18,7 @@ SAME_BYTES = "same-bytes"
 
 @dataclass(frozen=True)
 class Check:
-    """One question about a stack: what it proves, how it is asked, and the settings that it needs."""
+    """One check of a stack: what it proves, how it is made, and the settings that it needs."""
 
     name: str
     about: str
@@ -28,12 +28,19 @@ class Check:
     ends_service: bool = False
 
 
+def requests_of_the_document(subject: Subject) -> Iterable[Deviation]:
+    """Load schemathesis only when it draws."""
+    from stackmatrix.contract.properties import drawn_requests
+
+    return drawn_requests(subject)
+
+
 CHECKS: tuple[Check, ...] = (
     Check("answers", "every endpoint's exact answer", endpoints.exact_answers, quick=True),
     Check("bad-inputs", "hostile, broken and odd requests", bad_inputs.hostile_requests, quick=True),
     Check("modes", "waits in turn or together, calls counted at the upstream", modes.wait_modes, quick=True),
     Check("keep-alive", "1 000 requests over one connection", keepalive.kept_connection, quick=True),
-    Check("properties", "requests drawn from openapi.yaml", properties.drawn_requests),
+    Check("properties", "requests drawn from openapi.yaml", requests_of_the_document),
     Check("overlap", "measured capacity against the declared one", overlap.declared_capacity),
     Check("pool-wait", "503 when no pooled connection comes free", faults.pool_wait),
     Check("database-down", "Postgres stopped and started", faults.database_down),
@@ -60,7 +67,7 @@ class Result:
 
 
 class Visit:
-    """Puts checks to one variant in any order; restarts it only for other settings or after its end, leaves it up."""
+    """Makes checks of one variant in any order; restarts it only for other settings or after its end, leaves it up."""
 
     def __init__(self, runtime: Runtime, variant: Variant) -> None:
         self.variant = variant
@@ -80,14 +87,14 @@ class Visit:
             self._serving({})
         self._leave()
 
-    def run(self, check: Check) -> Result:
-        """The result of one check; UserError when the stack cannot be brought up for it."""
+    def run(self, check: Check, on_step: OnStep = lambda _done, _of: None) -> Result:
+        """The result of one check, which tells how far it is; UserError when the stack cannot be brought up for it."""
         service = self._serving(check.changed)
         started = time.monotonic()
         differences: tuple[Deviation, ...] = ()
         skipped: str | None = None
         try:
-            differences = tuple(check.run(Subject(service, self._runtime, self.transcript)))
+            differences = tuple(check.run(Subject(service, self._runtime, self.transcript, on_step)))
         except NotApplicable as reason:
             skipped = str(reason)
         except NoAnswer as error:
