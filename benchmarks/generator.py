@@ -33,10 +33,10 @@ from rich.console import Console
 from rich.table import Table
 
 from stackmatrix.http import Expected, Request
-from stackmatrix.load.generator import Outcome, generate
-from stackmatrix.load.job import Closed, Kind, LoadJob, Open
+from stackmatrix.load.generator import LoadRun, generate
+from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.summary import percentile, summarise, within
-from stackmatrix.load.targets import NGINX, Target, nginx, serving
+from stackmatrix.load.targets import NGINX, KnownServer, nginx, serving
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 
 USERS = 16
@@ -65,7 +65,7 @@ class Bar:
 
 def plan_of(port: int, load: Closed | Open, seconds: float, warmup_s: float, body: bytes = BODY.encode()) -> LoadJob:
     """A load on a server of this machine that answers everything with one body."""
-    kinds = (Kind("1 kB", (Request("GET", "/", None, (("Accept", "*/*"),), Expected(200, body)),)),)
+    kinds = (RequestKind("1 kB", (Request("GET", "/", None, (("Accept", "*/*"),), Expected(200, body)),)),)
     return LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=load, warmup_s=warmup_s, duration_s=seconds)
 
 
@@ -82,7 +82,7 @@ class Ours:
         self._records = scratch / "records.npy"
         self._cpu = cpu
 
-    def run(self, port: int, load: Closed | Open, *, seconds: float, body: bytes = BODY.encode()) -> Outcome:
+    def run(self, port: int, load: Closed | Open, *, seconds: float, body: bytes = BODY.encode()) -> LoadRun:
         """Offer the load for that long, after half a second of warm-up."""
         return generate(plan_of(port, load, seconds, 0.5, body), records=self._records, cpus={self._cpu})
 
@@ -168,7 +168,7 @@ def occupied(cpu: int) -> float:
 
 def little(ours: Ours, cpus: tuple[int, int], seconds: float) -> Iterator[Bar]:
     """Throughput × response time on a server that answers in 10 ms."""
-    with serving(Target(service_s=0.01), cpus[0]) as port:
+    with serving(KnownServer(service_s=0.01), cpus[0]) as port:
         users = (summarise(ours.run(port, Closed(16), seconds=seconds)).little or 0) * 16
     yield Bar("10 ms server: X·R within 1 % of 16 users", f"{users:.3f}", abs(users / 16 - 1) <= 0.01)
 
@@ -184,7 +184,7 @@ def many(ours: Ours, cpus: tuple[int, int], seconds: float) -> Iterator[Bar]:
 
 def stall(ours: Ours, cpus: tuple[int, int], periods: int) -> Iterator[Bar]:
     """Latency at 200/s on a server that stalls; whole periods, so that their phase does not matter."""
-    target = Target(service_s=0.01, stall_s=1.0, period_s=10.0)
+    target = KnownServer(service_s=0.01, stall_s=1.0, period_s=10.0)
     with serving(target, cpus[0]) as port:
         outcome = ours.run(port, Open(200, "constant"), seconds=periods * target.period_s, body=target.body)
     summary, records = summarise(outcome), outcome.records

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.contract import faults, keepalive, overlap, shutdown
 from stackmatrix.contract.answer import TITLES, Essence, methods
 from stackmatrix.contract.bad_inputs import CASES, LIMIT, Stored
 from stackmatrix.contract.properties import DOCUMENT, operations, with_short_waits
@@ -79,3 +81,20 @@ def test_each_case_has_an_answer_that_the_document_knows(case: Any) -> None:
 def test_every_refusal_is_in_the_table() -> None:
     seen = {case.due.status for case in CASES if isinstance(case.due, Essence)}
     assert seen == {200, 404, 405, 413, 415, 422}
+
+
+@pytest.mark.parametrize("document", [SPEC["info"]["description"], (ROOT / "CONTRIBUTING.md").read_text("utf-8")])
+def test_what_the_checks_demand_is_written_down(document: str) -> None:
+    said = " ".join(document.split())
+    assert f"{keepalive.REQUESTS:,} requests".replace(",", " ") in said
+    assert f"exit code 0 within {shutdown.EXIT_WITHIN_S:g} s" in said
+    assert f"within {faults.REFUSAL_S:g} s" in said
+    assert re.search(f"[Ww]ithin {faults.RECOVERY_S:g} s of (its|their) return", said)
+    assert re.search(f"(after|within) {faults.POOL_WAIT_S:g} s", said)
+
+
+def test_the_document_gives_the_latest_answers_of_slow_upstreams() -> None:
+    said = SPEC["info"]["description"]
+    assert f"at most {faults.POOL_WAIT_S + faults.LATE_S:g} s" in said
+    assert f"at most {faults.LATE_S:g} s later" in said
+    assert f"holds {overlap.MANY} requests" in said

@@ -5,7 +5,7 @@ import math
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stackmatrix.contract.overlap import MANY, WAVE_EARLY, WAVE_LATE, Burst, Capacity, capacity_of, sizes_around
+from stackmatrix.contract.overlap import MANY, WAVE_EARLY, WAVE_LATE, Burst, CapacityRange, capacity_of, sizes_around
 
 slots = st.integers(1, 2_000)
 cost = st.floats(-WAVE_EARLY * 0.9, WAVE_LATE * 0.9)  # of a wait, beside the waits themselves
@@ -20,7 +20,7 @@ def taken(k: int, capacity: float, cost: float, wait_s: float = 1.0) -> Burst:
 def test_a_stack_of_the_declared_capacity_is_measured_exactly(capacity: int, data: st.DataObject) -> None:
     loads = [taken(k, capacity, data.draw(cost)) for k in sizes_around(capacity)]
     found = capacity_of(loads)
-    assert found == Capacity(capacity, capacity)
+    assert found == CapacityRange(capacity, capacity)
     assert found.confirms(capacity)
 
 

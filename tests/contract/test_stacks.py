@@ -44,7 +44,7 @@ def test_contract(visit: Visit, check: Check) -> None:
     result = visit.run(check)
     if result.skipped:
         pytest.skip(result.skipped)
-    assert result.ok, "\n\n".join(str(difference) for difference in result.differences[:3])
+    assert result.ok, "\n\n".join(str(difference) for difference in result.deviations[:3])
 
 
 def test_all_stacks_answered_alike() -> None:
@@ -52,4 +52,4 @@ def test_all_stacks_answered_alike() -> None:
         pytest.skip("compares what test_contract of every stack left")
     transcripts = {f"{label} ({runtime})": transcript for (runtime, label), transcript in TRANSCRIPTS.items()}
     for result in same_bytes(transcripts):
-        assert result.ok, "\n\n".join(str(difference) for difference in result.differences[:3])
+        assert result.ok, "\n\n".join(str(difference) for difference in result.deviations[:3])

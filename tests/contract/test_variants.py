@@ -40,7 +40,7 @@ def test_a_variant_keeps_the_contract_and_runs_as_the_manifest_says(runtime: Run
     with Visit(runtime, variant) as visit:
         for check in CHECKS:
             if check.name in VARIANTS[name]:
-                assert not visit.run(check).differences
+                assert not visit.run(check).deviations
 
 
 @pytest.mark.parametrize(

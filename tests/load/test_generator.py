@@ -20,11 +20,11 @@ import pytest
 
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
-from stackmatrix.load.generator import GeneratorError, Interrupted, Outcome, Pace, Progress, generate
-from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
+from stackmatrix.load.generator import GeneratorError, Interrupted, LoadRun, Pace, Progress, generate
+from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.summary import percentile, summarise, within
-from stackmatrix.load.targets import NGINX, Target, nginx, serving
+from stackmatrix.load.targets import NGINX, KnownServer, nginx, serving
 
 from .scripted import Reader, Writer, answering, free_port, request, server, wait_for
 
@@ -45,7 +45,7 @@ def plan(
     return LoadJob(
         host="127.0.0.1",
         port=port,
-        kinds=(Kind("k", requests or (HELLO,)),),
+        kinds=(RequestKind("k", requests or (HELLO,)),),
         load=load,
         duration_s=duration_s,
         warmup_s=warmup_s,
@@ -54,12 +54,12 @@ def plan(
     )
 
 
-def ask(target: Target) -> Request:
+def ask(target: KnownServer) -> Request:
     """A request to a target, and its answer."""
     return Request("GET", "/", expected=Expected(200, target.body))
 
 
-def verdicts(outcome: Outcome) -> dict[str, int]:
+def verdicts(outcome: LoadRun) -> dict[str, int]:
     """How many requests of the run came to what."""
     return dict(Counter(Ending(verdict).name for verdict in outcome.records["verdict"]))
 
@@ -68,7 +68,7 @@ class TestTruth:
     """Numbers that must be so, as ratios to the truth: the machine may be busy."""
 
     def test_throughput_times_response_time_is_the_users(self, tmp_path: Path) -> None:
-        target = Target(service_s=0.01)
+        target = KnownServer(service_s=0.01)
         with serving(target) as port:
             outcome = generate(
                 plan(port, Closed(16), ask(target), duration_s=2, warmup_s=0.2), records=tmp_path / "r.npy"
@@ -82,7 +82,7 @@ class TestTruth:
 
     @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
     def test_a_stall_is_seen_in_full(self, arrivals: str, tmp_path: Path) -> None:
-        target = Target(service_s=0.01, stall_s=0.2, period_s=2)
+        target = KnownServer(service_s=0.01, stall_s=0.2, period_s=2)
         load = Open(400, arrivals)  # type: ignore[arg-type]
         for attempt in range(3):  # a busy machine may err once; a generator that omits errs always
             with serving(target) as port:
@@ -102,13 +102,13 @@ class TestTruth:
 
     def test_a_closed_loop_does_not_see_it(self, tmp_path: Path) -> None:
         """Coordinated omission, which is why latency is measured in open loop."""
-        target = Target(service_s=0.01, stall_s=0.2, period_s=2)
+        target = KnownServer(service_s=0.01, stall_s=0.2, period_s=2)
         with serving(target) as port:
             outcome = generate(plan(port, Closed(4), ask(target), duration_s=4), records=tmp_path / "r.npy")
         assert (summarise(outcome).latency.p95 or 0) < 60
 
     def test_two_thousand_users(self, tmp_path: Path) -> None:
-        target = Target(service_s=0.2)
+        target = KnownServer(service_s=0.2)
         with serving(target) as port:
             outcome = generate(
                 plan(port, Closed(2000), ask(target), duration_s=2, warmup_s=1), records=tmp_path / "r.npy"
@@ -118,7 +118,7 @@ class TestTruth:
         assert summarise(outcome).under_way == 2000
 
     def test_arrivals_keep_to_their_schedule(self, tmp_path: Path) -> None:
-        target = Target()
+        target = KnownServer()
         with serving(target) as port:
             outcome = generate(plan(port, Open(1000), ask(target), duration_s=2), records=tmp_path / "r.npy")
         late = outcome.records["sent"] - outcome.records["scheduled"]
@@ -127,14 +127,14 @@ class TestTruth:
         assert len(outcome.records) == pytest.approx(2000, abs=5 * 2000**0.5)
 
     def test_think_time_is_kept(self, tmp_path: Path) -> None:
-        target = Target(service_s=0.01)
+        target = KnownServer(service_s=0.01)
         with serving(target) as port:
             load = Closed(10, think_s=0.04)
             outcome = generate(plan(port, load, ask(target), duration_s=2, warmup_s=0.2), records=tmp_path / "r.npy")
         assert summarise(outcome).little == pytest.approx(1, abs=0.05)
 
     def test_a_ramp_starts_users_in_turn(self, tmp_path: Path) -> None:
-        target = Target(service_s=2)
+        target = KnownServer(service_s=2)
         with serving(target) as port:
             outcome = generate(plan(port, Closed(20, ramp_s=1), ask(target), duration_s=1), records=tmp_path / "r.npy")
         starts = np.sort(outcome.records["scheduled"]) - outcome.began
@@ -176,7 +176,7 @@ class TestCourse:
             def pace(self, plan: LoadJob) -> Pace:
                 return Pace(plan.duration_s + 0.1, 0.0)
 
-        target = Target(service_s=0.5)
+        target = KnownServer(service_s=0.5)
         with serving(target) as port:
             outcome = generate(
                 plan(port, Closed(2), ask(target), warmup_s=30, duration_s=0.2, drain_s=20),
@@ -189,7 +189,7 @@ class TestCourse:
         assert verdicts(outcome)["UNFINISHED"] == 2
 
     def test_what_is_under_way_at_the_end_is_waited_for_or_unfinished(self, tmp_path: Path) -> None:
-        target = Target(service_s=0.5)
+        target = KnownServer(service_s=0.5)
         with serving(target) as port:
             waited, cut = (
                 generate(
@@ -246,7 +246,10 @@ class TestCourse:
             generate(plan(1, Closed(2)), records=tmp_path / "r.npy", **options)  # type: ignore[arg-type]
 
     def test_kinds_come_by_weight_and_are_told_apart(self, tmp_path: Path) -> None:
-        kinds = (Kind("a", (HELLO,), 3), Kind("b", (Request("GET", "/", expected=Expected(201, b"hello")),), 1))
+        kinds = (
+            RequestKind("a", (HELLO,), 3),
+            RequestKind("b", (Request("GET", "/", expected=Expected(201, b"hello")),), 1),
+        )
         with server(answering(OK_HELLO)) as port:
             mixed = LoadJob(host="127.0.0.1", port=port, kinds=kinds, load=Closed(4), duration_s=1)
             outcome = generate(mixed, records=tmp_path / "r.npy")
@@ -263,7 +266,7 @@ class TestCourse:
                 answer = b'{"id":%d,' % len(bodies) + bodies[-1]
                 writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
 
-        create = Request("POST", "/", FRESH, expected=Expected(201, b'{"id":', b"," + FRESH))
+        create = Request("POST", "/", NUMBER_PLACE, expected=Expected(201, b'{"id":', b"," + NUMBER_PLACE))
         with server(echo) as port:
             outcome = generate(plan(port, Closed(4), create), records=tmp_path / "r.npy", shards=2)
         assert verdicts(outcome) == {"OK": len(bodies)}
@@ -319,7 +322,7 @@ class TestFailures:
             generate(plan(free_port(), Closed(4)), records=tmp_path / "r.npy")
 
     def test_a_host_that_does_not_exist_is_one_error(self, tmp_path: Path) -> None:
-        kinds = (Kind("k", (HELLO,)),)
+        kinds = (RequestKind("k", (HELLO,)),)
         with pytest.raises(GeneratorError, match=r"nowhere\.invalid: "):
             generate(
                 LoadJob(host="nowhere.invalid", port=80, kinds=kinds, load=Closed(1), duration_s=1),
@@ -328,7 +331,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("load", [Closed(8), Open(200)], ids=["closed", "open"])
     def test_a_server_that_dies_is_not_stormed_and_is_found_again(self, load: Closed | Open, tmp_path: Path) -> None:
-        target = Target(size=5)
+        target = KnownServer(size=5)
         hello = Request("GET", "/", expected=Expected(200, target.body))
         port = free_port()
         gone = [0.0, 0.0]

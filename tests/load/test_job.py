@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from stackmatrix.http import Expected, Request
-from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open, Step, arrivals, even_share, prepared
+from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob, Open, RequestKind, Step, arrivals, even_share, prepared
 
 GET = Request("GET", "/")
 RATES = st.floats(0.01, 1e5)
@@ -78,8 +78,8 @@ def test_seeds_give_other_arrivals() -> None:
 
 
 def test_kinds_come_by_weight_and_their_requests_in_turn() -> None:
-    heavy = Kind("heavy", tuple(Request("GET", f"/{i}") for i in range(3)), 3)
-    light = Kind("light", (GET,), 1)
+    heavy = RequestKind("heavy", tuple(Request("GET", f"/{i}") for i in range(3)), 3)
+    light = RequestKind("light", (GET,), 1)
     drawn = take(8000, prepared(plan(kinds=(heavy, light), seed=1)))
     counts = Counter(one.kind for one in drawn)
     assert counts[0] / len(drawn) == pytest.approx(0.75, abs=0.02)
@@ -89,16 +89,16 @@ def test_kinds_come_by_weight_and_their_requests_in_turn() -> None:
 
 @given(st.integers(1, 7), SHARDS)
 def test_shards_take_turns_with_the_requests(size: int, shards: int) -> None:
-    kind = Kind("k", tuple(Request("GET", f"/{i}") for i in range(size)))
+    kind = RequestKind("k", tuple(Request("GET", f"/{i}") for i in range(size)))
     drawn = [take(size, prepared(plan(kinds=(kind,)), shard, shards)) for shard in range(shards)]
     in_turn = [one.source for each in zip(*drawn, strict=True) for one in each]
     assert in_turn == list(kind.requests) * shards
 
 
 def test_fresh_requests_never_repeat_and_expect_their_own_number() -> None:
-    body = b'{"title":"' + FRESH + b'"}'
-    template = Request("POST", "/", body, expected=Expected(201, b'{"id":', b',"title":"' + FRESH + b'"}'))
-    kind = Kind("k", (template,))
+    body = b'{"title":"' + NUMBER_PLACE + b'"}'
+    template = Request("POST", "/", body, expected=Expected(201, b'{"id":', b',"title":"' + NUMBER_PLACE + b'"}'))
+    kind = RequestKind("k", (template,))
     drawn = [take(100, prepared(plan(kinds=(kind,)), shard, 3)) for shard in range(3)]
     requests = {one.data for part in drawn for one in part}
     assert len(requests) == 300
@@ -109,7 +109,7 @@ def test_fresh_requests_never_repeat_and_expect_their_own_number() -> None:
 
 
 def test_a_request_is_encoded_once_with_the_jobs_own_host() -> None:
-    (got,) = take(1, prepared(plan(host="::1", kinds=(Kind("k", (GET,)),), port=8102)))
+    (got,) = take(1, prepared(plan(host="::1", kinds=(RequestKind("k", (GET,)),), port=8102)))
     assert got.data == b"GET / HTTP/1.1\r\nHost: [::1]:8102\r\n\r\n"
     assert plan().authority == "127.0.0.1"  # of port 80 none is told
 
@@ -125,8 +125,8 @@ def test_a_request_is_encoded_once_with_the_jobs_own_host() -> None:
         (lambda: Open(1, steps=(Step(2, 1), Step(1, 1))), "in order of their time"),
         (lambda: Step(1, 0), "rate = 0"),
         (lambda: Open(1, arrivals="even"), "arrivals = 'even'"),  # type: ignore[arg-type]
-        (lambda: Kind("k", ()), "at least one request"),
-        (lambda: Kind("k", (GET,), 0), "weight = 0"),
+        (lambda: RequestKind("k", ()), "at least one request"),
+        (lambda: RequestKind("k", (GET,), 0), "weight = 0"),
         (lambda: Expected(200, None, b"x"), "needs a prefix"),
         (lambda: plan(port=0), "port = 0"),
         (lambda: plan(duration_s=0), "duration_s = 0"),
@@ -141,6 +141,6 @@ def test_a_plan_that_cannot_be_is_refused(make: object, message: str) -> None:
 
 
 def plan(**changes: object) -> LoadJob:
-    kinds = (Kind("k", (GET,)),)
+    kinds = (RequestKind("k", (GET,)),)
     known = {"host": "127.0.0.1", "port": 80, "kinds": kinds, "load": Closed(1), "duration_s": 1.0}
     return LoadJob(**{**known, **changes})  # type: ignore[arg-type]

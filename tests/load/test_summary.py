@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.http import Request
-from stackmatrix.load.generator import Outcome
-from stackmatrix.load.job import Closed, Kind, LoadJob, Open
+from stackmatrix.load.generator import LoadRun
+from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.latency import BEYOND, supported
 from stackmatrix.load.recorder import NEVER, Ending
 from stackmatrix.load.records import ROW, Records
@@ -25,11 +25,11 @@ def rows(*requests: tuple[float, float, Ending]) -> Records:
 
 def summary(records: Records, load: Closed | Open, start: float = 10.0, end: float = 20.0) -> Summary:
     """The summary of such a window."""
-    kind = Kind("k", (Request("GET", "/"),))
+    kind = RequestKind("k", (Request("GET", "/"),))
     plan = LoadJob(host="h", port=1, kinds=(kind,), load=load, duration_s=end - start)
     nothing = {"connections": 1, "peak": 1, "refused": 0, "strays": 0, "queue_max": 0, "shards": 1}
     return summarise(
-        Outcome(
+        LoadRun(
             job=plan,
             records=records,
             began=0.0,

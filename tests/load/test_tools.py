@@ -23,10 +23,10 @@ import pytest
 from stackmatrix.errors import UserError
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
-from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob, Open
+from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.targets import NGINX, Target, nginx, serving
-from stackmatrix.load.tools.base import Tool
+from stackmatrix.load.targets import NGINX, KnownServer, nginx, serving
+from stackmatrix.load.tools.base import LoadTool
 from stackmatrix.load.tools.run import OTHER_GENERATORS, path_of, run_other
 
 from .scripted import Reader, Writer, answering, free_port, request, server
@@ -45,14 +45,14 @@ OK, CREATED, BROKEN = answer("200 OK"), answer("201 Created"), answer("500 Inter
 
 
 @pytest.fixture(params=OTHER_GENERATORS)
-def tool(request: pytest.FixtureRequest) -> Tool:
+def tool(request: pytest.FixtureRequest) -> LoadTool:
     """Each tool that is installed."""
     found = OTHER_GENERATORS[request.param]
     installed(found)
     return found
 
 
-def installed(tool: Tool) -> Tool:
+def installed(tool: LoadTool) -> LoadTool:
     """The tool; skips where it is not there."""
     try:
         path_of(tool)
@@ -71,7 +71,7 @@ def plan(port: int, *requests: Request, users: int = 4, status: int = 200, durat
     wanted = tuple(replace(one, expected=Expected(status)) for one in requests or (get(),))
     load = Closed(users)
     return LoadJob(
-        host="127.0.0.1", port=port, kinds=(Kind("k", wanted),), load=load, duration_s=duration_s, timeout_s=5
+        host="127.0.0.1", port=port, kinds=(RequestKind("k", wanted),), load=load, duration_s=duration_s, timeout_s=5
     )
 
 
@@ -101,7 +101,7 @@ def counting(reply: bytes = OK) -> Iterator[tuple[int, Seen]]:
         yield port, seen
 
 
-def test_counts_agree_with_the_servers_own(tool: Tool, tmp_path: Path) -> None:
+def test_counts_agree_with_the_servers_own(tool: LoadTool, tmp_path: Path) -> None:
     edges: list[tuple[str, float]] = []
     with counting() as (port, seen):
         told = run_other(
@@ -130,8 +130,8 @@ def test_counts_agree_with_the_servers_own(tool: Tool, tmp_path: Path) -> None:
     assert not psutil.Process().children()
 
 
-def test_littles_law_holds_on_a_server_of_known_time(tool: Tool) -> None:
-    with serving(Target(service_s=0.02), min(os.sched_getaffinity(0))) as port:
+def test_littles_law_holds_on_a_server_of_known_time(tool: LoadTool) -> None:
+    with serving(KnownServer(service_s=0.02), min(os.sched_getaffinity(0))) as port:
         told = run_other(tool, plan(port, users=8, duration_s=2), cpus={LAST})
     assert told.rps * 0.02 == pytest.approx(8, rel=0.35)
     mean = told.latency.mean or told.latency.p50
@@ -142,7 +142,7 @@ def test_littles_law_holds_on_a_server_of_known_time(tool: Tool) -> None:
         assert told.rps * mean / 1e3 == pytest.approx(8, rel=0.2)
 
 
-def test_failures_are_seen(tool: Tool) -> None:
+def test_failures_are_seen(tool: LoadTool) -> None:
     with counting(BROKEN) as (port, seen):
         told = run_other(tool, plan(port), cpus={LAST})
     assert told.n == 0
@@ -152,7 +152,7 @@ def test_failures_are_seen(tool: Tool) -> None:
         assert (told.records["verdict"] == Ending.STATUS).all()
 
 
-def test_a_server_that_hangs_up_is_no_success(tool: Tool) -> None:
+def test_a_server_that_hangs_up_is_no_success(tool: LoadTool) -> None:
     with server(answering(b"", close=True)) as port:
         told = run_other(tool, plan(port), cpus={LAST})
     assert told.n == 0
@@ -180,7 +180,7 @@ def test_ab_compares_lengths_where_one_is_expected() -> None:
 
     with server(handle) as port:
         any_body = plan(port, duration_s=20)
-        right = Kind("k", (replace(get(), expected=Expected(200, b"hello hello")),))
+        right = RequestKind("k", (replace(get(), expected=Expected(200, b"hello hello")),))
         compared = run_other(installed(OTHER_GENERATORS["ab"]), replace(any_body, kinds=(right,)), stop_after=400)
         taken = run_other(OTHER_GENERATORS["ab"], any_body, stop_after=400)
     assert compared.failed == {"body": pytest.approx(133, abs=4)}
@@ -205,7 +205,7 @@ def test_what_becomes_of_an_answer_that_is_late() -> None:
             run_other(installed(OTHER_GENERATORS["ab"]), late)
 
 
-def test_a_body_is_posted(tool: Tool) -> None:
+def test_a_body_is_posted(tool: LoadTool) -> None:
     body = b'{"title":"\xc3\xa4 \\"quoted\\"","description":"a\\nb"}'
     with counting(CREATED) as (port, seen):
         told = run_other(tool, plan(port, Request("POST", "/notes/", body, JSON), status=201), cpus={LAST})
@@ -220,7 +220,7 @@ def test_a_body_is_posted(tool: Tool) -> None:
         assert sum(line.startswith(b"content-length:") for line in lines) == 1
 
 
-def test_method_host_and_headers_are_sent_as_given(tool: Tool) -> None:
+def test_method_host_and_headers_are_sent_as_given(tool: LoadTool) -> None:
     wanted = Request(
         "DELETE", "/notes/1?x=%20y", None, (("Host", "example.test"), ("X-Note", "a: b"), ("Accept", "text/html"))
     )
@@ -235,7 +235,7 @@ def test_method_host_and_headers_are_sent_as_given(tool: Tool) -> None:
 
 @pytest.mark.parametrize(("name", "varied"), [("wrk", True), ("ab", False), ("h2load", False)])
 def test_a_fresh_body_per_request_or_a_note_that_it_was_not(name: str, varied: bool) -> None:
-    fresh = Request("POST", "/notes/", b'{"title":"' + FRESH + b'"}', JSON)
+    fresh = Request("POST", "/notes/", b'{"title":"' + NUMBER_PLACE + b'"}', JSON)
     with counting(CREATED) as (port, seen):
         told = run_other(installed(OTHER_GENERATORS[name]), plan(port, fresh, status=201), cpus=os.sched_getaffinity(0))
     assert b"\0" not in b"".join(seen.bodies)
@@ -256,7 +256,7 @@ def test_several_requests_are_sent_in_turn_or_a_note_says_which(name: str, paths
 
 
 def test_locusts_users_think_start_one_after_another_and_mix_kinds() -> None:
-    fresh = Request("POST", "/b", b"{" + FRESH + b"}", JSON)
+    fresh = Request("POST", "/b", b"{" + NUMBER_PLACE + b"}", JSON)
     with counting() as (port, seen):
         reads, writes = plan(port, get("/a"), get("/c")).kinds[0], plan(port, fresh).kinds[0]
         mixed = replace(
@@ -333,7 +333,7 @@ class TestRefusals:
         with counting() as (port, _), pytest.raises(UserError, match="ab sends no PATCH with a body"):
             run_other(installed(OTHER_GENERATORS["ab"]), plan(port, patch))
 
-    def test_a_server_that_is_not_there(self, tool: Tool) -> None:
+    def test_a_server_that_is_not_there(self, tool: LoadTool) -> None:
         with pytest.raises(UserError, match=r"no connection to 127\.0\.0\.1:\d+: "):
             run_other(tool, plan(free_port()))
 
@@ -347,7 +347,7 @@ class TestRefusals:
 class TestEnds:
     """However a run ends, the tool is gone."""
 
-    def test_ctrl_c_leaves_no_process(self, tool: Tool) -> None:
+    def test_ctrl_c_leaves_no_process(self, tool: LoadTool) -> None:
         ours: list[psutil.Process] = []
 
         def interrupt() -> None:

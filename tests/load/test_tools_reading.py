@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stackmatrix.errors import UserError
 from stackmatrix.http import Expected, Request
-from stackmatrix.load.job import FRESH, Closed, Kind, LoadJob
+from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob, RequestKind
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.tools.ab import ApacheBench
 from stackmatrix.load.tools.base import Left, ToolRun
@@ -47,7 +47,7 @@ def run(scratch: Path, *, cpus: tuple[int, ...] = (0,), users: int = 4, host: st
     job = LoadJob(
         host=host,
         port=8102,
-        kinds=(Kind("k", (Request("GET", "/", expected=Expected(200)),)),),
+        kinds=(RequestKind("k", (Request("GET", "/", expected=Expected(200)),)),),
         load=Closed(users),
         duration_s=1,
     )
@@ -70,7 +70,7 @@ def test_any_bytes_become_a_string_of_lua(data: bytes) -> None:
 
 def test_lua_is_called_per_request_only_where_requests_differ() -> None:
     same = Request("GET", "/").encode("h")
-    fresh = Request("POST", "/", b"[" + FRESH + b"]").encode("h")
+    fresh = Request("POST", "/", b"[" + NUMBER_PLACE + b"]").encode("h")
     assert "function request()" not in lua((same,), 1)
     for several in ((same, same), (fresh,), (fresh, same)):
         assert "function request()" in lua(several, 2)

@@ -11,7 +11,7 @@ import uvloop
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.drivers import driver
-from stackmatrix.load.job import Closed, Kind, LoadJob
+from stackmatrix.load.job import Closed, LoadJob, RequestKind
 from stackmatrix.load.recorder import Ending, Recorder
 from stackmatrix.load.records import Records
 from stackmatrix.load.wire import CHUNKED, UNTIL_CLOSE, Head, parse_head
@@ -49,7 +49,7 @@ def converse(
     """Have one user ask at least so often, and return its records and how many connections that took."""
 
     async def load(port: int) -> int:
-        kind = Kind("k", (wanted,))
+        kind = RequestKind("k", (wanted,))
         plan = LoadJob(host="h", port=port, kinds=(kind,), load=Closed(1), duration_s=1, timeout_s=timeout_s)
         recorder = Recorder(tmp_path / "r.npy")
         users = driver(plan, "127.0.0.1", recorder, 0, 1)

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from stackmatrix.http import Request
 from stackmatrix.load.generator import Progress
-from stackmatrix.load.job import MOST_DRAIN_S, Closed, Kind, LoadJob
+from stackmatrix.load.job import MOST_DRAIN_S, Closed, LoadJob, RequestKind
 from stackmatrix.measure.offered_load import LEAST_ANSWERS, LONGEST_WINDOW_S, MARGIN, WarmUp
 
 TICK_S = 0.1
 
 
 def plan(window_s: float = 0.5, drain_s: float = MOST_DRAIN_S) -> LoadJob:
-    kind = Kind("k", (Request("GET", "/"),))
+    kind = RequestKind("k", (Request("GET", "/"),))
     return LoadJob(host="h", port=1, kinds=(kind,), load=Closed(64), duration_s=window_s, drain_s=drain_s)
 
 

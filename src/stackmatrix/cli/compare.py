@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from stackmatrix.analysis.compare import Report
 from stackmatrix.cli import values
 from stackmatrix.cli.options import EXECUTION, TO_FILE, WORK, Execution, Work, option
 from stackmatrix.cli.shell import STDOUT, console, deliver, try_outputs

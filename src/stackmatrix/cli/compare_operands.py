@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from stackmatrix.catalog.stacks import Stack, Stacks, Variant, parse_variant
 from stackmatrix.cli.commands import did_you_mean
 from stackmatrix.errors import UserError
-from stackmatrix.measure.copies import Copies
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.runtime import revisions
 

@@ -1,4 +1,4 @@
-"""`stackmatrix contract`: check stacks against contract/openapi.yaml, print stack × check and the first difference."""
+"""`stackmatrix contract`: check stacks against contract/openapi.yaml, print stack × check and every deviation."""
 
 import re
 from collections.abc import Sequence
@@ -10,18 +10,16 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from stackmatrix.catalog.stacks import Variant
 from stackmatrix.cli.options import RUNTIME, STACK, RuntimeChoice
 from stackmatrix.cli.progress import stage, steps_bar
 from stackmatrix.cli.shell import console
-from stackmatrix.contract.answer import Deviation
-from stackmatrix.contract.suite import Check, Result
 from stackmatrix.errors import UserError, pick
-from stackmatrix.runtime.base import Runtime
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from stackmatrix.catalog.stacks import Variant
-    from stackmatrix.contract.answer import Deviation
+    from stackmatrix.contract.exchange import OnStep
     from stackmatrix.contract.suite import Check, Result
     from stackmatrix.runtime.base import Runtime
 
@@ -94,12 +92,22 @@ def go_through(
         for variant in variants:
             with Visit(runtime, variant) as visit:
                 for check in checks:
-                    progress.update(task, description=f"{variant.label} · {check.name}")
-                    results.append(visit.run(check))
+                    about = f"{variant.label} · {check.name}"
+                    progress.update(task, description=about)
+                    results.append(visit.run(check, told(progress, task, about)))
                     progress.console.print(line(results[-1]))
                     progress.advance(task)
             transcripts[variant.label] = visit.transcript
     return results + same_bytes(transcripts)
+
+
+def told(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
+    """Shows the steps of one check beside its name."""
+
+    def show(done: int, of: int) -> None:
+        progress.update(task, description=f"{about} {done}/{of}")
+
+    return show
 
 
 def line(result: "Result") -> Text:
@@ -116,11 +124,11 @@ def verdict(result: "Result") -> Text:
     """One result in a word."""
     if result.skipped:
         return Text("n/a", "dim")
-    return Text("ok", "green") if result.ok else Text(f"{len(result.differences)} wrong", "bold red")
+    return Text("ok", "green") if result.ok else Text(f"{len(result.deviations)} wrong", "bold red")
 
 
 def report(results: "Sequence[Result]", runtime: "Runtime", out: Console) -> None:
-    """The table of stack × check, and the first difference as a diff, with what the stack said meanwhile."""
+    """Print the table of stack × check, every deviation, and the last lines of the log of each stack that failed."""
     from stackmatrix.contract.suite import SAME_BYTES
 
     by_place = {(result.variant, result.check): result for result in results}
@@ -132,19 +140,19 @@ def report(results: "Sequence[Result]", runtime: "Runtime", out: Console) -> Non
         cells = (by_place.get((name, check)) for name in names)
         table.add_row(check, *(verdict(cell) if cell else Text("–", "dim") for cell in cells))
     out.print(table)
-    failed = next((result for result in results if not result.ok), None)
-    if failed is None:
-        return
-    out.print(Text(f"\n{failed.variant}, {failed.check}: ", "bold") + diff(failed.differences[0]))
-    stack = failed.variant.partition("[")[0]
-    if failed.check != SAME_BYTES and (said := runtime.logs(stack, LOG_LINES).strip()):
-        out.print(Text(f"\nthe last lines of {stack}:\n", "bold") + Text(said, "dim"))
+    for result in results:
+        show_deviations(result, out)
+    spoiled = [result.variant for result in results if not result.ok and result.check != SAME_BYTES]
+    for stack in dict.fromkeys(variant.partition("[")[0] for variant in spoiled):
+        if said := runtime.logs(stack, LOG_LINES).strip():
+            out.print(Text(f"\nthe last lines of {stack}:\n", "bold") + Text(said, "dim"))
 
 
-def diff(difference: "Deviation") -> Text:
-    """A difference in colours."""
-    text = Text()
-    for row in str(difference).splitlines():
-        style = next((style for sign, style in DIFF_STYLES.items() if row.startswith(sign)), "")
-        text.append(row + "\n", style)
-    return text
+def show_deviations(result: "Result", out: Console) -> None:
+    """Every deviation that a check found, as a diff in colours; on a terminal no line is wider than it."""
+    for number, deviation in enumerate(result.deviations, 1):
+        out.print(Text(f"\n{result.variant}, {result.check}, {number} of {len(result.deviations)}", "bold"))
+        out.print(Text(deviation.asked, "bold"), soft_wrap=not out.is_terminal)
+        for row in deviation.diff(out.width if out.is_terminal else None):
+            style = next((style for sign, style in DIFF_STYLES.items() if row.startswith(sign)), "")
+            out.print(Text(row, style), soft_wrap=True)

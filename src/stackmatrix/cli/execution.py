@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from stackmatrix.analysis.statistics import DEFAULT_RULE
-from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.cli.options import Execution
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
@@ -24,7 +23,6 @@ from stackmatrix.results.directory import RESULTS, SCHEMA, RunDirectory
 from stackmatrix.results.plan import FILE as PLAN_FILE
 from stackmatrix.results.plan import Arm, Plan, digests
 from stackmatrix.results.reasons import NO_FAULT
-from stackmatrix.results.run import Run
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from stackmatrix.analysis.experiment.judge import experiment_named
-from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.experiments import Scale
 from stackmatrix.cli.options import EXECUTION, Execution, names_of
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError
-from stackmatrix.results.plan import Plan
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -14,11 +14,9 @@ from stackmatrix.cli import values
 from stackmatrix.cli.options import TO_FILE, Spacing, Tool, option, repeated
 from stackmatrix.cli.shell import INTERRUPTED, console, deliver, try_outputs
 from stackmatrix.errors import UserError
-from stackmatrix.load.generator import Outcome
-from stackmatrix.load.job import LoadJob
 
 if TYPE_CHECKING:
-    from stackmatrix.load.generator import Outcome
+    from stackmatrix.load.generator import LoadRun
     from stackmatrix.load.job import LoadJob
 
 NO_LESS_THAN_NOTHING = values.duration.within("0", "24h")
@@ -144,7 +142,7 @@ def write_json(found: dict[str, Any], file: Path | None) -> None:
     deliver(encoder.dumps(found, indent=2) + "\n", file)
 
 
-def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "Outcome":
+def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "LoadRun":
     """Run the job under a progress bar."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -176,7 +174,7 @@ def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "Out
 def load_job(url: str, sent: Sent, offer: Offer) -> "LoadJob":
     """What the options ask for; UserError for what cannot be."""
     from stackmatrix.http import Expected, Request
-    from stackmatrix.load.job import Closed, Kind, LoadJob, Open
+    from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
 
     target = parse_url(url)
     body = content(sent.body)
@@ -198,7 +196,7 @@ def load_job(url: str, sent: Sent, offer: Offer) -> "LoadJob":
     return LoadJob(
         host=target.host,
         port=target.port,
-        kinds=(Kind(f"{method} {target.path}", (request,)),),
+        kinds=(RequestKind(f"{method} {target.path}", (request,)),),
         load=load,
         warmup_s=offer.warmup,
         duration_s=offer.duration,

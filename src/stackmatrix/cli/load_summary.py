@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from stackmatrix.cli.shell import console
-from stackmatrix.load.generator import Outcome
+from stackmatrix.load.generator import LoadRun
 from stackmatrix.load.job import Closed
 from stackmatrix.load.latency import Latency
 from stackmatrix.load.summary import Summary, histogram_of
@@ -17,7 +17,7 @@ NEAR_LIMIT = 0.7
 """The share of its core above which the generator may be what is measured."""
 
 
-def show(url: str, outcome: Outcome, summary: Summary) -> None:
+def show(url: str, outcome: LoadRun, summary: Summary) -> None:
     """Print the table."""
     load, out = outcome.job.load, console()
     offered = f"{load.users} users" if isinstance(load, Closed) else f"{load.rate:g}/s {load.arrivals}"
@@ -95,7 +95,7 @@ def told_numbers(told: Told) -> dict[str, Any]:
     }
 
 
-def numbers(outcome: Outcome, summary: Summary) -> dict[str, Any]:
+def numbers(outcome: LoadRun, summary: Summary) -> dict[str, Any]:
     """What `--json` holds; null where the sample cannot support a number."""
     return {
         "rps": summary.rps,

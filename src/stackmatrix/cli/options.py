@@ -9,7 +9,6 @@ from cyclopts import Group, Parameter, Token
 
 from stackmatrix.cli import values
 from stackmatrix.errors import UserError
-from stackmatrix.results.plan import Load
 
 if TYPE_CHECKING:
     from stackmatrix.results.plan import Load

@@ -8,7 +8,6 @@ from cyclopts import Parameter
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError
-from stackmatrix.results.directory import RunDirectory
 
 if TYPE_CHECKING:
     from stackmatrix.results.directory import RunDirectory

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from stackmatrix.analysis.slo.level import parse_level
-from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.cli.options import EXECUTION, STACK, WORK, Execution, Work, names_of, option
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError, pick
-from stackmatrix.results.plan import Arm
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog

@@ -12,7 +12,6 @@ from stackmatrix.cli.options import RUNTIME, STACK_FORMS, RuntimeChoice, names_o
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError
-from stackmatrix.runtime.base import Service
 
 if TYPE_CHECKING:
     from stackmatrix.runtime.base import Service

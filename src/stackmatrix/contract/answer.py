@@ -1,4 +1,4 @@
-"""What the contract fixes of an answer, so that two answers can be compared and a difference be shown as a diff."""
+"""The parts of an answer that the contract fixes: comparing them, and showing a deviation as a diff."""
 
 import difflib
 import re
@@ -41,17 +41,26 @@ class Essence:
 
 @dataclass(frozen=True)
 class Deviation:
-    """One place where a stack is not what the contract says: what was asked, what was due, what came."""
+    """One place where a stack deviates from the contract: what was asked, what was due, what came."""
 
     asked: str
     expected: str
     got: str
 
     def __str__(self) -> str:
-        lines = difflib.unified_diff(
-            self.expected.splitlines(), self.got.splitlines(), "expected", "got", n=3, lineterm=""
-        )
-        return "\n".join([self.asked, *lines])
+        return "\n".join([self.asked, *self.diff()])
+
+    def diff(self, width: int | None = None) -> list[str]:
+        """What was due and what came as a unified diff; lines longer than the width go on under their own sign."""
+        due, came = self.expected.splitlines(), self.got.splitlines()
+        rows = difflib.unified_diff(due, came, "expected", "got", n=3, lineterm="")
+        return [line for row in rows for line in folded(row[:1], row[1:], width)]
+
+
+def folded(sign: str, text: str, width: int | None) -> list[str]:
+    """A line in parts of at most this width, each behind the sign."""
+    step = width - len(sign) if width else max(len(text), 1)
+    return [sign + text[start : start + step] for start in range(0, max(len(text), 1), step)]
 
 
 def essence(answer: Response) -> Essence:

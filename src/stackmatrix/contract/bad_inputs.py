@@ -90,7 +90,7 @@ def padded(size: int) -> bytes:
     return head + b"x" * (size - len(head) - len(tail)) + tail
 
 
-def typed(media_type: str | None, due: Stored | int) -> Case:
+def with_media_type(media_type: str | None, due: Stored | int) -> Case:
     """A good body under this Content-Type."""
     headers = () if media_type is None else (("Content-Type", media_type),)
     return body(f"Content-Type {'missing' if media_type is None else repr(media_type)}", GOOD, due, headers)
@@ -98,12 +98,12 @@ def typed(media_type: str | None, due: Stored | int) -> Case:
 
 def with_headers(name: str, *headers: tuple[str, str]) -> Case:
     """A plain request with odd headers that must change nothing."""
-    return Case(f"header: {name}", Request("GET", PAGE, None, headers), FIRST_NOTES)
+    return Case(f"header: {name}", Request("GET", FULL_PAGE, None, headers), FIRST_NOTES)
 
 
 GOOD = b'{"title":"t","description":"d"}'
 KEPT = Stored("t", "d")
-PAGE = "/notes/?limit=20"  # long enough that a server which compresses would
+FULL_PAGE = "/notes/?limit=20"  # long enough that a server which compresses would
 FIRST_NOTES = success(b"[%b]" % b",".join(note_json(i, f"note {i}", f"description of note {i}") for i in range(1, 21)))
 
 NOT_NUMBERS = {
@@ -169,7 +169,7 @@ NUMBERS = (
     accepted("a query of 4 000 bytes", "/sleep?ms=1&x=" + "y" * 4000, {"waited_ms": [1]}),
 )
 
-WORDS = (
+CHOICES = (
     refused(422, "mode: unknown", "GET", "/sleep?ms=0&mode=random"),
     refused(422, "mode: empty", "GET", "/sleep?ms=0&mode="),
     refused(422, "mode: another case", "GET", "/http?ms=0&mode=Parallel"),
@@ -257,21 +257,21 @@ ROUTES = (
 )
 
 MEDIA_TYPES = (
-    typed(None, 415),
-    typed("", 415),
-    typed("text/plain", 415),
-    typed("text/json", 415),
-    typed("application/jsonx", 415),
-    typed("application/json-patch+json", 415),
-    typed("application/vnd.api+json", 415),
-    typed("application/x-www-form-urlencoded", 415),
-    typed("multipart/form-data; boundary=x", 415),
-    typed("text/plain; application/json", 415),
-    typed("application/json; charset=utf-8", KEPT),
-    typed("application/json;charset=latin-1", KEPT),
-    typed("application/json ; x=y", KEPT),
-    typed("APPLICATION/JSON", KEPT),
-    typed("Application/Json; Charset=UTF-8", KEPT),
+    with_media_type(None, 415),
+    with_media_type("", 415),
+    with_media_type("text/plain", 415),
+    with_media_type("text/json", 415),
+    with_media_type("application/jsonx", 415),
+    with_media_type("application/json-patch+json", 415),
+    with_media_type("application/vnd.api+json", 415),
+    with_media_type("application/x-www-form-urlencoded", 415),
+    with_media_type("multipart/form-data; boundary=x", 415),
+    with_media_type("text/plain; application/json", 415),
+    with_media_type("application/json; charset=utf-8", KEPT),
+    with_media_type("application/json;charset=latin-1", KEPT),
+    with_media_type("application/json ; x=y", KEPT),
+    with_media_type("APPLICATION/JSON", KEPT),
+    with_media_type("Application/Json; Charset=UTF-8", KEPT),
 )
 
 BODIES = (
@@ -379,8 +379,8 @@ HEADERS = (
     with_headers("names in capitals, no space", ("ACCEPT", "*/*"), ("X-EMPTY", "")),
     with_headers("bytes over 127", ("X-Name", "ä ö ü")),
     with_headers("Connection: close", ("Connection", "close")),
-    Case("header: HTTP/1.0", Request("GET", PAGE, version="1.0"), FIRST_NOTES),
-    Case("header: a body on a GET", Request("GET", PAGE, GOOD, JSON), FIRST_NOTES),
+    Case("header: HTTP/1.0", Request("GET", FULL_PAGE, version="1.0"), FIRST_NOTES),
+    Case("header: a body on a GET", Request("GET", FULL_PAGE, GOOD, JSON), FIRST_NOTES),
 )
 
-CASES: tuple[Case, ...] = (*NUMBERS, *WORDS, *IDS, *ROUTES, *MEDIA_TYPES, *BODIES, *FRAMING, *HEADERS)
+CASES: tuple[Case, ...] = (*NUMBERS, *CHOICES, *IDS, *ROUTES, *MEDIA_TYPES, *BODIES, *FRAMING, *HEADERS)

@@ -10,7 +10,7 @@ from stackmatrix.http import Request
 from stackmatrix.runtime.base import Runtime, Service
 
 Transcript = Mapping[str, Essence]
-Step = TypeVar("Step")
+Stepped = TypeVar("Stepped")
 
 OnStep = Callable[[int, int], None]
 """Hears how far a check is: how many of its steps are done, of how many."""
@@ -45,7 +45,7 @@ class Subject:
     transcript: dict[str, Essence] = field(default_factory=dict)
     on_step: OnStep = lambda _done, _of: None
 
-    def steps(self, steps: Sequence[Step]) -> Iterator[Step]:
+    def steps(self, steps: Sequence[Stepped]) -> Iterator[Stepped]:
         """Go through the steps of a check, and tell how many are done."""
         for done, step in enumerate(steps):
             self.on_step(done, len(steps))

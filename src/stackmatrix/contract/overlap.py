@@ -52,7 +52,7 @@ class Burst:
 
 
 @dataclass(frozen=True)
-class Capacity:
+class CapacityRange:
     """All capacities that some loads leave possible: from `least` to `most`, None being unlimited."""
 
     least: int
@@ -68,7 +68,7 @@ class Capacity:
         return self.most == declared and (declared is None or self.least == declared)
 
 
-def capacity_of(bursts: Sequence[Burst]) -> Capacity | None:
+def capacity_of(bursts: Sequence[Burst]) -> CapacityRange | None:
     """The capacities under which every burst takes the waves that it took; None when one is unclear or they clash.
 
     w waves of at most C mean (w-1)·C < k ≤ w·C, hence ⌈k/w⌉ ≤ C ≤ ⌈k/(w-1)⌉ - 1.
@@ -82,7 +82,7 @@ def capacity_of(bursts: Sequence[Burst]) -> Capacity | None:
             most = min(most, math.ceil(burst.k / (burst.waves - 1)) - 1)
     if least > most:
         return None
-    return Capacity(least, None if most == math.inf else int(most))
+    return CapacityRange(least, None if most == math.inf else int(most))
 
 
 def sizes_around(declared: int | None) -> list[int]:
@@ -128,7 +128,7 @@ def declared_capacity(subject: Subject) -> Iterator[Deviation]:
     for wait, slots in declared.items():
         found = None if wait in broken else capacity_of(bursts[wait])
         if not (found and found.confirms(slots)):
-            expected = Capacity(MANY, None) if slots is None else Capacity(slots, slots)
+            expected = CapacityRange(MANY, None) if slots is None else CapacityRange(slots, slots)
             seen = f"{found or 'no one capacity explains it'} ({'; '.join(map(str, bursts[wait]))})"
             asked = f"requests in flight on {PATHS[wait]}, as stack.toml declares for {wait}"
             yield Deviation(asked, str(expected), broken.get(wait, seen))

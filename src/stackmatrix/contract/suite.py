@@ -57,13 +57,13 @@ class Result:
     variant: str
     check: str
     seconds: float
-    differences: tuple[Deviation, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
     skipped: str | None = None
 
     @property
     def ok(self) -> bool:
         """Whether nothing differed; a check that does not apply is no failure."""
-        return not self.differences
+        return not self.deviations
 
 
 class Visit:
@@ -91,19 +91,19 @@ class Visit:
         """The result of one check, which tells how far it is; UserError when the stack cannot be brought up for it."""
         service = self._serving(check.changed)
         started = time.monotonic()
-        differences: tuple[Deviation, ...] = ()
+        deviations: tuple[Deviation, ...] = ()
         skipped: str | None = None
         try:
-            differences = tuple(check.run(Subject(service, self._runtime, self.transcript, on_step)))
+            deviations = tuple(check.run(Subject(service, self._runtime, self.transcript, on_step)))
         except NotApplicable as reason:
             skipped = str(reason)
         except NoAnswer as error:
-            differences = (Deviation(check.about, "an answer", f"no answer: {error}"),)
+            deviations = (Deviation(check.about, "an answer", f"no answer: {error}"),)
         finally:
             if check.ends_service:
                 self._leave()
                 self._ended = True
-        return Result(self.variant.label, check.name, time.monotonic() - started, differences, skipped)
+        return Result(self.variant.label, check.name, time.monotonic() - started, deviations, skipped)
 
     def _serving(self, changed: Mapping[str, Setting]) -> Service:
         wanted = Variant(self.variant.stack, {**self.variant.changed, **changed})

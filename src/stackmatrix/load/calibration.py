@@ -9,14 +9,11 @@ from typing import Final
 
 from stackmatrix.http import Expected, Request
 from stackmatrix.load.generator import GeneratorError, generate
-from stackmatrix.load.job import Closed, Kind, LoadJob
+from stackmatrix.load.job import Closed, LoadJob, RequestKind
 from stackmatrix.load.summary import summarise
-from stackmatrix.load.targets import Target, serving
+from stackmatrix.load.targets import KnownServer, serving
 
-USERS: Final = 64
-WARMUP_S: Final = 0.3
-WINDOW_S: Final = 1.0
-ANSWER: Final = Target(size=2)
+NULL_SERVER: Final = KnownServer(size=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +43,15 @@ def calibrate(cpus: Collection[int], shards: int = 1) -> Calibration:
     others = sorted(os.sched_getaffinity(0) - set(cpus)) or sorted(cpus)
     with (
         tempfile.TemporaryDirectory(prefix="calibration-") as scratch,
-        serving(ANSWER, others[0]) as port,
+        serving(NULL_SERVER, others[0]) as port,
     ):
         job = LoadJob(
             host="127.0.0.1",
             port=port,
-            kinds=(Kind("nothing", (Request("GET", "/", expected=Expected(200, ANSWER.body)),)),),
-            load=Closed(USERS),
-            warmup_s=WARMUP_S,
-            duration_s=WINDOW_S,
+            kinds=(RequestKind("nothing", (Request("GET", "/", expected=Expected(200, NULL_SERVER.body)),)),),
+            load=Closed(users=64),
+            warmup_s=0.3,
+            duration_s=1.0,
         )
         outcome = generate(job, records=Path(scratch) / "records.npy", cpus=cpus, shards=shards)
     summary = summarise(outcome)

@@ -16,8 +16,6 @@ from pathlib import Path
 from time import monotonic as clock
 from typing import IO, Final, Literal, NamedTuple, Protocol, Self
 
-import psutil
-
 from stackmatrix.errors import UserError
 from stackmatrix.load.job import Closed, LoadJob
 from stackmatrix.load.records import Records, merge_records
@@ -38,7 +36,7 @@ class GeneratorError(UserError):
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C stopped the load; what had been recorded by then is kept."""
 
-    def __init__(self, outcome: "Outcome") -> None:
+    def __init__(self, outcome: "LoadRun") -> None:
         super().__init__("interrupted")
         self.outcome = outcome
 
@@ -72,7 +70,7 @@ class Pacer(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LoadRun:
     """What came of a job; instants are CLOCK_MONOTONIC seconds."""
 
     job: LoadJob
@@ -137,6 +135,8 @@ class Worker:
         try:
             return time.clock_gettime((~self.process.pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a pid
         except OSError:
+            import psutil
+
             times = psutil.Process(self.process.pid).cpu_times()
             return float(times.user + times.system)
 
@@ -264,7 +264,7 @@ def generate(
     on_progress: Callable[[Progress], None] | None = None,
     on_window: OnWindow | None = None,
     warm_up: Pacer | None = None,
-) -> Outcome:
+) -> LoadRun:
     """Run the job, one worker on each of `cpus` up to `shards`, and keep every request in the file `records`.
 
     `on_window("start", instant)` and `on_window("end", instant)` are called here as the window opens and closes: the
@@ -353,7 +353,7 @@ class Window:
         if not self._fleet.listen(deadline, heard=self._fleet.ended):
             raise GeneratorError("the generator's processes did not end in time")
 
-    def outcome(self, records: Records, interrupted: bool) -> Outcome:
+    def outcome(self, records: Records, interrupted: bool) -> LoadRun:
         """What came of it."""
         workers = self._fleet.workers
         none = [0.0] * len(workers)
@@ -362,7 +362,7 @@ class Window:
         ]
         told = [worker.done or {} for worker in workers]
         length = self._end - self._start
-        return Outcome(
+        return LoadRun(
             job=self._job,
             records=records,
             began=self._began,

@@ -17,8 +17,8 @@ DIGITS: Final = 3
 HIGHEST: Final = 3_600_000_000  # µs
 HALF_BITS: Final = 10  # of 2 × 10^DIGITS, rounded up to a power of two, halved
 HALF: Final = 1 << HALF_BITS
-PLAIN: Final = 0x1C849313
-COMPRESSED: Final = 0x1C849314
+PLAIN_COOKIE: Final = 0x1C849313
+COMPRESSED_COOKIE: Final = 0x1C849314
 HEADER: Final = struct.Struct(">iiiiqqd")
 
 
@@ -51,20 +51,20 @@ class HdrHistogram:
         """HdrHistogram's own form: V2, compressed, base64."""
         filled = np.flatnonzero(self.counts)
         payload = pack(self.counts[: filled[-1] + 1 if len(filled) else 0].tolist())
-        plain = HEADER.pack(PLAIN, len(payload), 0, DIGITS, 1, HIGHEST, 1.0) + payload
+        plain = HEADER.pack(PLAIN_COOKIE, len(payload), 0, DIGITS, 1, HIGHEST, 1.0) + payload
         packed = zlib.compress(plain)
-        return base64.b64encode(struct.pack(">ii", COMPRESSED, len(packed)) + packed).decode()
+        return base64.b64encode(struct.pack(">ii", COMPRESSED_COOKIE, len(packed)) + packed).decode()
 
     @classmethod
     def decode(cls, text: str) -> Self:
         """The histogram that `encode` wrote; ValueError for another form, unit, range or precision."""
         data = base64.b64decode(text)
         cookie, _ = struct.unpack_from(">ii", data)
-        if cookie != COMPRESSED:
+        if cookie != COMPRESSED_COOKIE:
             raise ValueError("not a compressed HdrHistogram V2")
         plain = zlib.decompress(data[8:])
         cookie, length, offset, digits, lowest, highest, _ = HEADER.unpack_from(plain)
-        if (cookie, offset, digits, lowest, highest) != (PLAIN, 0, DIGITS, 1, HIGHEST):
+        if (cookie, offset, digits, lowest, highest) != (PLAIN_COOKIE, 0, DIGITS, 1, HIGHEST):
             raise ValueError("not an HdrHistogram of this unit, range and precision")
         counts = unpack(plain[HEADER.size : HEADER.size + length])
         return cls(np.array(counts + [0] * (SIZE - len(counts)), np.int64))

@@ -5,11 +5,11 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from stackmatrix.http import Expected, Request
 
-FRESH = b"\0" * 10
+NUMBER_PLACE = b"\0" * 10
 """Each occurrence in a body, sent or expected, becomes the request's own number: ten digits, never twice in a run."""
 
 CONNECTIONS = 1000
@@ -18,8 +18,6 @@ CONNECTIONS = 1000
 MOST_DRAIN_S = 4.0
 """The most that answers under way at a window's end are waited for; what takes longer is not waited for at all: a part
 of it would tell nothing."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +32,13 @@ class Prepared:
     def numbered(self, number: int) -> "Prepared":
         """This request with its FRESH places filled."""
         digits, expected = b"%010d" % number, self.expected
-        prefix, suffix = (part and part.replace(FRESH, digits) for part in (expected.prefix, expected.suffix))
+        prefix, suffix = (part and part.replace(NUMBER_PLACE, digits) for part in (expected.prefix, expected.suffix))
         own = Expected(expected.status, prefix, suffix)
-        return Prepared(self.data.replace(FRESH, digits), own, self.kind, self.source)
+        return Prepared(self.data.replace(NUMBER_PLACE, digits), own, self.kind, self.source)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RequestKind:
     """One kind of request: its share of the traffic, and its requests, taken in turn."""
 
     name: str
@@ -109,7 +107,7 @@ class LoadJob:
 
     host: str
     port: int
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RequestKind, ...]
     load: Closed | Open
     duration_s: float
     """The window, which opens `warmup_s` after the first request, or earlier when the caller finds it steady."""
@@ -202,13 +200,13 @@ def turn(job: LoadJob, index: int, shard: int, shards: int) -> Iterator[Prepared
     """One kind's requests in turn, their FRESH places filled from numbers that no other shard uses."""
     own = [Prepared(one.encode(job.authority), one.expected, index, one) for one in job.kinds[index].requests]
     cycle = itertools.islice(itertools.cycle(own), shard, None, shards)
-    if any(FRESH in one.data for one in own):
+    if any(NUMBER_PLACE in one.data for one in own):
         return map(Prepared.numbered, cycle, itertools.count(shard, shards))
     return itertools.repeat(own[0]) if len(own) == 1 else cycle
 
 
-def mixed(turns: list[Iterator[T]], weights: list[float], draw: random.Random) -> Iterator[T]:
-    """Items of several iterators, each next one from an iterator drawn by weight."""
+def mixed(turns: list[Iterator[Prepared]], weights: list[float], draw: random.Random) -> Iterator[Prepared]:
+    """Requests of several kinds, each next one of a kind drawn by weight."""
     while True:
         for following in draw.choices(turns, weights, k=1024):
             yield next(following)

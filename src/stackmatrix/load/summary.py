@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stackmatrix.load.generator import Outcome
+from stackmatrix.load.generator import LoadRun
 from stackmatrix.load.histogram import HdrHistogram
 from stackmatrix.load.job import Closed
 from stackmatrix.load.latency import Latency, supported
@@ -56,7 +56,7 @@ class Summary:
         return sum(self.errors.values())
 
 
-def summarise(outcome: Outcome) -> Summary:
+def summarise(outcome: LoadRun) -> Summary:
     """The numbers of a load."""
     records, start, end = outcome.records, outcome.start, outcome.end
     seconds = end - start
@@ -80,13 +80,13 @@ def summarise(outcome: Outcome) -> Summary:
     )
 
 
-def sampled(outcome: Outcome) -> Records:
+def sampled(outcome: LoadRun) -> Records:
     """The requests that the numbers are about."""
     instants = "end" if isinstance(outcome.job.load, Closed) else "scheduled"
     return outcome.records[within(outcome.records[instants], outcome.start, outcome.end)]
 
 
-def histogram_of(outcome: Outcome) -> HdrHistogram:
+def histogram_of(outcome: LoadRun) -> HdrHistogram:
     """The latencies of the sample's right answers, to be kept."""
     sample = sampled(outcome)
     right = sample[sample["verdict"] == Ending.OK]

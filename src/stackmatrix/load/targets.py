@@ -37,7 +37,7 @@ http {{
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class KnownServer:
     """A server that answers `service_s` after a request came, and stalls now and then.
 
     With `stall_s`, whatever would be answered in the last `stall_s` of each `period_s` (of CLOCK_MONOTONIC) is
@@ -86,7 +86,7 @@ class Server(asyncio.Protocol):
 class Timeline:
     """Answers that are due later, in order."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: KnownServer) -> None:
         self._target = target
         # ab speaks HTTP/1.0, and keeps a connection only when it is told that it may.
         head = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n" % target.size
@@ -118,7 +118,7 @@ class Timeline:
 
 
 @contextlib.contextmanager
-def serving(target: Target, cpu: int | None = None) -> Iterator[int]:
+def serving(target: KnownServer, cpu: int | None = None) -> Iterator[int]:
     """Run the target in a process of its own, and give its port on 127.0.0.1."""
     command = [sys.executable, "-P", "-m", "stackmatrix.load.targets"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -162,7 +162,7 @@ def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
-async def serve(target: Target) -> None:
+async def serve(target: KnownServer) -> None:
     """Serve until killed."""
     timeline = Timeline(target)
     loop = asyncio.get_running_loop()

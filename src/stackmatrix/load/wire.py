@@ -8,12 +8,15 @@ chunked, until close, interim, broken) takes the longer way through `_feed`.
 import asyncio
 import os
 from time import monotonic as clock
-from typing import Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import httptools
 
 from stackmatrix.load.job import Prepared
 from stackmatrix.load.recorder import NEVER, Ending, Recorder, pack_row
+
+if TYPE_CHECKING:
+    from stackmatrix.load.drivers import Driver
 
 BLANK: Final = b"\r\n\r\n"
 HEAD_LIMIT: Final = 1 << 16
@@ -71,7 +74,7 @@ def parse_head(head: bytes) -> Head:
     try:
         return HeadParser().parse(head)
     except httptools.HttpParserUpgrade as error:
-        raise httptools.HttpParserError("a protocol that nobody request for") from error
+        raise httptools.HttpParserError("a protocol that nobody asked for") from error
 
 
 class PartialAnswer:
@@ -117,19 +120,6 @@ class PartialAnswer:
         return Ending.OK if right else Ending.BODY
 
 
-class Driver(Protocol):
-    """Who decides what a connection does next."""
-
-    def opened(self, connection: "Connection", now: float) -> None:
-        """The connection is open for its first request."""
-
-    def idle(self, connection: "Connection", now: float) -> None:
-        """The connection's request has its row, and it is open for the next."""
-
-    def gone(self, connection: "Connection", now: float, *, failed: bool) -> None:
-        """The connection is closed, its last request (if any) has its row; `failed` when something was wrong."""
-
-
 class Connection(asyncio.Protocol):
     """One connection, with at most one request under way.
 
@@ -156,7 +146,7 @@ class Connection(asyncio.Protocol):
         "scheduled",
     )
 
-    def __init__(self, driver: Driver, recorder: Recorder, heads: dict[bytes, Head]) -> None:
+    def __init__(self, driver: "Driver", recorder: Recorder, heads: dict[bytes, Head]) -> None:
         self.request: Prepared | None = None
         """The request under way; None while idle."""
         self.scheduled = NEVER

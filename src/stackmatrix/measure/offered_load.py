@@ -11,8 +11,8 @@ import numpy as np
 from stackmatrix.analysis.latency import right_answers
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.load import summary
-from stackmatrix.load.generator import Edge, Outcome, Pace, Progress, generate
-from stackmatrix.load.job import MOST_DRAIN_S, Closed, Kind, LoadJob, Open, Step
+from stackmatrix.load.generator import Edge, LoadRun, Pace, Progress, generate
+from stackmatrix.load.job import MOST_DRAIN_S, Closed, LoadJob, Open, RequestKind, Step
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
@@ -199,7 +199,7 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
     return LoadJob(
         host=service.host,
         port=service.port,
-        kinds=(Kind(workload.name, workload.requests()),),
+        kinds=(RequestKind(workload.name, workload.requests()),),
         load=offered,
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
@@ -210,7 +210,7 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
     )
 
 
-def goodput(seen: summary.Summary, outcome: Outcome) -> float:
+def goodput(seen: summary.Summary, outcome: LoadRun) -> float:
     """Expected answers per second: each counted by the share of its time that lies in the window.
 
     Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
@@ -219,13 +219,13 @@ def goodput(seen: summary.Summary, outcome: Outcome) -> float:
     return seen.rps if cut(outcome) else seen.prorated_rps
 
 
-def cut(outcome: Outcome) -> bool:
+def cut(outcome: LoadRun) -> bool:
     """Whether requests of the window were still under way when the drain was over."""
     records = outcome.records
     return bool(((records["verdict"] == Ending.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
 
 
-def halves(outcome: Outcome) -> tuple[float, float] | None:
+def halves(outcome: LoadRun) -> tuple[float, float] | None:
     """Goodput of the window's halves, each answer counted by its shares; None where those are not known."""
     if cut(outcome):
         return None
@@ -238,7 +238,7 @@ def halves(outcome: Outcome) -> tuple[float, float] | None:
     return first, second
 
 
-def outside(outcome: Outcome) -> Records:
+def outside(outcome: LoadRun) -> Records:
     """The requests that ended, and are not in the window's sample."""
     records = outcome.records
     instants = records["end" if isinstance(outcome.job.load, Closed) else "scheduled"]
@@ -251,7 +251,7 @@ def failures(counts: Mapping[str, int]) -> Errors:
     return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
 
 
-def first_answer_s(outcome: Outcome) -> float | None:
+def first_answer_s(outcome: LoadRun) -> float | None:
     """From the beginning of the load to the first right answer; None when there is none."""
     ends = outcome.records["end"][outcome.records["verdict"] == Ending.OK]
     return float(ends.min()) - outcome.began if len(ends) else None

@@ -10,10 +10,20 @@ import numpy as np
 from stackmatrix.errors import UserError
 from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.records import Records
-from stackmatrix.load.tools.base import ONE_BODY, Left, Tally, Tool, ToolRun, as_records, nonzero, read_columns, whole_s
+from stackmatrix.load.tools.base import (
+    ONE_BODY,
+    Left,
+    LoadTool,
+    Tally,
+    ToolRun,
+    as_records,
+    nonzero,
+    read_columns,
+    whole_s,
+)
 
 
-class ApacheBench(Tool):
+class ApacheBench(LoadTool):
     """`ab -g ROWS -e PERCENTILES`, and its text for people."""
 
     name = "ab"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
-from stackmatrix.load.job import FRESH, Closed, LoadJob
+from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob
 from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Floats, Records
@@ -49,12 +49,12 @@ class ToolRun:
     @property
     def varies(self) -> bool:
         """Whether each request is to have a body of its own."""
-        return any(FRESH in (request.body or b"") for request in self.requests)
+        return any(NUMBER_PLACE in (request.body or b"") for request in self.requests)
 
     @property
     def body(self) -> bytes:
         """The first request's body, its FRESH places filled once and for all."""
-        return (self.requests[0].body or b"").replace(FRESH, b"0" * len(FRESH))
+        return (self.requests[0].body or b"").replace(NUMBER_PLACE, b"0" * len(NUMBER_PLACE))
 
     def url(self, target: str = "") -> str:
         """Where a request goes."""
@@ -110,7 +110,7 @@ class Tally:
     """What it does not measure, or measures otherwise."""
 
 
-class Tool(ABC):
+class LoadTool(ABC):
     """A load tool; whatever it cannot do is refused before it starts, or said in its notes."""
 
     name: ClassVar[str]

@@ -10,8 +10,8 @@ from stackmatrix.load.tools.base import (
     BODIES_UNCHECKED,
     ONE_BODY,
     Left,
+    LoadTool,
     Tally,
-    Tool,
     ToolRun,
     as_records,
     nonzero,
@@ -19,7 +19,7 @@ from stackmatrix.load.tools.base import (
 )
 
 
-class H2load(Tool):
+class H2load(LoadTool):
     """`h2load --h1 --log-file LOG`."""
 
     name = "h2load"

@@ -9,10 +9,10 @@ from typing import Any
 from stackmatrix.load import records
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.summary import count_errors, latency_ms
-from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, Tally, Tool, ToolRun
+from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, LoadTool, Tally, ToolRun
 
 
-class Locust(Tool):
+class Locust(LoadTool):
     """`locust -f locustfile.py --json`."""
 
     name = "locust"

@@ -16,13 +16,15 @@ from stackmatrix.load.generator import PROBE_S, GeneratorError, OnWindow
 from stackmatrix.load.job import Closed, LoadJob
 from stackmatrix.load.records import write_records
 from stackmatrix.load.tools.ab import ApacheBench
-from stackmatrix.load.tools.base import Tally, Tool, ToolRun, whole_s
+from stackmatrix.load.tools.base import LoadTool, Tally, ToolRun, whole_s
 from stackmatrix.load.tools.h2load import H2load
 from stackmatrix.load.tools.locust import Locust
 from stackmatrix.load.tools.process import run_command
 from stackmatrix.load.tools.wrk import Wrk
 
-OTHER_GENERATORS: Final[Mapping[str, Tool]] = {tool.name: tool for tool in (ApacheBench(), Wrk(), H2load(), Locust())}
+OTHER_GENERATORS: Final[Mapping[str, LoadTool]] = {
+    tool.name: tool for tool in (ApacheBench(), Wrk(), H2load(), Locust())
+}
 
 START_AND_PRINT_S: Final = 30.0
 """For a tool to start, and to print what it counted."""
@@ -47,7 +49,7 @@ class Told(Tally):
 
 
 def run_other(
-    tool: Tool,
+    tool: LoadTool,
     job: LoadJob,
     *,
     cpus: Collection[int] = (),
@@ -95,7 +97,7 @@ def run_other(
     )
 
 
-def closed_load(tool: Tool, job: LoadJob, stop_after: int | None) -> Closed:
+def closed_load(tool: LoadTool, job: LoadJob, stop_after: int | None) -> Closed:
     """The job's users; UserError when the tool cannot do what the job asks for."""
     remedy = "take the project's own generator"
     if not isinstance(job.load, Closed):
@@ -111,7 +113,7 @@ def closed_load(tool: Tool, job: LoadJob, stop_after: int | None) -> Closed:
     return job.load
 
 
-def path_of(tool: Tool) -> str:
+def path_of(tool: LoadTool) -> str:
     """Where the tool's binary is: in this environment, or on the machine; UserError when in neither."""
     own = Path(sys.executable).with_name(tool.name)
     found = str(own) if own.exists() else shutil.which(tool.name)
@@ -128,7 +130,7 @@ def reach(job: LoadJob) -> None:
         raise GeneratorError(f"no connection to {job.host}:{job.port}: {error.strerror or error}") from None
 
 
-def notes_on_times(tool: Tool, job: LoadJob, load: Closed, stop_after: int | None) -> tuple[str, ...]:
+def notes_on_times(tool: LoadTool, job: LoadJob, load: Closed, stop_after: int | None) -> tuple[str, ...]:
     """What the tool made of the job's times."""
     notes: tuple[str, ...] = ()
     if load.ramp_s and not tool.thinks:

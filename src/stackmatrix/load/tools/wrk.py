@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from stackmatrix.load.job import FRESH
+from stackmatrix.load.job import NUMBER_PLACE
 from stackmatrix.load.latency import Latency
-from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, Tally, Tool, ToolRun, nonzero, whole_s
+from stackmatrix.load.tools.base import BODIES_UNCHECKED, Left, LoadTool, Tally, ToolRun, nonzero, whole_s
 
 CONSTANT: Final = """function wrk.format()
   return {request}
@@ -40,7 +40,7 @@ end
 """
 
 
-class Wrk(Tool):
+class Wrk(LoadTool):
     """`wrk -s SCRIPT`."""
 
     name = "wrk"
@@ -87,9 +87,9 @@ class Wrk(Tool):
 
 def lua(requests: Sequence[bytes], threads: int) -> str:
     """The script that sends; what is the same every time costs no Lua."""
-    if len(requests) == 1 and FRESH not in requests[0]:
+    if len(requests) == 1 and NUMBER_PLACE not in requests[0]:
         return CONSTANT.format(request=quoted(requests[0]))
-    tables = ("  {" + ", ".join(map(quoted, one.split(FRESH))) + "}" for one in requests)
+    tables = ("  {" + ", ".join(map(quoted, one.split(NUMBER_PLACE))) + "}" for one in requests)
     return IN_TURN.format(requests=",\n".join(tables), threads=threads)
 
 

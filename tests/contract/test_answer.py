@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.contract.answer import SHORT, WINDOW, deviations, essence, problem, readable, success, window
+from stackmatrix.contract.answer import SHORT, WINDOW, deviations, essence, folded, problem, readable, success, window
 from stackmatrix.contract.client import NoAnswer, Response
 
 PROBLEM_TYPE = ("content-type", "application/problem+json")
@@ -73,3 +73,11 @@ def test_long_bodies_are_cut_to_their_first_difference(one: bytes, other: bytes)
 def test_the_cut_says_where_it_is() -> None:
     one, other = b"a" * 1000 + b"x", b"a" * 1000 + b"y"
     assert window(one, other)[0].startswith(b"(1001 bytes, from byte 940) ")
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=300), st.integers(2, 50))
+def test_a_long_line_of_a_diff_is_folded_under_its_sign(text: str, width: int) -> None:
+    rows = folded("-", text, width)
+    assert all(row.startswith("-") and len(row) <= width for row in rows)
+    assert "".join(row[1:] for row in rows) == text
+    assert folded("-", text, None) == ["-" + text]
