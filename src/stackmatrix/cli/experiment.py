@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from stackmatrix.analysis.experiment.judge import experiment_named
 from stackmatrix.cli.options import EXECUTION, Execution, names_of
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError
@@ -50,6 +49,7 @@ def reproduce(
 
 def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catalog") -> "Plan":
     """The plan of one experiment."""
+    from stackmatrix.analysis.experiment.judge import experiment_named
     from stackmatrix.catalog.experiments import AS_PUBLISHED
     from stackmatrix.cli.execution import plan_of
     from stackmatrix.measure.experiment import arms
@@ -97,6 +97,7 @@ def listing(catalog: "Catalog", full: bool) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
+    from stackmatrix.analysis.experiment.judge import experiment_named
     from stackmatrix.catalog.experiments import AS_PUBLISHED, experiment_names
     from stackmatrix.measure.experiment import expected_s
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from stackmatrix.analysis.slo.level import parse_level
 from stackmatrix.cli.options import EXECUTION, STACK, WORK, Execution, Work, names_of, option
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError, pick
@@ -21,6 +20,7 @@ EXPERIMENTS = Group("A published comparison, reproduced and explained")
 
 def service_level(text: str) -> str:
     """Read a service level, and write it in the one way."""
+    from stackmatrix.analysis.slo.level import parse_level
 
     return str(parse_level(text))
 

@@ -20,7 +20,7 @@ from stackmatrix.load.tools.base import MARKS, Left
 NAP_S: Final = 0.002
 
 
-def run_command(
+def run_to_end(
     command: list[str], *, cwd: Path, cpus: Collection[int], limit_s: float, marks: bool, on_window: OnWindow
 ) -> Left:
     """Run the command to its end, and call `on_window` as its load starts and ends.

@@ -19,7 +19,7 @@ from stackmatrix.load.tools.ab import ApacheBench
 from stackmatrix.load.tools.base import LoadTool, Tally, ToolRun, whole_s
 from stackmatrix.load.tools.h2load import H2load
 from stackmatrix.load.tools.locust import Locust
-from stackmatrix.load.tools.process import run_command
+from stackmatrix.load.tools.process import run_to_end
 from stackmatrix.load.tools.wrk import Wrk
 
 OTHER_GENERATORS: Final[Mapping[str, LoadTool]] = {
@@ -73,7 +73,7 @@ def run_other(
     with tempfile.TemporaryDirectory(prefix=f"{tool.name}-") as scratch:
         run = ToolRun(job, load, seconds, stop_after, tuple(sorted(cpus)), Path(scratch))
         command = tool.command(run)
-        left = run_command(
+        left = run_to_end(
             [binary, *command[1:]],
             cwd=run.scratch,
             cpus=cpus,
