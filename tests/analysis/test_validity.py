@@ -1,33 +1,18 @@
-"""The gates: what each lets through and what it stops, on trials that are made up, and the kernel's own counters."""
+"""The gates: what each lets through and what it stops, on trials that are made up."""
 
-import contextlib
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.analysis import validity
-from stackmatrix.errors import UserError
 from stackmatrix.load.latency import Latency
-from stackmatrix.load.recorder import Ending
-from stackmatrix.load.records import ROW, Records
-from stackmatrix.measure.offered_load import stuck
-from stackmatrix.meter.cgroup import Cgroup
-from stackmatrix.meter.meter import Meter
-from stackmatrix.meter.sockets import connection_counts
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import REMEDIES, ReasonKind
 from stackmatrix.results.trial import Entry, Errors, Trial
-from stackmatrix.runtime.base import Runtime
 
 CLOSED = Load("closed", users=64)
 OPEN = Load("open", rate=500.0, arrivals="poisson")
@@ -133,6 +118,74 @@ def test_an_open_load_must_leave_when_it_is_due() -> None:
     assert kinds(OPEN, offered=400) == ["drift"]
 
 
+P50_100 = Latency(p50=100.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "still_passes", "just_stopped"),
+    [
+        ("generator", {"generator_share": 0.70}, {"generator_share": 0.7001}),
+        ("neighbour", {"foreign_share": 0.25}, {"foreign_share": 0.2501}),
+        ("steal", {"steal_share": 0.02}, {"steal_share": 0.0201}),
+        ("little", {"answered": 6400, "little": 1.0299}, {"answered": 6400, "little": 1.0301}),
+        ("little", {"answered": 6400, "little": 0.9701}, {"answered": 6400, "little": 0.9699}),
+        ("little", {"answered": 1024, "little": 1.125}, {"answered": 1024, "little": 1.1251}),  # 2 ÷ 16 rounds
+        ("little", {"answered": 639, "little": 0.75}, {"answered": 640, "little": 0.75}),  # ten rounds say enough
+        ("unsteady", {"halves": (400.0, 800.0)}, {"halves": (400.0, 802.0)}),  # twice as much
+        ("unsteady", {"halves": (18.0, 54.0)}, {"halves": (18.0, 56.0)}),  # 3 sigmas of 36 requests: 18
+        (
+            "unsteady",
+            {"warmup_s": 2.0, "first_answer_s": 2.0, "latency_ms": P50_100},
+            {"warmup_s": 2.0, "first_answer_s": 2.01, "latency_ms": P50_100},
+        ),
+        (
+            "unsteady",
+            {"warmup_s": 0.5, "first_answer_s": 1.0, "latency_ms": P50_100},
+            {"warmup_s": 0.5, "first_answer_s": 1.01, "latency_ms": P50_100},
+        ),
+    ],
+)
+def test_a_gate_of_a_closed_load_closes_just_above_its_threshold(
+    kind: str, still_passes: Mapping[str, Any], just_stopped: Mapping[str, Any]
+) -> None:
+    assert kinds(**still_passes) == []
+    assert kinds(**just_stopped) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("rate", "still_passes", "just_stopped"),
+    [
+        (500, {"drift_p99_ms": 5.0}, {"drift_p99_ms": 5.01}),
+        (500, {"drift_p99_ms": 10.0, "latency_ms": Latency(p50=200.0)},
+         {"drift_p99_ms": 10.1, "latency_ms": Latency(p50=200.0)}),
+        (400, {"offered": 336}, {"offered": 335}),  # 99 % of 400, and three sigmas of 20 less
+        (101, {"offered": 70}, {"offered": 69}),
+    ],
+)  # fmt: skip
+def test_a_gate_of_an_open_load_closes_just_above_its_threshold(
+    rate: float, still_passes: Mapping[str, Any], just_stopped: Mapping[str, Any]
+) -> None:
+    load = replace(OPEN, rate=float(rate))
+    assert kinds(load, **{"offered": rate, **still_passes}) == []
+    assert kinds(load, **{"offered": rate, **just_stopped}) == ["drift"]
+
+
+def test_of_a_hundred_requests_due_too_many_may_be_missing_by_chance() -> None:
+    assert kinds(replace(OPEN, rate=100.0), offered=1) == []
+
+
+def test_a_rate_at_the_generator_s_limit_passes_and_the_next_does_not() -> None:
+    for goodput, stopped in ((700.0, False), (700.1, True)):
+        trial = replace(GOOD, goodput=goodput, generator_share=None)
+        assert bool(validity.gate_reasons(trial, CLOSED, generator_rps=1000.0)) is stopped
+
+
+def test_figures_that_were_not_measured_stop_nothing() -> None:
+    assert kinds(little=None, generator_share=None, foreign_share=None, drift_p99_ms=None, latency_ms=Latency()) == []
+    assert kinds(OPEN, offered=500, drift_p99_ms=None, latency_ms=Latency()) == []
+    assert kinds(first_answer_s=9.0, latency_ms=Latency()) == []
+
+
 @given(rate=st.floats(1, 1e5), window=st.floats(0.5, 10), data=st.data())
 def test_the_halves_of_a_steady_stack_are_never_called_unsteady(
     rate: float, window: float, data: st.DataObject
@@ -141,139 +194,3 @@ def test_the_halves_of_a_steady_stack_are_never_called_unsteady(
     spread = 2 * mean**0.5  # of a Poisson count, two sigma to either side
     halves = tuple(max(0.0, data.draw(st.floats(mean - spread, mean + spread))) * 2 / window for _ in range(2))
     assert "unsteady" not in kinds(halves=halves, window_s=window)
-
-
-def rows(*spans: tuple[float, float, Ending]) -> Records:
-    """Records of requests that were sent and ended so."""
-    records = np.zeros(len(spans), ROW)
-    for row, (sent, end, verdict) in zip(records, spans, strict=True):
-        row["scheduled"], row["sent"], row["end"], row["verdict"] = sent, sent, end, verdict
-    return cast(Records, records)
-
-
-NEVER = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("spans", "expected"),
-    [
-        ([(0.0, 0.01, Ending.OK), (2.0, NEVER, Ending.UNFINISHED)], 1),
-        ([(0.0, 2.0, Ending.OK), (1.0, NEVER, Ending.UNFINISHED)], 0),
-        ([(0.0, 0.01, Ending.OK), (NEVER, NEVER, Ending.UNFINISHED)], 0),
-        ([(0.0, NEVER, Ending.UNFINISHED)], 0),
-        ([], 0),
-    ],
-    ids=["one hangs", "all are slow", "one was never sent", "none was answered", "no request"],
-)
-def test_a_request_is_stuck_when_it_waits_far_longer_than_any_answer_took(
-    spans: list[tuple[float, float, Ending]], expected: int
-) -> None:
-    assert stuck(rows(*spans), given_up=4.0) == expected
-
-
-LIMITS = {
-    "cpu.cfs_quota_us": "10000",  # version 1: 10 ms in every 100
-    "cpu.max": "10000 100000",  # version 2
-    "memory.limit_in_bytes": str(64 * 2**20),
-    "memory.max": str(64 * 2**20),
-    "memory.swap.max": "0",
-}
-
-
-@pytest.fixture
-def group() -> Iterator[dict[str, str]]:
-    """A control group of this machine's kernel with little CPU and memory; the version is the machine's."""
-    base = Path("/sys/fs/cgroup")
-    first = "" if (base / "cgroup.controllers").exists() else "cpu"
-    name = f"stack-matrix-test-{os.getpid()}"
-    controllers = [""] if first == "" else ["cpu", "cpuacct", "memory"]
-    made = {controller: base / controller / name for controller in controllers}
-    try:
-        for path in made.values():
-            path.mkdir()
-            for file, limit in LIMITS.items():
-                if (path / file).exists():
-                    (path / file).write_text(limit)
-        if not any((path / file).exists() for path in made.values() for file in ("cpu.cfs_quota_us", "cpu.max")):
-            pytest.skip("the CPU controller is not to be had here")
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error.strerror}")
-    try:
-        yield {controller: str(path) for controller, path in made.items()}
-    finally:
-        for path in made.values():
-            if path.exists():
-                path.rmdir()
-
-
-class Contained:
-    """As much of a runtime as a meter asks."""
-
-    def __init__(self, group: Mapping[str, str]) -> None:
-        self._group = group
-
-    def cgroup(self, name: str) -> Mapping[str, str]:
-        """The group."""
-        return self._group
-
-    def pids(self, name: str) -> list[int]:
-        """None."""
-        return []
-
-
-def run_in(group: Mapping[str, str], program: str) -> int:
-    """Run some Python inside of a group; its exit code."""
-    join = "".join(f"open({f'{path}/cgroup.procs'!r}, 'w').write('0');" for path in group.values())
-    return subprocess.run([sys.executable, "-c", f"{join}{program}"], check=False).returncode
-
-
-def test_the_kernel_tells_of_quotas_and_of_processes_killed_for_memory(group: dict[str, str]) -> None:
-    meter = Meter(cast(Runtime, Contained(group)), "stack")
-    before = meter.read()
-    assert run_in(group, "import time; end = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass") == 0
-    assert run_in(group, "bytearray(256 * 2**20)") == -9
-    after = meter.read()
-    assert before.cpu_s is not None
-    assert after.cpu_s is not None
-    assert 0.01 < after.cpu_s - before.cpu_s < 0.5
-    assert (after.throttled or 0) > (before.throttled or 0)
-    assert Cgroup(group).throttling().seconds > 0
-    assert (before.oom_kills, after.oom_kills) == (0, 1)
-
-
-def test_a_container_that_ended_is_a_word_and_no_traceback(group: dict[str, str]) -> None:
-    meter = Meter(cast(Runtime, Contained(group)), "fastapi-sync")
-    for path in group.values():
-        Path(path).rmdir()
-    with pytest.raises(UserError, match="fastapi-sync ended while it was timed"):
-        meter.read()
-
-
-HOLDER = r"""
-import os, socket, sys
-server = socket.create_server(("127.0.0.1", 0))
-child = os.fork()
-if child:
-    print(server.getsockname()[1], os.getpid(), child, flush=True)
-held = [server.accept() for _ in range(3 if child else 1)]
-os.write(1, b"held\n")
-sys.stdin.read()
-"""
-
-
-def test_connections_are_counted_by_the_process_that_holds_them() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
-        port, parent, child = map(int, program.stdout.readline().split())
-        with contextlib.ExitStack() as clients:
-            for _ in range(4):
-                clients.enter_context(socket.create_connection(("127.0.0.1", port)))
-            assert [program.stdout.readline() for _ in range(2)] == ["held\n"] * 2
-            assert connection_counts([parent, child, os.getpid()], port) == [3, 1]
-            assert connection_counts([child], port) == [1]
-            assert connection_counts([os.getpid()], port) == []
-        program.stdin.close()
-    assert connection_counts([parent, child], port) == []

@@ -1,7 +1,9 @@
 """How a trial's window is fitted to what its warm-up saw: pure functions of what the generator told."""
 
 from itertools import pairwise
+from typing import cast
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from stackmatrix.http import Request
 from stackmatrix.load.generator import Progress
 from stackmatrix.load.job import MOST_DRAIN_S, Closed, LoadJob, RequestKind
-from stackmatrix.measure.offered_load import LEAST_ANSWERS, LONGEST_WINDOW_S, MARGIN, WarmUp
+from stackmatrix.load.recorder import Ending
+from stackmatrix.load.records import ROW, Records
+from stackmatrix.measure.offered_load import LEAST_ANSWERS, LONGEST_WINDOW_S, MARGIN, WarmUp, stuck
 
 TICK_S = 0.1
 
@@ -78,3 +82,31 @@ def test_a_rate_that_still_grows_is_not_steady() -> None:
     doubling = [Progress(tick * TICK_S, 100 * 2**tick, 0, 8, 0) for tick in range(1, 12)]
     assert not any(warm_up.steady(progress) for progress in doubling)
     assert all(one.ended < other.ended for one, other in pairwise(doubling))
+
+
+def rows(*spans: tuple[float, float, Ending]) -> Records:
+    """Records of requests that were sent and ended so."""
+    records = np.zeros(len(spans), ROW)
+    for row, (sent, end, verdict) in zip(records, spans, strict=True):
+        row["scheduled"], row["sent"], row["end"], row["verdict"] = sent, sent, end, verdict
+    return cast(Records, records)
+
+
+NEVER = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([(0.0, 0.01, Ending.OK), (2.0, NEVER, Ending.UNFINISHED)], 1),
+        ([(0.0, 2.0, Ending.OK), (1.0, NEVER, Ending.UNFINISHED)], 0),
+        ([(0.0, 0.01, Ending.OK), (NEVER, NEVER, Ending.UNFINISHED)], 0),
+        ([(0.0, NEVER, Ending.UNFINISHED)], 0),
+        ([], 0),
+    ],
+    ids=["one hangs", "all are slow", "one was never sent", "none was answered", "no request"],
+)
+def test_a_request_is_stuck_when_it_waits_far_longer_than_any_answer_took(
+    spans: list[tuple[float, float, Ending]], expected: int
+) -> None:
+    assert stuck(rows(*spans), given_up=4.0) == expected
