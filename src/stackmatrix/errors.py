@@ -38,5 +38,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like another; None when none is."""
+    """Find the known name that is most like another; None when none is."""
     return next(iter(difflib.get_close_matches(name, known, n=1)), None)

@@ -27,7 +27,7 @@ def prctl(option: int, value: int) -> None:
 
 
 def thread_ids(pid: int) -> list[int]:
-    """The threads of a process; none when it has ended."""
+    """List the threads of a process; none when it has ended."""
     try:
         return [int(path.name) for path in (PROC / str(pid) / "task").iterdir()]
     except OSError:
@@ -35,12 +35,12 @@ def thread_ids(pid: int) -> list[int]:
 
 
 def stat_columns(pid: int) -> list[str]:
-    """The columns of `/proc/PID/stat` from the state on; OSError when the process is gone."""
+    """Read the columns of `/proc/PID/stat` from the state on; OSError when the process is gone."""
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()  # a name may hold spaces
 
 
 def lives(pid: int) -> bool:
-    """Whether a process still does anything: a zombie does not."""
+    """Tell whether a process still does anything: a zombie does not."""
     try:
         return stat_columns(pid)[0] not in "ZX"
     except OSError:

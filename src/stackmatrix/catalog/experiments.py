@@ -80,7 +80,7 @@ class PublishedLoad(FileTable, frozen=True):
     """After which the tool gave a request up."""
 
     def scaled(self, scale: Scale) -> "PublishedLoad":
-        """The same, shortened; the users stay."""
+        """Shorten it; the users stay."""
         return PublishedLoad(
             tool=self.tool,
             users=self.users,
@@ -110,7 +110,7 @@ class Candidate:
     """Whether its capacity can be tested; not where a request costs so much CPU that waits never come together."""
 
     def variant(self, scale: Scale = AS_PUBLISHED) -> Variant:
-        """What runs; a worker's time-out keeps its share of the window."""
+        """Say what runs; a worker's time-out keeps its share of the window."""
         changed = dict(self.changed)
         if "worker_timeout" in self.stack.settings and not scale.full:
             seconds = int(Variant(self.stack, changed).settings["worker_timeout"]) * scale.windows
@@ -119,7 +119,7 @@ class Candidate:
         return Variant(self.stack, changed)
 
     def scaled(self, scale: Scale) -> Workload:
-        """The workload with its wait shortened."""
+        """Shorten the workload's wait."""
         ms = self.workload.params.get("ms")
         if not self.waits or not isinstance(ms, int):
             return self.workload
@@ -132,7 +132,7 @@ class Candidate:
         return waiting is not None and waiting.ms is not None
 
     def at_published_scale(self, metric: MetricName, value: float, scale: Scale) -> float:
-        """A figure measured at `scale` as it would be at the published one: waits longer, rates lower.
+        """Convert a figure measured at `scale` to the published one: waits longer, rates lower.
 
         Counts of a window change by both factors; what costs CPU, and every share, stays.
         """
@@ -179,7 +179,7 @@ class Claim(FileTable, frozen=True):
             raise MisfitError("least", self.least, "give least, most or both, in order, so that the claim can fail")
 
     def misfit(self, arms: Sequence[str]) -> MisfitError | None:
-        """What in it is none of the arms, or no place for a figure."""
+        """Find what in it is none of the arms, or no place for a figure."""
         for key, name in (("arm", self.arm), ("against", self.against), *(("of", name) for name in self.of or ())):
             if name is not None and name not in arms:
                 return MisfitError(key, name, f"is no arm of this experiment; {suggestion(name, arms)}")
@@ -192,7 +192,7 @@ class Claim(FileTable, frozen=True):
         return None
 
     def figure(self, place: str, arms: Sequence[str]) -> Figure | None:
-        """The figure that a place in its words stands for, None for `{value}`; ValueError for one that is none."""
+        """Read a place in its words as a figure, None for `{value}`; ValueError when it names none."""
         if place == "value":
             return None
         if place == "one" or (place == "other" and self.against):
@@ -263,17 +263,17 @@ class Experiment:
     file: Path
 
     def candidate(self, name: str) -> Candidate:
-        """One of the arms."""
+        """Look an arm up by its name."""
         return next(one for one in self.candidates if one.name == name)
 
 
 def experiment_names(root: Path = ROOT) -> list[str]:
-    """What `--experiment` takes."""
+    """List what `--experiment` takes."""
     return [path.stem for path in sorted(root.glob("experiments/*.toml"))]
 
 
 def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[str, Workload]) -> Experiment:
-    """The experiment that one file describes; CatalogError for the first mistake in it."""
+    """Read the experiment that one file describes; CatalogError for the first mistake in it."""
     table = parsed(file)
     whole, arms = table.get("load", {}), table.get("arms", [])
     if isinstance(whole, dict) and isinstance(arms, list):
@@ -305,7 +305,7 @@ def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[
 
 
 def candidate(arm: ArmTable, stacks: Mapping[str, Stack], workloads: Mapping[str, Workload]) -> Candidate:
-    """An arm with its stack and workload; MisfitError for one that there is not."""
+    """Find an arm's stack and workload; MisfitError where there is none."""
     variant = tried("stack", arm.stack, lambda: parse_variant(arm.stack, stacks))
     base = tried("workload", arm.workload, lambda: pick("workload", arm.workload, workloads))
     params = {name: str(value) for name, value in arm.params.items()}
@@ -324,7 +324,7 @@ def candidate(arm: ArmTable, stacks: Mapping[str, Stack], workloads: Mapping[str
 
 
 def tried(key: str, value: object, find: Callable[[], Found]) -> Found:
-    """What `find` finds; its UserError as a misfit of `key`."""
+    """Return what `find` finds; its UserError becomes a misfit of `key`."""
     try:
         return find()
     except UserError as error:

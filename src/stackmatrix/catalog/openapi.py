@@ -10,7 +10,7 @@ from stackmatrix.catalog import ROOT
 
 
 def schemas(method: str, target: str, root: Path = ROOT) -> dict[str, Mapping[str, Any]]:
-    """The schema of each `$name` in the query of a request template; none for a path that the contract lacks."""
+    """Find the schema of each `$name` in the query of a request template; none where the contract lacks the path."""
     path, query = urlsplit(target).path, parse_qsl(urlsplit(target).query)
     contract = contract_document(root)
     operation = contract["paths"].get(path, {}).get(method.lower(), {})
@@ -24,21 +24,21 @@ def schemas(method: str, target: str, root: Path = ROOT) -> dict[str, Mapping[st
 
 
 def bounds_in_words(schema: Mapping[str, Any]) -> str:
-    """What a schema allows, in words; nothing for an empty one."""
+    """Say what a schema allows; nothing for an empty one."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     return f"a whole number from {schema['minimum']} to {schema['maximum']}" if schema else ""
 
 
 def in_bounds(schema: Mapping[str, Any], value: int | str) -> bool:
-    """Whether a value is within a schema's bounds; an empty one has none."""
+    """Tell whether a value is within a schema's bounds; an empty one has none."""
     if "enum" in schema:
         return value in schema["enum"]
     return not schema or (isinstance(value, int) and schema["minimum"] <= value <= schema["maximum"])
 
 
 def resolved(contract: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part of the document, or what it refers to."""
+    """Follow a part of the document to what it refers to."""
     if "$ref" not in part:
         return part
     found: Any = contract
@@ -49,7 +49,7 @@ def resolved(contract: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[st
 
 @cache
 def contract_document(root: Path) -> dict[str, Any]:
-    """The whole document; read once, and only by those who ask for it."""
+    """Read the whole document, once."""
     import yaml  # here, since most commands change no parameter
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with libyaml

@@ -32,7 +32,7 @@ class Processes(FileTable, frozen=True):
     """With more than one: those that are no workers; as many as beside one worker when nothing is said."""
 
     def at(self, workers: int) -> int:
-        """How many run with so many workers."""
+        """Count those that run with so many workers."""
         beside = self.processes - 1 if self.beside_workers is None else self.beside_workers
         return self.processes if workers == 1 else workers + beside
 
@@ -101,7 +101,7 @@ class Manifest(FileTable, frozen=True, kw_only=True):
                     raise MisfitError(told, value, f"must be written as the default is: {typed!r}")
 
     def typed(self, key: str, value: Setting, told: str) -> Setting:
-        """A value of setting `key`, perhaps written as text, as its default's type; MisfitError, of `told`, if none."""
+        """Give a value of setting `key`, perhaps a text, its default's type; MisfitError, of key `told`, if none."""
         if key not in self.settings:
             raise MisfitError(told, value, f"no such setting; {suggestion(key, self.settings)}")
         default, text = self.settings[key], str(value)
@@ -118,7 +118,7 @@ class Manifest(FileTable, frozen=True, kw_only=True):
         return text
 
     def terms(self, wait: str) -> tuple[str | int, ...] | None:
-        """What limits the requests that one worker holds in flight for a kind of wait; None when nothing does."""
+        """Name what limits one worker's requests in flight for a kind of wait; None when nothing does."""
         terms: tuple[str | int, ...] | Literal["unlimited"] = getattr(self.capacity, wait)
         return None if terms == "unlimited" else terms
 
@@ -130,11 +130,11 @@ class Stack(Manifest, frozen=True, kw_only=True):
     directory: Path
 
     def with_settings(self, changed: Mapping[str, Setting]) -> dict[str, Setting]:
-        """All settings, the defaults overridden by `changed`; UserError for what this stack does not know."""
+        """Override the defaults by `changed`; UserError for what this stack does not know."""
         return {**self.settings, **{key: self.setting(key, value) for key, value in changed.items()}}
 
     def setting(self, key: str, value: Setting) -> Setting:
-        """A value of setting `key`, perhaps written as text, as its default's type; UserError when it does not fit."""
+        """Give a value of setting `key`, perhaps a text, its default's type; UserError when it does not fit."""
         pick(f"setting of {self.name}", key, self.settings)
         try:
             return self.typed(key, value, key)
@@ -147,12 +147,12 @@ class Stack(Manifest, frozen=True, kw_only=True):
         return self.watched.watch
 
     def processes_at(self, settings: Mapping[str, Setting]) -> int:
-        """How many processes run with these settings."""
+        """Count the processes that run with these settings."""
         due = self.identity.server.get(str(settings.get("server")), self.identity)
         return due.at(int(settings.get("workers", 1)))
 
     def slots(self, wait: Wait, settings: Mapping[str, Setting]) -> int | None:
-        """Requests that all workers together can hold in flight for one kind of wait; None when unlimited."""
+        """Count the requests that all workers together can hold in flight for a kind of wait; None when unlimited."""
         terms = self.terms(wait)
         if terms is None:
             return None
@@ -160,7 +160,7 @@ class Stack(Manifest, frozen=True, kw_only=True):
         return int(settings.get("workers", 1)) * per_worker
 
     def locked(self) -> dict[str, set[str]]:
-        """Each package of its lock with its versions: a universal lock may have one per Python."""
+        """Read the versions of each package from its lock, which may have one per Python."""
         found: dict[str, set[str]] = {}
         lock = (self.directory / "requirements.txt").read_text(encoding="utf-8")
         for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock, re.M):
@@ -191,18 +191,18 @@ class Variant:
         return all(self.settings[key] == self.stack.settings[key] for key in self.stack.other_work)
 
     def slots(self, wait: Wait) -> int | None:
-        """Requests it can hold in flight for one kind of wait; None when unlimited."""
+        """Count the requests that it can hold in flight for a kind of wait; None when unlimited."""
         return self.stack.slots(wait, self.settings)
 
 
 def variant_label(stack: str, changed: Mapping[str, Setting]) -> str:
-    """`stack[key=value,…]`, as the command line takes it."""
+    """Write `stack[key=value,…]`, as the command line takes it."""
     inner = ",".join(f"{key}={written(value)}" for key, value in changed.items())
     return f"{stack}[{inner}]" if inner else stack
 
 
 def written(value: Setting) -> str:
-    """A setting as the command line and the environment write it."""
+    """Write a setting as the command line and the environment do."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -217,14 +217,14 @@ class Stacks(dict[str, Stack]):
         raise self.broken.get(name, KeyError(name))
 
     def every(self, say: Callable[[str], None]) -> list[Stack]:
-        """All that can be used; the others are said in a line each."""
+        """Return those that can be used; `say` names the others, a line each."""
         for name, error in self.broken.items():
             say(f"{name} is left out: {error}")
         return list(self.values())
 
 
 def load_stacks(root: Path = ROOT) -> Stacks:
-    """Every stack of a checkout."""
+    """Read every stack of a checkout."""
     stacks = Stacks()
     ports: dict[int, str] = {}
     for file in sorted(root.glob("stacks/*/stack.toml")):
@@ -241,7 +241,7 @@ def load_stacks(root: Path = ROOT) -> Stacks:
 
 
 def read_stack(file: Path) -> Stack:
-    """The stack that one manifest describes; CatalogError for the first mistake in it."""
+    """Read the stack that one manifest describes; CatalogError for the first mistake in it."""
     manifest = read_typed(file, Manifest)
     fields = {key: getattr(manifest, key) for key in manifest.__struct_fields__}
     stack = Stack(name=file.parent.name, directory=file.parent, **fields)
@@ -256,7 +256,7 @@ def read_stack(file: Path) -> Stack:
 
 
 def parse_variant(text: str, stacks: Mapping[str, Stack]) -> Variant:
-    """`name`, `name[variant]` or `name[key=value,…]` as a variant; UserError for a name that does not exist."""
+    """Read `name`, `name[variant]` or `name[key=value,…]`; UserError for a name that does not exist."""
     match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", text)
     if not match:
         raise UserError(f"{text!r} is no stack: write NAME, NAME[VARIANT] or NAME[KEY=VALUE,…]")

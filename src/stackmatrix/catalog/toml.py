@@ -43,7 +43,7 @@ def read_typed(file: Path, kind: type[Decoded], table: Mapping[str, Any] | None 
 
 
 def parsed(file: Path) -> dict[str, Any]:
-    """The top-level table of a file; UserError when it cannot be read or is not TOML."""
+    """Read the top-level table of a file; UserError when it cannot be read or is not TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -53,12 +53,12 @@ def parsed(file: Path) -> dict[str, Any]:
 
 
 def shown(file: Path) -> Path:
-    """A file as messages name it: from the checkout on when it lies there."""
+    """Name a file as messages do: from the checkout on when it lies there."""
     return file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
 
 
 def misfitting(file: Path, misfit: MisfitError) -> CatalogError:
-    """The error to raise for a misfit in a file."""
+    """Make the error to raise for a misfit in a file."""
     return CatalogError(shown(file), misfit.key, misfit.value, misfit.remedy)
 
 
@@ -82,7 +82,7 @@ def mistake(value: Any, kind: Any, error: ValidationError, key: str) -> MisfitEr
 
 
 def parts(value: Any, kind: Any, key: str, inside: str) -> dict[str, tuple[Any, Any]]:
-    """The entries of a table or list by key with the type due to each; MisfitError for a key that is not allowed."""
+    """Pair each entry of a table or list with its type, by key; MisfitError for a key that is not allowed."""
     if isinstance(value, dict) and is_table(kind):
         fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
         for name in value:
@@ -101,14 +101,14 @@ def parts(value: Any, kind: Any, key: str, inside: str) -> dict[str, tuple[Any, 
 
 
 def instead(value: Any, kind: Any) -> str:
-    """What to write instead of `value`."""
+    """Say what to write instead of `value`."""
     words = get_args(stripped(kind)) if get_origin(stripped(kind)) is Literal else ()
     near = nearest(value, words) if isinstance(value, str) else None
     return f"must be {in_words(kind)}" if near is None else f"did you mean {near}?"
 
 
 def refusal(value: Any, kind: Any) -> ValidationError | None:
-    """Why a value is not of a type; None when it is."""
+    """Find why a value is not of a type; None when it is."""
     try:
         msgspec.convert(value, kind)
     except ValidationError as error:
@@ -117,13 +117,13 @@ def refusal(value: Any, kind: Any) -> ValidationError | None:
 
 
 def required(kind: Any) -> Any:
-    """A type without `| None`."""
+    """Strip a type of `| None`."""
     rest = [one for one in get_args(kind) if one is not NoneType]
     return rest[0] if len(rest) == 1 and NoneType in get_args(kind) else kind
 
 
 def stripped(kind: Any) -> Any:
-    """A type without `| None` and without its annotations."""
+    """Strip a type of `| None` and of its annotations."""
     kind = required(kind)
     return stripped(get_args(kind)[0]) if get_origin(kind) is Annotated else kind
 
@@ -133,7 +133,7 @@ def is_table(kind: Any) -> bool:
 
 
 def in_words(kind: Any) -> str:
-    """What a type allows: its own description when it has one."""
+    """Say what a type allows, by its own description when it has one."""
     kind = required(kind)
     if get_origin(kind) is Annotated:
         told = (one.description for one in get_args(kind)[1:] if isinstance(one, Meta) and one.description)

@@ -125,7 +125,7 @@ class Workload(WorkloadFile, frozen=True, kw_only=True):
     file: Path
 
     def with_params(self, changed: Mapping[str, str]) -> "Workload":
-        """This workload with some parameters replaced; UserError for one that it lacks or the contract refuses."""
+        """Replace some parameters; UserError for one that the workload lacks or the contract refuses."""
         params = dict(self.params)
         for key, text in changed.items():
             default = pick(f"parameter of workload {self.name}", key, params)
@@ -140,15 +140,15 @@ class Workload(WorkloadFile, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, params=params)
 
     def requests(self) -> tuple[Request, ...]:
-        """Every request of this workload, to be sent in turn; one unless the file varies `$row`."""
+        """Make every request, to be sent in turn; one unless the file varies `$row`."""
         return tuple(self._request(row) for row in self.request.rows)
 
     def effects(self) -> Effects:
-        """What each answered request must have done."""
+        """Fill in what each answered request must have done."""
         return Effects(*(self._number(getattr(self.effect, key), f"effects.{key}") for key in Effects.__slots__))
 
     def waiting(self) -> Waiting | None:
-        """What each request waits for; None when for nothing but the CPU."""
+        """Fill in what each request waits for; None when for nothing but the CPU."""
         if self.wait is None:
             return None
         mode = self._fill(self.wait.mode, "wait.mode")
@@ -221,7 +221,7 @@ class Workload(WorkloadFile, frozen=True, kw_only=True):
 
 
 def fixture(name: str) -> bytes:
-    """The bytes of one fixture file; UserError when it is not there."""
+    """Read one fixture; UserError when it is not there."""
     try:
         return (FIXTURES / name).read_bytes()
     except OSError as error:
@@ -229,12 +229,12 @@ def fixture(name: str) -> bytes:
 
 
 def load_workloads(root: Path = ROOT) -> dict[str, Workload]:
-    """Every workload of the checkout by name; CatalogError or UserError for the first broken file."""
+    """Read every workload of a checkout; UserError for the first broken file."""
     return {path.stem: read_workload(path) for path in sorted(root.glob("workloads/*.toml"))}
 
 
 def read_workload(file: Path) -> Workload:
-    """The workload that one file describes; CatalogError for the first mistake in it."""
+    """Read the workload that one file describes; CatalogError for the first mistake in it."""
     table = read_typed(file, WorkloadFile)
     workload = Workload(name=file.stem, file=file, **{key: getattr(table, key) for key in table.__struct_fields__})
     workload.check()

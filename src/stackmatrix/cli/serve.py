@@ -40,7 +40,7 @@ def serve_stack(
     ports = {} if port is None else {wanted.stack.name: port}
     out = console()
     with choose(runtime, out.print, ports=ports) as running:
-        with stage(out, f"bringing up {wanted.stack.name} and its upstreams"):
+        with stage(out, f"bringing up {wanted.stack.name} and the upstreams"):
             running.up([wanted.stack])
         with running.service(wanted) as service:
             print(f"{wanted.label} serves at {' and '.join(urls(service))}; Ctrl-C stops it", flush=True)

@@ -1,4 +1,4 @@
-"""`stackmatrix up`: bring up stacks and their upstreams in containers, and leave them up."""
+"""`stackmatrix up`: bring up stacks and the upstreams in containers, and leave them up."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ def bring_up(
     out = console()
     wanted = [pick("stack", name, stacks) for name in stack] or stacks.every(out.print)
     with DockerRuntime(out.print) as runtime:
-        with stage(out, f"bringing up {', '.join(each.name for each in wanted)} and their upstreams"):
+        with stage(out, f"bringing up {', '.join(each.name for each in wanted)} and the upstreams"):
             runtime.up(wanted)
         runtime.keep()
     for each in wanted:

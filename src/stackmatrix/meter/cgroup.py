@@ -20,28 +20,28 @@ class Cgroup:
     directories: Mapping[str, str]
 
     def cpu_seconds(self) -> float:
-        """CPU time used by the group since it was made, in seconds."""
+        """Read the CPU time used since the group was made, in seconds."""
         if "cpuacct" in self.directories:
             return int((Path(self.directories["cpuacct"]) / "cpuacct.usage").read_text()) / 1e9
         return self._read("cpu", "cpu.stat")["usage_usec"] / 1e6
 
     def anonymous_bytes(self) -> int:
-        """Memory that is the programs' own, in bytes: page cache is not counted."""
+        """Read the memory that is the programs' own, in bytes: page cache is not counted."""
         return self._read("memory", "memory.stat")["total_rss" if "memory" in self.directories else "anon"]
 
     def throttling(self) -> Throttling:
-        """How the CPU quota held the group back so far."""
+        """Read how the CPU quota held the group back so far."""
         stat = self._read("cpu", "cpu.stat")
         nanoseconds = stat.get("throttled_time", stat.get("throttled_usec", 0) * 1000)
         return Throttling(stat.get("nr_throttled", 0), nanoseconds / 1e9)
 
     def oom_kills(self) -> int | None:
-        """Processes of the group that the kernel killed for want of memory; None where it does not count them."""
+        """Count processes that the kernel killed for want of memory; None where it does not count them."""
         file = "memory.oom_control" if "memory" in self.directories else "memory.events"
         return self._read("memory", file).get("oom_kill")
 
     def _read(self, controller: str, file: str) -> dict[str, int]:
-        """A flat-keyed file as numbers."""
+        """Read a flat-keyed file."""
         directory = self.directories.get(controller, self.directories.get("", ""))
         pairs = (line.split() for line in (Path(directory) / file).read_text().splitlines())
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}

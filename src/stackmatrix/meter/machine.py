@@ -11,7 +11,7 @@ from stackmatrix.catalog import ROOT
 
 
 def describe() -> dict[str, str | int | float | bool | None]:
-    """CPU, memory, kernel, Python and the checkout's revision."""
+    """List CPU, memory, kernel, Python and the checkout's revision."""
     return {
         "cpu": cpu_model(),
         "cpus": len(os.sched_getaffinity(0)),
@@ -25,7 +25,7 @@ def describe() -> dict[str, str | int | float | bool | None]:
 
 
 def cpu_model() -> str:
-    """The processor's name as the kernel gives it."""
+    """Read the processor's name as the kernel gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -34,7 +34,7 @@ def cpu_model() -> str:
 
 
 def system() -> str:
-    """The distribution's name."""
+    """Read the distribution's name."""
     try:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
@@ -42,7 +42,7 @@ def system() -> str:
 
 
 def virtual() -> bool | None:
-    """Whether this is a virtual machine; None where the kernel does not say."""
+    """Tell whether this is a virtual machine; None where the kernel does not say."""
     try:
         return " hypervisor" in Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -50,7 +50,7 @@ def virtual() -> bool | None:
 
 
 def revision() -> str | None:
-    """The commit of the checkout, with a + when files differ from it; None outside git."""
+    """Name the commit of the checkout, with a + when files differ from it; None outside git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -50,7 +50,7 @@ class Meter:
         self._pids = runtime.pids(name)
 
     def read(self) -> Reading:
-        """Its counters now; UserError when its cgroup is gone, and the container with it."""
+        """Read its counters now; UserError when its cgroup is gone, and the container with it."""
         at = time.monotonic()
         if self._cgroup is None:
             return Reading(at, cpu_seconds(self._pids) if self._pids else None, None, None)

@@ -25,7 +25,7 @@ def census(pids: Iterable[int]) -> Census:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time of processes and of their children already reaped, in seconds; its grain is one clock tick."""
+    """Sum the CPU time of processes and of their children already reaped, in seconds, to one clock tick."""
     total = 0
     for pid in pids:
         with suppress(OSError):
@@ -34,7 +34,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def anonymous_bytes(pids: Iterable[int]) -> int:
-    """Anonymous memory of processes, in bytes; pages shared after a fork count once per process."""
+    """Sum the anonymous memory of processes, in bytes; pages shared after a fork count once per process."""
     total = 0
     for pid in pids:
         with suppress(OSError):
@@ -72,11 +72,11 @@ def cpus() -> Cpus:
 
 
 def steal_share(before: Cpus, after: Cpus) -> float:
-    """Share of the machine's CPU time that its host took away."""
+    """Compute the share of the machine's CPU time that its host took away."""
     total = after.total - before.total
     return (after.stolen - before.stolen) / total if total else 0.0
 
 
 def busy_seconds(before: Cpus, after: Cpus, cpus: Iterable[int]) -> float:
-    """How long some CPUs were busy with anything, in CPU seconds."""
+    """Sum how long some CPUs were busy with anything, in seconds."""
     return sum(after.busy[cpu] - before.busy[cpu] for cpu in cpus)

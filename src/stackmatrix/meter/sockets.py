@@ -10,13 +10,13 @@ TABLES = ("tcp", "tcp6")
 
 
 def connection_counts(pids: Iterable[int], port: int) -> list[int]:
-    """How many established connections to a local port each process holds that holds any, the most first."""
+    """Count the established connections to a local port by process, of those that hold any, the most first."""
     counts = [len(sockets(pid) & connections(pid, port)) for pid in pids]
     return sorted(filter(None, counts), reverse=True)
 
 
 def connections(pid: int, port: int) -> set[str]:
-    """The inodes of the established connections to a port, in the network that a process sees."""
+    """List the inodes of the established connections to a port, in the network that a process sees."""
     found: set[str] = set()
     for table in TABLES:
         with suppress(OSError):
@@ -28,7 +28,7 @@ def connections(pid: int, port: int) -> set[str]:
 
 
 def sockets(pid: int) -> set[str]:
-    """The inodes of the sockets that a process has open; none when it has ended, or belongs to somebody else."""
+    """List the inodes of a process's open sockets; none when it has ended, or belongs to somebody else."""
     found: set[str] = set()
     with suppress(OSError):
         for path in (PROC / str(pid) / "fd").iterdir():

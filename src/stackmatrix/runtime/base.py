@@ -1,4 +1,4 @@
-"""What every runtime can do; the rest of the harness knows no other words for it."""
+"""What every runtime can do; other packages know servers by these types alone."""
 
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ UPSTREAMS: tuple[Upstream, ...] = ("postgres", "nginx", "delay")
 
 
 Say = Callable[[str], None]
-"""Takes one line for the user about what is going on."""
+"""Shows the user one line about what is going on."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Service:
         return self.variant.settings
 
     def accepts(self) -> bool:
-        """Whether it still takes connections."""
+        """Tell whether it still takes connections."""
         try:
             socket.create_connection((self.host, self.port), timeout=5).close()
         except OSError:
@@ -48,7 +48,7 @@ class Service:
 
 
 def stands_still(settings: Mapping[str, Setting]) -> bool:
-    """Whether a stack may be made to stand still for long: Gunicorn would kill its workers, which give no sign then."""
+    """Tell whether a stack may be stopped for long: Gunicorn kills workers that give no sign of life."""
     return settings.get("server") != "gunicorn"
 
 
@@ -71,28 +71,28 @@ class Runtime(Protocol):
         """Bring up the upstreams and these stacks with their defaults; wait until all are healthy."""
 
     def service(self, variant: Variant) -> AbstractContextManager[Service]:
-        """This variant, running and healthy inside the context; before and after it, what was up stays up."""
+        """Run this variant, healthy, inside the context; what was up before stays up."""
         ...
 
     def alone(self, service: Service) -> AbstractContextManager[None]:
-        """Every other stack stands still inside the context, if it may, and perhaps until it is needed again."""
+        """Stop every other stack that may be stopped inside the context, perhaps until it is needed again."""
         ...
 
     def heal(self) -> None:
         """Start again whatever upstream has died."""
 
     def restart(self, service: Service) -> None:
-        """Kill the stack with all that it still has in hand, start it anew, and wait until it answers."""
+        """Kill the stack with the requests that it still has, start it again, and wait until it answers."""
 
     def pin(self, service: Service, cores: Cores) -> None:
         """Confine the stack and the upstreams to their CPUs."""
 
     def pids(self, name: str) -> list[int]:
-        """Every process of a stack or an upstream, as this machine numbers them; empty where that cannot be seen."""
+        """List the processes of a stack or an upstream as this machine numbers them; none where they cannot be seen."""
         ...
 
     def cgroup(self, name: str) -> Mapping[str, str] | None:
-        """Controller → directory of the container's cgroup ('' is cgroup v2's own); None when it has none to read."""
+        """Map each controller to its cgroup directory ('' is version 2's); None when there is none to read."""
         ...
 
     def stop_upstream(self, name: Upstream) -> None:
@@ -106,29 +106,29 @@ class Runtime(Protocol):
         ...
 
     def sql(self, statement: str) -> str:
-        """The rows that the database answers, one a line, columns separated by `|`."""
+        """Ask the database; rows one a line, columns separated by `|`."""
         ...
 
     def reset_notes(self) -> None:
         """Put the notes table back to its seed."""
 
     def counters(self) -> dict[str, int]:
-        """The delay server's counters since the last reset: received, in_flight, max_in_flight."""
+        """Read the delay server's counters since the last reset: received, in_flight, max_in_flight."""
         ...
 
     def reset_counters(self) -> None:
-        """Let the delay server count anew."""
+        """Reset the delay server's counters."""
 
     def files_served(self) -> int:
-        """Requests that the server of the fixtures has had, those that only asked this not counted."""
+        """Count the requests that the server of the fixtures has had, without those that asked for this count."""
         ...
 
     def logs(self, name: str, lines: int = 20) -> str:
-        """The last lines that a stack or upstream wrote."""
+        """Read the last lines that a stack or upstream wrote."""
         ...
 
     def environment(self) -> dict[str, str]:
-        """Which engine, PostgreSQL, Nginx and Go serve, for the report."""
+        """Name the engine, PostgreSQL, Nginx and Go that serve, for the report."""
         ...
 
     def down(self) -> None:

@@ -80,8 +80,9 @@ class DockerRuntime(Runtime):
         )
         wanted = [*UPSTREAMS, *(stack.name for stack in stacks)]
         engine([str(self._root / "scripts" / "base-image")], "could not make the base image", quiet=False)
-        self._say(f"docker: building and starting {', '.join(wanted)}")
+        self._say(f"docker: building the images of {', '.join(wanted)}")
         self._compose(["build", "--quiet", *wanted])
+        self._say("docker: starting them, until each is healthy")
         self._up(wanted, {})
         self._running.update((stack.name, {}) for stack in stacks)
 
@@ -135,7 +136,7 @@ class DockerRuntime(Runtime):
             self._dog.forget(self._remembered.pop(what))
 
     def _undo(self, names: list[str]) -> list[str]:
-        """What stops and removes these services; all of the project when nothing of it was up before."""
+        """Make the command that removes these services; all of the project when nothing of it was up before."""
         last = ["down", "--timeout", "2"] if not self._before else ["rm", "--stop", "--force", *names]
         return [*self._command, *last]
 
@@ -144,7 +145,7 @@ class DockerRuntime(Runtime):
 
     @contextmanager
     def service(self, variant: Variant) -> Iterator[Service]:
-        """This variant in a container; it is made anew only when its settings differ from what runs."""
+        """Run this variant in a container, which is made anew only when its settings differ from what runs."""
         name = variant.stack.name
         self._wake({name})
         if self._running.get(name) != variant.changed:
@@ -173,7 +174,7 @@ class DockerRuntime(Runtime):
             self._up(list(UPSTREAMS), {})
 
     def restart(self, service: Service) -> None:
-        """Kill the stack with all that it still has in hand, and start it anew with the same settings."""
+        """Kill the stack with the requests that it still has, and start it again with the same settings."""
         self._restart(service.stack)
 
     def _restart(self, stack: Stack) -> None:
@@ -196,7 +197,7 @@ class DockerRuntime(Runtime):
                 self._pinned[container.id] = cpus
 
     def pids(self, name: str) -> list[int]:
-        """The container's first process and its descendants, in this machine's numbers.
+        """List the container's first process and its descendants, in this machine's numbers.
 
         Health checks run in the same cgroup but descend from the engine; they are not the stack's.
         """
@@ -210,7 +211,7 @@ class DockerRuntime(Runtime):
         return descendants(self._container(name).pid, pids)
 
     def cgroup(self, name: str) -> Mapping[str, str] | None:
-        """The container's own cgroup directories, by controller; None where the engine is on another machine."""
+        """Map each controller to the container's own directory; None where the engine is on another machine."""
         try:
             lines = Path(f"/proc/{self._container(name).pid}/cgroup").read_text().splitlines()
         except OSError:
@@ -236,7 +237,7 @@ class DockerRuntime(Runtime):
         self._wait(name)
 
     def terminate(self, service: Service) -> int:
-        """SIGTERM to the container's first process; its exit code once it has ended."""
+        """Send SIGTERM to the container's first process; its exit code once it has ended."""
         container = self._container(service.stack.name)
         engine(["docker", "kill", "--signal", "TERM", container.id], "could not signal the stack")
         self._seen.clear()
@@ -259,7 +260,7 @@ class DockerRuntime(Runtime):
         return {key: int(value) for key, value in json.loads(self._fetch("delay", "/counters")).items()}
 
     def reset_counters(self) -> None:
-        """Ask the delay server, too."""
+        """Ask the delay server to count anew."""
         self._fetch("delay", "/counters/reset", "POST")
 
     def files_served(self) -> int:
@@ -268,12 +269,12 @@ class DockerRuntime(Runtime):
         return int(self._fetch("nginx", "/status").split()[9]) - self._asked
 
     def logs(self, name: str, lines: int = 20) -> str:
-        """The container's last words."""
+        """Read the container's last lines."""
         command = ["docker", "logs", "--tail", str(lines), self._container(name).id]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
     def environment(self) -> dict[str, str]:
-        """The engine's version and those of the upstreams in their containers."""
+        """Ask for the engine's version and those of the upstreams in their containers."""
         return {
             "runtime": f"docker {self._version}",
             "postgres": self.sql("show server_version"),
@@ -314,7 +315,7 @@ class DockerRuntime(Runtime):
                 self._forget(f"pause {name}")
 
     def _answers(self, name: str, stack: Stack) -> bool:
-        """Whether the stack accepts a request now and answers it with 200."""
+        """Tell whether the stack accepts a request now and answers it with 200."""
         try:
             host, port = self._endpoint(self._container(name), stack)
             with DIRECT(f"http://{host}:{port}/healthz", timeout=2) as answer:
@@ -376,12 +377,12 @@ class DockerRuntime(Runtime):
 
 
 def image(stack: str) -> str:
-    """What the image of a stack is called."""
+    """Name the image of a stack."""
     return f"{PROJECT}/{stack}"
 
 
 def read_container(described: dict[str, Any]) -> Container:
-    """What matters of `docker inspect`'s answer."""
+    """Take what matters of `docker inspect`'s answer."""
     networks = described["NetworkSettings"]["Networks"].values()
     return Container(
         id=described["Id"],
@@ -394,7 +395,7 @@ def read_container(described: dict[str, Any]) -> Container:
 
 
 def descendants(root: int, pids: list[int]) -> list[int]:
-    """Those of `pids` that are `root` or come from it."""
+    """Keep those of `pids` that are `root` or come from it."""
     parents: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError):
@@ -406,7 +407,7 @@ def descendants(root: int, pids: list[int]) -> list[int]:
 
 
 def engine_version() -> str:
-    """The engine's version; UserError when none answers."""
+    """Ask the engine for its version; UserError when none answers."""
     try:
         asked = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],

@@ -29,7 +29,7 @@ class Psql:
         return self._process.poll() is None
 
     def ask(self, statements: str) -> str:
-        """The rows that they answer, columns separated by `|`; UserError with PostgreSQL's words when one fails."""
+        """Run statements; rows with columns separated by `|`, UserError with PostgreSQL's words when one fails."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         lines: list[str] = []

@@ -8,7 +8,7 @@ from stackmatrix.errors import UserError
 
 
 def commit_of(revision: str, root: Path = ROOT) -> str:
-    """The full name of a commit; UserError when the history does not have it, or there is none."""
+    """Find the full name of a commit; UserError when the history does not have it, or there is none."""
     if git(root, "rev-parse", "--git-dir").returncode:
         raise UserError(f"{root} is no git checkout, so it has no revision {revision!r}; give a directory instead")
     asked = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -34,7 +34,7 @@ def extract(commit: str, stack: str, place: Path, root: Path = ROOT) -> None:
 
 
 def changed(stack: str, root: Path = ROOT) -> bool:
-    """Whether the working tree's stack differs from the last commit's."""
+    """Tell whether the working tree's stack differs from the last commit's."""
     return bool(git(root, "status", "--porcelain", "--", f"stacks/{stack}").stdout.strip())
 
 

@@ -25,7 +25,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def choose(wanted: str, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> Runtime:
-    """The runtime called `wanted`; for `auto` the choice and its reason are said in one line.
+    """Make the runtime called `wanted`; for `auto`, `say` gets the choice and its reason in one line.
 
     `ports` asks for the ports of some stacks. Raises UserError when the runtime cannot be had as asked for.
     """

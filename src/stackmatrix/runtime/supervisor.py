@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def start(command: list[str], user: str | None) -> subprocess.Popen[bytes]:
-    """The program as a child that dies with this process."""
+    """Start the program as a child that dies with this process."""
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -67,14 +67,14 @@ def start(command: list[str], user: str | None) -> subprocess.Popen[bytes]:
 
 
 def primary_group(user: str) -> int:
-    """The group that the password database gives this user."""
+    """Look up the group that the password database gives this user."""
     import pwd
 
     return pwd.getpwnam(user).pw_gid
 
 
 def before_exec(supervisor: int) -> None:
-    """In the child, before the program: die with the supervisor, and may open as many files as a container's may."""
+    """Prepare the child: it dies with the supervisor, and may open as many files as in a container."""
     die_with(supervisor)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
@@ -117,14 +117,14 @@ def sweep() -> None:
 
 
 def kill() -> None:
-    """SIGKILL to every descendant."""
+    """Send SIGKILL to every descendant."""
     for process in family():
         with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
 def family() -> list[psutil.Process]:
-    """Every descendant of this process."""
+    """List every descendant of this process."""
     return psutil.Process().children(recursive=True)
 
 

