@@ -22,7 +22,7 @@ enter()
 from stackmatrix.analysis.statistics import ratio
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import Workload, load_workloads
-from stackmatrix.cli.shell import command
+from stackmatrix.cli.shell import ending
 from stackmatrix.measure.explain import explain, timed
 from stackmatrix.measure.profile import profile
 from stackmatrix.measure.trial import Bench, load_once, seen
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=2.0, help="of a window, in seconds")
     add_option(parser)
     options = parser.parse_args()
-    command(lambda: costs(options))
+    sys.exit(ending(lambda: costs(options)))
 
 
 def costs(options: argparse.Namespace) -> int:

@@ -135,7 +135,7 @@ def test_choices_are_what_there_is() -> None:
     from stackmatrix.load.tools.run import OTHER_GENERATORS
     from stackmatrix.runtime.select import RUNTIMES
 
-    assert set(get_args(options.Tool)) == OTHER_GENERATORS.keys()
+    assert set(get_args(options.ToolName)) == OTHER_GENERATORS.keys()
     assert set(get_args(options.RuntimeChoice)) == set(RUNTIMES)
 
 
@@ -175,12 +175,12 @@ class TestDoors:
         due = "run" if sub.name == "experiment" else sub.name
         assert re.findall(r'door\("(\w+)"\)', script.read_text()) == [due]
         monkeypatch.setattr(sys, "argv", [f"/somewhere/scripts/{name}", "--x y"])
-        assert subcommands.typed(sub.name) == f"./scripts/{sub.script}"
+        assert subcommands.as_typed(sub.name) == f"./scripts/{sub.script}"
         assert subcommands.typed_line() == f"./scripts/{name} '--x y'"
 
     def test_the_command_names_itself(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "argv", ["/venv/bin/stackmatrix", "run", "a b"])
-        assert subcommands.typed("run") == "stackmatrix run"
+        assert subcommands.as_typed("run") == "stackmatrix run"
         assert subcommands.typed_line() == "stackmatrix run 'a b'"
 
 

@@ -87,20 +87,20 @@ class TestOperands:
         ],
     )
     def test_stacks_variants_and_revisions(self, text: str, due: Timed) -> None:
-        assert compare_operands.read(text, STACKS) == due
+        assert compare_operands.one_side(text, STACKS) == due
 
     def test_a_directory_that_is_a_stack(self, tmp_path: Path) -> None:
         place = tmp_path / "My Copy"
         shutil.copytree(STACK.directory, place)
-        assert compare_operands.read(f"{place}/[httpx]", STACKS) == Timed(
+        assert compare_operands.one_side(f"{place}/[httpx]", STACKS) == Timed(
             f"{place}/[httpx]", "my-copy", "[httpx]", directory=place.resolve()
         )
 
     def test_a_directory_of_the_checkout_is_the_stack_itself(self) -> None:
-        assert compare_operands.read(f"{STACK.directory}/", STACKS) == Timed(f"{STACK.directory}/", STACK.name, "")
+        assert compare_operands.one_side(f"{STACK.directory}/", STACKS) == Timed(f"{STACK.directory}/", STACK.name, "")
 
     def test_the_same_twice_are_two_servers(self) -> None:
-        side = compare_operands.read("fastapi-async[httpx]", STACKS)
+        side = compare_operands.one_side("fastapi-async[httpx]", STACKS)
         assert isinstance(side, Timed)
         with copies() as made:
             one, other = compare_operands.variants([side, side], STACKS, made)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from stackmatrix.catalog import ROOT
-from tests.load.scripted import answering, server
+
+from ..load.scripted import answering, server
 
 UV = Path(sys.executable).with_name("uv")
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

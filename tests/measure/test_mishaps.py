@@ -16,7 +16,7 @@ from stackmatrix.results.run import Run
 from stackmatrix.results.trial import Trial
 from stackmatrix.runtime import supervisor
 
-from ..cli.test_check_performance import ask, start, wait_for_line
+from ..cli.test_run import ask, start, wait_for_line
 
 ONE = ["--runtime", "native", "--stack", "fastapi-async", "--users", "8"]
 

@@ -52,7 +52,7 @@ def run_tokens(tokens: Sequence[str]) -> int:
 
 def application() -> App:
     """Every subcommand, none of them imported yet."""
-    app = App(name=PROGRAM, version=version, default_parameter=Parameter(negative=(), show_default=False))
+    app = App(name=PROGRAM, version=installed_version, default_parameter=Parameter(negative=(), show_default=False))
     for sub in SUBCOMMANDS:
         app.command(f"stackmatrix.cli.{sub.function}", name=sub.name, help=sub.summary)
     app.register_install_completion_command(name="--install-completion")
@@ -68,7 +68,7 @@ def print_help(app: App, sub: Subcommand | None, tokens: Sequence[str]) -> None:
     print(overview() if sub is None else details(sub, app[sub.name], app.default_parameter))
 
 
-def version() -> str:
+def installed_version() -> str:
     """What is installed."""
     from importlib.metadata import version as installed
 
@@ -119,10 +119,8 @@ def in_one_line(error: CycloptsError, tokens: Sequence[str]) -> str:
                 return f"{given}: a value must follow it"
             return f"{argument.parameter.metavar or argument.name} is missing{usage_of(tokens)}"
         case CoercionError(token=token, argument=argument) if token is not None and argument is not None:
-            choices = argument.get_choices(force=True) or ()
-            remedy = (
-                f"choose {listed(choices, 'or')}{did_you_mean(token.value, choices)}" if choices else "is no such value"
-            )
+            choices = argument.get_choices(force=True) or ("true", "false")
+            remedy = f"choose {enumerated(choices, 'or')}{did_you_mean(token.value, choices)}"
             return f"{token.keyword or argument.name} {token.value!r}: {remedy}"
     return " ".join(str(error).split())
 
@@ -141,9 +139,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def unknown_command(word: str) -> str:
     """What is wrong with a command that does not exist."""
     names = [sub.name for sub in SUBCOMMANDS]
-    return f"no command is called {word!r}{did_you_mean(word, names) or '; there are ' + listed(names, 'and')}"
+    return f"no command is called {word!r}{did_you_mean(word, names) or '; there are ' + enumerated(names, 'and')}"
 
 
-def listed(words: Sequence[str], last: str) -> str:
+def enumerated(words: Sequence[str], last: str) -> str:
     """`a, b or c`."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

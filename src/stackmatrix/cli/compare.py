@@ -22,7 +22,7 @@ def compare_sides(
     work: Work = WORK,
     fail_if_worse: Annotated[
         float | None,
-        option(values.percentage, "5%", "exit with 1 when B is worse by more than this, with 2 when it cannot be told"),
+        option(values.PERCENTAGE, "5%", "exit with 1 when B is worse by more than this, with 2 when it cannot be told"),
     ] = None,
     markdown: Annotated[
         Path | None, option(Path, "FILE", f"write the comparison as Markdown for a pull request {TO_FILE}")
@@ -34,18 +34,18 @@ def compare_sides(
         raise UserError("only one of --markdown and --json can go to standard output")
     try_outputs(markdown=markdown, json=execution.json)
     from stackmatrix.catalog.stacks import load_stacks
-    from stackmatrix.cli.compare_operands import two
+    from stackmatrix.cli.compare_operands import both_sides
 
     stacks = load_stacks()
-    sides = two(a, b, stacks)
+    sides = both_sides(a, b, stacks)
 
-    from stackmatrix.cli.comparison import Comparison
+    from stackmatrix.cli.comparison import CompareRequest
 
-    comparison = Comparison(a, b, work, fail_if_worse, execution)
-    return comparison.make(sides, stacks, lambda report: show(report, execution.json, markdown))
+    comparison = CompareRequest(a, b, work, fail_if_worse, execution)
+    return comparison.make(sides, stacks, lambda report: print_comparison(report, execution.json, markdown))
 
 
-def show(report: "Report", json: Path | None, markdown: Path | None) -> int:
+def print_comparison(report: "Report", json: Path | None, markdown: Path | None) -> int:
     """Print the comparison, and write it where that is asked for; the exit code."""
     import msgspec
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stackmatrix.measure.copies import Copies
 
 RUN_FILES = ("run.json", "trials.jsonl", "plan.json")
-STACK = re.compile(r"(?P<where>[^\[\]@]+)(?P<variant>\[[^\[\]]*\])?(?:@(?P<revision>[^\[\]]+))?")
+SIDE_FORM = re.compile(r"(?P<where>[^\[\]@]+)(?P<variant>\[[^\[\]]*\])?(?:@(?P<revision>[^\[\]]+))?")
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ Operand = RunDirectory | Timed
 Sides = tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]
 
 
-def read(text: str, stacks: Stacks) -> Operand:
+def one_side(text: str, stacks: Stacks) -> Operand:
     """What the user means; UserError that lists what it may be."""
     path = Path(text)
     if any((path / file).exists() for file in RUN_FILES):
         return RunDirectory.open(path)
-    match = STACK.fullmatch(text)
+    match = SIDE_FORM.fullmatch(text)
     if match:
         where, variant, revision = match["where"], match["variant"] or "", match["revision"]
         if where in stacks or (revision and "/" not in where):
@@ -58,9 +58,9 @@ def read(text: str, stacks: Stacks) -> Operand:
     )
 
 
-def two(one: str, other: str, stacks: Stacks) -> Sides:
+def both_sides(one: str, other: str, stacks: Stacks) -> Sides:
     """Both sides; UserError when one is a run and the other a stack."""
-    match read(one, stacks), read(other, stacks):
+    match one_side(one, stacks), one_side(other, stacks):
         case RunDirectory() as a, RunDirectory() as b:
             return a, b
         case Timed() as a, Timed() as b:
@@ -110,7 +110,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "stack"
 
 
-def remarks(sides: Sequence[Timed]) -> list[str]:
+def side_remarks(sides: Sequence[Timed]) -> list[str]:
     """What a reader should know of where the sides come from."""
     if not any(side.revision for side in sides):
         return []

@@ -11,11 +11,11 @@ from stackmatrix.catalog.stacks import Stacks, Variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.cli import compare_operands
 from stackmatrix.cli.compare_operands import Sides, Timed
-from stackmatrix.cli.execution import new_run, plan_of, write_reports_of
+from stackmatrix.cli.execution import make_plan, new_run, write_reports_of
 from stackmatrix.cli.options import Execution, Work
 from stackmatrix.cli.report import judge_now
 from stackmatrix.cli.shell import INTERRUPTED, console
-from stackmatrix.cli.subcommands import typed
+from stackmatrix.cli.subcommands import as_typed
 from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
@@ -33,7 +33,7 @@ Show = Callable[[Report], int]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompareRequest:
     """What the user asks for."""
 
     a: str
@@ -58,7 +58,7 @@ class Comparison:
     def timed(self, sides: Sequence[Timed], variants: Sequence[Variant], catalog: Catalog, show: Show) -> int:
         """Time both in turn, and tell."""
         execution = replace(self.execution, explain=bool(self.execution.explain))
-        plan = plan_of(execution, self.arms(variants, catalog), "compare", fresh=True)
+        plan = make_plan(execution, self.arms(variants, catalog), "compare", fresh=True)
         sources = {f"stacks/{variant.stack.name}": digest(variant.stack.directory) for variant in variants}
         plan = replace(plan, inputs=plan.inputs | sources)
         directory = new_run(execution, plan)
@@ -67,7 +67,7 @@ class Comparison:
         measured = Measured(run, list(directory.trials()), plan.arms)
         a, b = (variant.label for variant in variants)
         answers = compared.interleaved(measured, a, b, self.limit)
-        report = self.report([directory], run, answers, compare_operands.remarks(sides))
+        report = self.report([directory], run, answers, compare_operands.side_remarks(sides))
         directory.write("comparison.json", report)
         status = show(report)
         out.print(f"ended by {run.ended_by}; kept in {directory.shown}")
@@ -87,7 +87,7 @@ class Comparison:
     def of_runs(self, a: RunDirectory, b: RunDirectory) -> Report:
         """Compare two runs; UserError when they were not measured in the same way."""
         plans = [directory.read(PLAN_FILE, Plan) for directory in (a, b)]
-        runs = [judged(directory) for directory in (a, b)]
+        runs = [read_or_judge(directory) for directory in (a, b)]
         self.agree(plans, runs)
         one, other = (
             Measured(run, list(directory.trials()), plan.arms)
@@ -141,11 +141,11 @@ class Comparison:
         table = "\n".join(f"  {what:{widths[0]}}  {a:{widths[1]}}  {b}".rstrip() for what, a, b in rows)
         raise UserError(
             f"{self.a} and {self.b} were not measured in the same way, so a difference would not speak of the "
-            f"stacks:\n{table}\ntime both now, in turn: {typed('compare')} STACK STACK@REVISION"
+            f"stacks:\n{table}\ntime both now, in turn: {as_typed('compare')} STACK STACK@REVISION"
         )
 
 
-def judged(directory: RunDirectory) -> Run:
+def read_or_judge(directory: RunDirectory) -> Run:
     """What a run says, judged now when it was killed before it came to that."""
     if not (directory.path / "run.json").exists():
         judge_now(directory)

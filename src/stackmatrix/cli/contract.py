@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from stackmatrix.cli.options import RUNTIME, STACK, RuntimeChoice
+from stackmatrix.cli.options import RUNTIME, STACK_OPTION, RuntimeChoice
 from stackmatrix.cli.progress import stage, steps_bar
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError, pick
@@ -29,7 +29,7 @@ LOG_LINES = 10
 
 def check_contract(
     *,
-    stack: Annotated[tuple[str, ...], STACK] = (),
+    stack: Annotated[tuple[str, ...], STACK_OPTION] = (),
     only: Annotated[
         tuple[str, ...],
         Parameter(metavar="CHECK", help="a check that --list names; repeatable (default: all)"),
@@ -94,14 +94,14 @@ def go_through(
                 for check in checks:
                     about = f"{variant.label} · {check.name}"
                     progress.update(task, description=about)
-                    results.append(visit.run(check, told(progress, task, about)))
-                    progress.console.print(line(results[-1]))
+                    results.append(visit.run(check, step_counter(progress, task, about)))
+                    progress.console.print(result_line(results[-1]))
                     progress.advance(task)
             transcripts[variant.label] = visit.transcript
     return results + same_bytes(transcripts)
 
 
-def told(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
+def step_counter(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
     """Shows the steps of one check beside its name."""
 
     def show(done: int, of: int) -> None:
@@ -110,17 +110,17 @@ def told(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
     return show
 
 
-def line(result: "Result") -> Text:
+def result_line(result: "Result") -> Text:
     """One result on one line."""
     remark = f"  ({result.skipped})" if result.skipped else ""
     return (
         Text(f"{result.variant:<22} {result.check:<15} {result.seconds:6.1f} s  ")
-        .append(verdict(result))
+        .append(in_a_word(result))
         .append(remark)
     )
 
 
-def verdict(result: "Result") -> Text:
+def in_a_word(result: "Result") -> Text:
     """One result in a word."""
     if result.skipped:
         return Text("n/a", "dim")
@@ -138,7 +138,7 @@ def report(results: "Sequence[Result]", runtime: "Runtime", out: Console) -> Non
         table.add_column(escape(re.sub(r"[-=,]|(?=\[)", r"\g<0>\n", name)), overflow="fold")
     for check in dict.fromkeys(result.check for result in results):
         cells = (by_place.get((name, check)) for name in names)
-        table.add_row(check, *(verdict(cell) if cell else Text("–", "dim") for cell in cells))
+        table.add_row(check, *(in_a_word(cell) if cell else Text("–", "dim") for cell in cells))
     out.print(table)
     for result in results:
         show_deviations(result, out)

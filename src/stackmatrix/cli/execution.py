@@ -13,8 +13,8 @@ from stackmatrix.analysis.statistics import DEFAULT_RULE
 from stackmatrix.cli.options import Execution
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
-from stackmatrix.cli.subcommands import typed, typed_line
-from stackmatrix.cli.values import duration
+from stackmatrix.cli.subcommands import as_typed, typed_line
+from stackmatrix.cli.values import DURATION
 from stackmatrix.errors import UserError
 from stackmatrix.measure import after_rounds
 from stackmatrix.measure.rounds import window_for
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowBounds:
     """Between what bounds the windows of trials are sized to the budget, in seconds."""
 
     least_s: float
@@ -39,12 +39,12 @@ class Windows:
     """For a stack that is killed and started anew before each trial."""
 
 
-WARM = Windows(0.4, 5.0, 0.0)
-FRESH = Windows(0.4, 2.0, 1.0)
+WARM_SERVERS = WindowBounds(0.4, 5.0, 0.0)
+FRESH_SERVERS = WindowBounds(0.4, 2.0, 1.0)
 """With servers that were just started: more of them tell more than longer windows of each."""
 
 
-def plan_of(
+def make_plan(
     execution: Execution, arms: list[Arm], name: str, fresh: bool = False, window_s: float | None = None
 ) -> Plan:
     """The plan that the options ask for; UserError for a budget that cannot hold it, and too few cores.
@@ -53,7 +53,7 @@ def plan_of(
     """
     check_bounds(execution)
     trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
-    windows = FRESH if fresh else WARM
+    windows = FRESH_SERVERS if fresh else WARM_SERVERS
     overhead_s = after_rounds.OVERHEAD_S + windows.restart_s
     sized_s = window_s or execution.duration
     return Plan(
@@ -85,8 +85,8 @@ def check_bounds(execution: Execution) -> None:
         )
     if execution.duration is not None and execution.rounds is None and execution.duration > execution.budget_s:
         raise UserError(
-            f"--duration {duration.written(execution.duration)} does not fit --budget "
-            f"{duration.written(execution.budget_s)}: a budget must hold at least one window of every arm"
+            f"--duration {DURATION.written(execution.duration)} does not fit --budget "
+            f"{DURATION.written(execution.budget_s)}: a budget must hold at least one window of every arm"
         )
 
 
@@ -122,7 +122,7 @@ def tell_end(run: "Run", directory: RunDirectory, arms: Sequence[Arm]) -> int:
     """Say where the run is kept; 1 when a stack failed, 0 when all that is missing is the machine's doing."""
     out, name = console(), directory.shown
     if run.ended_by == "interrupted":
-        out.print(f"interrupted; what was measured is kept; go on: {typed('run')} --resume {name}")
+        out.print(f"interrupted; what was measured is kept; go on: {as_typed('run')} --resume {name}")
         return INTERRUPTED
     out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
     repeated = {arm.id for arm in arms if arm.repeats}  # neither a tool's, nor shown failing

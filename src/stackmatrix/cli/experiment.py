@@ -51,7 +51,7 @@ def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catal
     """The plan of one experiment."""
     from stackmatrix.analysis.experiment.judge import experiment_named
     from stackmatrix.catalog.experiments import AS_PUBLISHED
-    from stackmatrix.cli.execution import plan_of
+    from stackmatrix.cli.execution import make_plan
     from stackmatrix.measure.experiment import arms
     from stackmatrix.results.plan import digests
 
@@ -61,7 +61,7 @@ def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catal
     wanted, carried = arms(experiment, scale, rounds)
     longest_s = max(arm.timing.window_s for arm in wanted if arm.timing)  # each arm has its own timing
     return replace(
-        plan_of(execution, wanted, experiment.name, window_s=longest_s),
+        make_plan(execution, wanted, experiment.name, window_s=longest_s),
         rounds=rounds,
         budget_s=experiment_budget_s(execution, scale),
         explain=experiment.explain if execution.explain is None else execution.explain,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cyclopts import App, Parameter
 from cyclopts.argument import Argument
 
-from stackmatrix.cli.subcommands import PROGRAM, SUBCOMMANDS, Subcommand, typed, usage
+from stackmatrix.cli.subcommands import PROGRAM, SUBCOMMANDS, Subcommand, as_typed, usage
 
 MARGIN, GAP, LONGEST_NAME = "  ", 2, 30
 EXIT_CODES = (
@@ -25,8 +25,8 @@ def overview() -> str:
         wrapped(
             "Which web stack should serve my workload, and why? Compares stacks that answer the same, byte for byte."
         ),
-        rows("Commands", [(sub.name, sub.summary) for sub in SUBCOMMANDS]),
-        rows("Options", flags),
+        help_table("Commands", [(sub.name, sub.summary) for sub in SUBCOMMANDS]),
+        help_table("Options", flags),
         wrapped(EXIT_CODES),
     )
 
@@ -42,8 +42,8 @@ def details(sub: Subcommand, app: App, defaults: Parameter | None) -> str:
     return paragraphs(
         f"Usage: {usage(sub)}",
         wrapped(sub.summary),
-        *(rows(title, map(row_of, arguments)) for title, arguments in tables),
-        sub.more.replace("$", typed(sub.name)) or wrapped(EXIT_CODES),
+        *(help_table(title, map(row_of, arguments)) for title, arguments in tables),
+        sub.more.replace("$", as_typed(sub.name)) or wrapped(EXIT_CODES),
     )
 
 
@@ -59,7 +59,7 @@ def row_of(argument: Argument) -> tuple[str, str]:
     return f"{', '.join(argument.names)} {metavar}".rstrip(), words
 
 
-def rows(title: str, pairs: Iterable[tuple[str, str]]) -> str:
+def help_table(title: str, pairs: Iterable[tuple[str, str]]) -> str:
     """A titled table of names and explanations; nothing when it would be empty."""
     found = list(pairs)
     if not found:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cyclopts import Group, Parameter
 
 from stackmatrix.cli import values
-from stackmatrix.cli.options import TO_FILE, Spacing, Tool, option, repeated
+from stackmatrix.cli.options import TO_FILE, Spacing, ToolName, option, repeated
 from stackmatrix.cli.shell import INTERRUPTED, console, deliver, try_outputs
 from stackmatrix.errors import UserError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stackmatrix.load.generator import LoadRun
     from stackmatrix.load.job import LoadJob
 
-NO_LESS_THAN_NOTHING = values.duration.within("0", "24h")
+NO_LESS_THAN_NOTHING = values.DURATION.within("0", "24h")
 
 
 @Parameter(name="*", group=Group("What is sent"))
@@ -37,25 +37,25 @@ class Sent:
 
 @Parameter(name="*", group=Group("How it is offered"))
 @dataclass(frozen=True, kw_only=True)
-class Offer:
+class LoadShape:
     """Users or arrivals, and for how long."""
 
-    users: Annotated[int | None, option(values.count, "N", "closed loop: users with one request under way each")] = None
+    users: Annotated[int | None, option(values.COUNT, "N", "closed loop: users with one request under way each")] = None
     think: Annotated[float, option(NO_LESS_THAN_NOTHING, "TIME", "closed loop: wait after each answer (default 0)")] = (
         0.0
     )
     ramp: Annotated[
         float, option(NO_LESS_THAN_NOTHING, "TIME", "closed loop: start users over this time (default 0)")
     ] = 0.0
-    rate: Annotated[float | None, option(values.rate, "R", "open loop: arrivals per second")] = None
+    rate: Annotated[float | None, option(values.RATE, "R", "open loop: arrivals per second")] = None
     arrivals: Annotated[Spacing, Parameter(help="open loop: how arrivals are spaced (default poisson)")] = "poisson"
-    connections: Annotated[int, option(values.count, "N", "open loop: the most connections to open (default 1000)")] = (
+    connections: Annotated[int, option(values.COUNT, "N", "open loop: the most connections to open (default 1000)")] = (
         1000
     )
-    duration: Annotated[float, option(values.duration, "TIME", "the timed window (default 10s)")] = 10.0
+    duration: Annotated[float, option(values.DURATION, "TIME", "the timed window (default 10s)")] = 10.0
     warmup: Annotated[float, option(NO_LESS_THAN_NOTHING, "TIME", "load before the window (default 1s)")] = 1.0
-    timeout: Annotated[float, option(values.duration, "TIME", "a request fails after this (default 30s)")] = 30.0
-    seed: Annotated[int, option(values.count.within("0", "2147483647", "1"), "N", "of the arrivals (default 0)")] = 0
+    timeout: Annotated[float, option(values.DURATION, "TIME", "a request fails after this (default 30s)")] = 30.0
+    seed: Annotated[int, option(values.COUNT.within("0", "2147483647", "1"), "N", "of the arrivals (default 0)")] = 0
 
 
 @Parameter(name="*", group=Group("What offers it"))
@@ -64,15 +64,15 @@ class Source:
     """The project's own generator, or another tool."""
 
     generator: Annotated[
-        Literal["stackmatrix"] | Tool,
+        Literal["stackmatrix"] | ToolName,
         Parameter(help="the project's own generator, or another tool as a second opinion", metavar="NAME"),
     ] = "stackmatrix"  # fmt: skip
     requests: Annotated[
-        int | None, option(values.count, "N", "ab and h2load: end after so many, within --duration")
+        int | None, option(values.COUNT, "N", "ab and h2load: end after so many, within --duration")
     ] = None
     shards: Annotated[
         int,
-        option(values.count.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)"),
+        option(values.COUNT.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)"),
     ] = 1
     cpus: Annotated[
         frozenset[int] | None,
@@ -82,7 +82,7 @@ class Source:
     json: Annotated[Path | None, option(Path, "FILE", f"write the numbers as JSON {TO_FILE}")] = None
 
 
-SENT, OFFER, SOURCE = Sent(), Offer(), Source()
+SENT, OFFER, SOURCE = Sent(), LoadShape(), Source()
 
 
 def offer_load(
@@ -90,10 +90,10 @@ def offer_load(
     /,
     *,
     sent: Sent = SENT,
-    offer: Offer = OFFER,
+    offer: LoadShape = OFFER,
     source: Source = SOURCE,
 ) -> int:
-    """Offer the load, print the table; the exit code: 1 when no answer at all was right."""
+    """LoadShape the load, print the table; the exit code: 1 when no answer at all was right."""
     if (offer.users is None) == (offer.rate is None):
         raise UserError("--users or --rate: give one of them, and not both" if offer.users else
                         "--users or --rate is missing: give one of them")  # fmt: skip
@@ -104,7 +104,7 @@ def offer_load(
 
 def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
     """With the project's own generator."""
-    from stackmatrix.cli.load_summary import numbers, show
+    from stackmatrix.cli.load_summary import numbers, print_summary
     from stackmatrix.load.generator import Interrupted
     from stackmatrix.load.summary import summarise
 
@@ -116,7 +116,7 @@ def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
         except Interrupted as stopped:
             outcome = stopped.outcome
         summary = summarise(outcome)
-    show(url, outcome, summary)
+    print_summary(url, outcome, summary)
     write_json(numbers(outcome, summary), source.json)
     if outcome.interrupted:
         return INTERRUPTED
@@ -125,14 +125,14 @@ def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
 
 def run_tool(url: str, wanted: "LoadJob", source: Source) -> int:
     """With another tool, which says what it likes."""
-    from stackmatrix.cli.load_summary import show_told, told_numbers
+    from stackmatrix.cli.load_summary import print_told, told_numbers
     from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 
     if source.shards > 1:
         raise UserError("--shards: another tool's threads are as many as its --cpus")
     tool = OTHER_GENERATORS[source.generator]
     told = run_other(tool, wanted, cpus=source.cpus or (), records=source.records, stop_after=source.requests)
-    show_told(url, told)
+    print_told(url, told)
     write_json(told_numbers(told), source.json)
     return 0 if told.n else 1
 
@@ -171,7 +171,7 @@ def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "Loa
         )
 
 
-def load_job(url: str, sent: Sent, offer: Offer) -> "LoadJob":
+def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
     """What the options ask for; UserError for what cannot be."""
     from stackmatrix.http import Expected, Request
     from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
@@ -206,7 +206,7 @@ def load_job(url: str, sent: Sent, offer: Offer) -> "LoadJob":
     )
 
 
-class Target(NamedTuple):
+class UrlParts(NamedTuple):
     """Where a URL points."""
 
     host: str
@@ -214,7 +214,7 @@ class Target(NamedTuple):
     path: str
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str) -> UrlParts:
     """Where a URL points; UserError for one that is not plain HTTP."""
     try:
         parts = urlsplit(url)
@@ -226,7 +226,7 @@ def parse_url(url: str) -> Target:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not re.fullmatch(r"[!-~]+", path):
         raise UserError(f"{url}: spaces and letters beyond ASCII must be percent-encoded")
-    return Target(host, port or 80, path)
+    return UrlParts(host, port or 80, path)
 
 
 def content(text: str | None) -> bytes | None:

@@ -17,7 +17,7 @@ NEAR_LIMIT = 0.7
 """The share of its core above which the generator may be what is measured."""
 
 
-def show(url: str, outcome: LoadRun, summary: Summary) -> None:
+def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
     """Print the table."""
     load, out = outcome.job.load, console()
     offered = f"{load.users} users" if isinstance(load, Closed) else f"{load.rate:g}/s {load.arrivals}"
@@ -38,7 +38,7 @@ def show(url: str, outcome: LoadRun, summary: Summary) -> None:
         out.print("[yellow]the generator was near its own limit[/yellow]: give it a core of its own, or more --shards")
 
 
-def show_told(url: str, told: Told) -> None:
+def print_told(url: str, told: Told) -> None:
     """Print what another tool said, and what that does not say."""
     out = console()
     table = three_columns(f"{url}: {told.tool} {told.version}, {told.seconds:.1f} s")

@@ -13,7 +13,7 @@ from stackmatrix.errors import UserError
 if TYPE_CHECKING:
     from stackmatrix.results.plan import Load
 
-Tool = Literal["ab", "h2load", "locust", "wrk"]
+ToolName = Literal["ab", "h2load", "locust", "wrk"]
 RuntimeChoice = Literal["docker", "native", "auto"]
 Spacing = Literal["poisson", "constant"]
 
@@ -66,7 +66,7 @@ def names_of(kind: Literal["stack", "workload", "experiment"]) -> Callable[[obje
     return candidates
 
 
-STACK = Parameter(
+STACK_OPTION = Parameter(
     metavar="NAME[VARIANT]", help=f"{STACK_FORMS}; repeat for more (default: all)", completer=names_of("stack")
 )
 TO_FILE = "to this file; - for standard output"
@@ -94,7 +94,7 @@ class Work:
     users: Annotated[
         tuple[int, ...],
         option(
-            values.count.several,
+            values.COUNT.several,
             "N[,N…]",
             f"closed loop: users without think time; several make a load curve (default {DEFAULT_USERS})",
         ),
@@ -102,7 +102,7 @@ class Work:
     rate: Annotated[
         tuple[float, ...],
         option(
-            values.rate.several,
+            values.RATE.several,
             "R[,R…]",
             "open loop: arrivals per second, whatever the answers do; beside --users, both are timed",
         ),
@@ -111,7 +111,7 @@ class Work:
         "poisson"
     )
     generator: Annotated[
-        Tool | None,
+        ToolName | None,
         Parameter(help="offer the load with a well-known tool instead of the project's own generator", metavar="TOOL"),
     ] = None
 
@@ -139,31 +139,31 @@ class Execution:
     """How a run is executed, whatever it times."""
 
     duration: Annotated[
-        float | None, option(values.duration, "TIME", "the least window of a trial (default: sized to the budget)")
+        float | None, option(values.DURATION, "TIME", "the least window of a trial (default: sized to the budget)")
     ] = None
     warmup: Annotated[
-        float, option(values.duration.within("0", "1h"), "TIME", "the most that a trial warms up (default 2s)")
+        float, option(values.DURATION.within("0", "1h"), "TIME", "the most that a trial warms up (default 2s)")
     ] = 2.0
     rounds: Annotated[
         int | None,
-        option(values.count, "N", "exactly so many rounds (default: until every ratio is known precisely enough)"),
+        option(values.COUNT, "N", "exactly so many rounds (default: until every ratio is known precisely enough)"),
     ] = None
     budget: Annotated[
         float | None,
         option(
-            values.duration.within("1s", "240h"),
+            values.DURATION.within("1s", "240h"),
             "TIME",
             "the most that the timing may take, without the servers' start and the checks before it (default 10m)",
         ),
     ] = None
     shards: Annotated[
         int,
-        option(values.count.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)"),
+        option(values.COUNT.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)"),
     ] = 1
     seed: Annotated[
         int | None,
         option(
-            values.count.within("0", "2147483647", "1"),
+            values.COUNT.within("0", "2147483647", "1"),
             "N",
             "of orders and arrivals (default: a new one, which the run keeps)",
         ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from stackmatrix.cli.options import EXECUTION, STACK, WORK, Execution, Work, names_of, option
+from stackmatrix.cli.options import EXECUTION, STACK_OPTION, WORK, Execution, Work, names_of, option
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError, pick
 
@@ -18,7 +18,7 @@ TIMED = Group("What is timed")
 EXPERIMENTS = Group("A published comparison, reproduced and explained")
 
 
-def service_level(text: str) -> str:
+def level_as_written(text: str) -> str:
     """Read a service level, and write it in the one way."""
     from stackmatrix.analysis.slo.level import parse_level
 
@@ -27,12 +27,12 @@ def service_level(text: str) -> str:
 
 def time_matrix(
     *,
-    stack: Annotated[tuple[str, ...], STACK, Parameter(group=TIMED)] = (),
+    stack: Annotated[tuple[str, ...], STACK_OPTION, Parameter(group=TIMED)] = (),
     work: Work = WORK,
     slo: Annotated[
         str | None,
         option(
-            service_level,
+            level_as_written,
             "LEVEL",
             "find the largest rate of Poisson arrivals that keeps a service level such as 'p99<200ms'",
         ),
@@ -89,13 +89,13 @@ def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path 
         refuse_beside_slo(work, execution)
     arms = matrix_arms(stack, work, catalog, twice=slo is None and worth_a_twin(execution.rounds))
 
-    from stackmatrix.cli.execution import execute, new_run, plan_of
+    from stackmatrix.cli.execution import execute, make_plan, new_run
     from stackmatrix.measure.slo import WINDOW_S
 
     if slo is None:
-        plan = plan_of(execution, arms, "performance")
+        plan = make_plan(execution, arms, "performance")
     else:
-        plan = replace(plan_of(execution, arms, "performance", window_s=execution.duration or WINDOW_S), slo=slo)
+        plan = replace(make_plan(execution, arms, "performance", window_s=execution.duration or WINDOW_S), slo=slo)
     return execute(plan, new_run(execution, plan), catalog, execution.json)
 
 

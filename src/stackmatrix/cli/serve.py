@@ -16,7 +16,7 @@ from stackmatrix.errors import UserError
 if TYPE_CHECKING:
     from stackmatrix.runtime.base import Service
 
-PORT = values.count.within("1", "65535", "8102")
+PORT = values.COUNT.within("1", "65535", "8102")
 
 
 def serve_stack(

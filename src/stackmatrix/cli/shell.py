@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from stackmatrix.errors import UserError
 
@@ -87,11 +87,6 @@ def ending(main: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return USAGE
     return code
-
-
-def command(main: Callable[[], int]) -> NoReturn:
-    """Run a command, and leave with its exit code."""
-    sys.exit(ending(main))
 
 
 def interrupt(_signum: int, _frame: FrameType | None) -> None:

@@ -129,7 +129,7 @@ def by_script() -> bool:
     return any(sub.script.split()[0] == Path(sys.argv[0]).name for sub in SUBCOMMANDS)
 
 
-def typed(name: str) -> str:
+def as_typed(name: str) -> str:
     """How a subcommand is typed here."""
     script = next(sub.script for sub in SUBCOMMANDS if sub.name == name)
     return f"./scripts/{script}" if by_script() else f"{PROGRAM} {name}"
@@ -137,7 +137,7 @@ def typed(name: str) -> str:
 
 def usage(sub: Subcommand) -> str:
     """The command line of a subcommand."""
-    return f"{typed(sub.name)} {sub.takes}"
+    return f"{as_typed(sub.name)} {sub.takes}"
 
 
 def typed_line() -> str:

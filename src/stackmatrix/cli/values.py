@@ -8,33 +8,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-N = TypeVar("N", int, float)
+Num = TypeVar("Num", int, float)
 
 NUMBER = re.compile(r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)(?P<unit>[^0-9.]*)", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Amount(Generic[N]):
+class Amount(Generic[Num]):
     """A number with a unit, and the bounds between which it must lie; both written as a user would type them."""
 
     kind: str
     example: str
     least: str
     most: str
-    as_type: Callable[[float], N]
+    as_type: Callable[[float], Num]
     units: Mapping[str, float]
     """What each suffix multiplies by; the empty one stands for no suffix."""
 
-    def __call__(self, text: str) -> N:
+    def __call__(self, text: str) -> Num:
         """Read one amount; ValueError when it is none, or lies outside the bounds."""
         value = self._value(text)
         if value is None or not self.lowest <= value <= self.highest or self.as_type(value) != value:
             raise ValueError(f"write {self.kind} from {self.least} to {self.most}, such as {self.example}")
         return self.as_type(value)
 
-    def several(self, text: str) -> tuple[N, ...]:
+    def several(self, text: str) -> tuple[Num, ...]:
         """Read a list with commas; ValueError for an item that is none, or stands there twice."""
-        found: list[N] = []
+        found: list[Num] = []
         for part in text.split(","):
             value = self(part.strip())
             if value in found:
@@ -52,7 +52,7 @@ class Amount(Generic[N]):
         """The upper bound as a number."""
         return self._value(self.most) or 0.0
 
-    def within(self, least: str, most: str, example: str | None = None) -> "Amount[N]":
+    def within(self, least: str, most: str, example: str | None = None) -> "Amount[Num]":
         """The same kind of amount between other bounds."""
         return Amount(self.kind, example or self.example, least, most, self.as_type, self.units)
 
@@ -69,7 +69,7 @@ class Amount(Generic[N]):
         return float(match["number"]) * self.units[match["unit"].strip()]
 
 
-duration = Amount(
+DURATION = Amount(
     "a duration",
     "500ms, 90s or 10m",
     "1ms",
@@ -78,9 +78,9 @@ duration = Amount(
     {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600},
 )
 """In seconds; without a unit it is seconds."""
-rate = Amount("arrivals per second", "200, 0.5 or 1e3", "0.001", "1e6", float, {"": 1, "/s": 1})
-count = Amount("a whole number", "8 or 64", "1", "999999", int, {"": 1})
-percentage = Amount("a percentage", "5% or 2.5%", "0.01%", "99%", float, {"": 0.01, "%": 0.01})
+RATE = Amount("arrivals per second", "200, 0.5 or 1e3", "0.001", "1e6", float, {"": 1, "/s": 1})
+COUNT = Amount("a whole number", "8 or 64", "1", "999999", int, {"": 1})
+PERCENTAGE = Amount("a percentage", "5% or 2.5%", "0.01%", "99%", float, {"": 0.01, "%": 0.01})
 """As a share of one: `5%` and `5` are 0.05."""
 
 

@@ -1,5 +1,6 @@
 """`load.py` as a user meets it."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import pytest
 from stackmatrix.load import records
 from stackmatrix.load.histogram import HdrHistogram
 
-from ..cli.invoke import invoke
-from .scripted import answering, free_port, server
+from ..load.scripted import Reader, Writer, answering, free_port, request, server
+from .invoke import invoke
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
 OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -52,6 +53,19 @@ def test_open_loop_leaves_out_what_the_sample_cannot_support() -> None:
     assert found["n"] == 100
     assert found["p50_ms"] is not None
     assert found["p99_ms"] is found["p999_ms"] is None
+
+
+def test_one_user_thinks_after_each_answer() -> None:
+    """186 ms of waiting and 100 ms of thinking are 3.5 answers a second."""
+
+    async def slow(reader: Reader, writer: Writer) -> None:
+        while await request(reader):
+            await asyncio.sleep(0.186)
+            writer.write(OK_HELLO)
+
+    with server(slow) as port:
+        done = load(f"http://127.0.0.1:{port}/", "--users", "1", "--think", "100ms", "--duration", "3s", "--json", "-")
+    assert json.loads(done.stdout)["rps"] == pytest.approx(3.5, rel=0.05)
 
 
 def test_a_post_is_sent_as_given_and_its_answer_compared(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ..cli.invoke import invoke
-from .scripted import answering, free_port, server
+from ..load.scripted import answering, free_port, server
+from .invoke import invoke
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "load.py"
 OK_HELLO = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"
