@@ -2,7 +2,11 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help venv lock up down bench test unit lint report findings docs base-image clean
+# Tests start Python often; without its cache each start compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+PARALLEL := $(VENV)/pytest -n logical --dist worksteal -m
+
+.PHONY: help venv lock up down bench test unit coverage mutants test-bare lint report findings docs base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,10 +33,22 @@ bench: ## time the matrix; BUDGET=3m bounds it
 
 test: venv ## every test: the delay server's, unit tests, and the contract against real servers
 	cd upstream/delay && GOTOOLCHAIN=local GOFLAGS=-mod=mod PATH="$(CURDIR)/$(VENV):$$PATH" go test ./...
-	$(VENV)/pytest
+	$(PARALLEL) "not servers and not native and not browser"
+	$(VENV)/pytest -m "servers or native or browser"
 
-unit: venv ## the tests that need no servers
-	$(VENV)/pytest -m "not servers and not native and not browser"
+unit: venv ## the tests that need no other programs, on every core; HYPOTHESIS_PROFILE=ci tries more examples
+	$(PARALLEL) "not servers and not native and not browser and not tools"
+
+coverage: venv ## the share of statements and branches that tests without servers run, by package
+	$(PARALLEL) "not servers and not native and not browser" --cov --cov-report=
+	$(VENV)/python .ci/coverage.py
+
+mutants: venv ## changes in analysis/ and results/ that no test sees, or in one module: make mutants OF='*model.ceiling*'
+	$(VENV)/mutmut run $(OF)
+	$(VENV)/mutmut results
+
+test-bare: ## make test on a fresh machine: a container without Docker, as a user other than root
+	scripts/test-in-container
 
 lint: venv ## ruff, mypy in strict mode, the imports between floors, gofmt, go vet, shellcheck, hadolint, the compose file
 	$(VENV)/ruff check .

@@ -20,6 +20,7 @@ def load(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.tools
 @pytest.mark.skipif(shutil.which("ab") is None, reason="ab is not installed: apt-get install apache2-utils")
 def test_a_published_command_as_it_was(tmp_path: Path) -> None:
     with server(answering(OK_HELLO)) as port:
@@ -41,6 +42,7 @@ def test_a_published_command_as_it_was(tmp_path: Path) -> None:
         assert f"- {note}" in done.stderr
 
 
+@pytest.mark.tools
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt-get install wrk")
 def test_what_wrk_does_not_measure_is_a_dash() -> None:
     with server(answering(OK_HELLO)) as port:

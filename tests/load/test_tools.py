@@ -31,6 +31,8 @@ from stackmatrix.load.tools.run import OTHER_GENERATORS, path_of, run_other
 
 from .scripted import Reader, Writer, answering, free_port, request, server
 
+pytestmark = pytest.mark.tools
+
 LAST = max(os.sched_getaffinity(0))
 CLOSED_SLACK = 64  # requests under way when a run ends by time, and those that tools send ahead to look
 JSON = (("Content-Type", "application/json"),)
