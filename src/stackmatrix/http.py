@@ -24,11 +24,11 @@ class Expected:
             raise ValueError("an expected body with a suffix needs a prefix")
 
     def has_status(self, status: int) -> bool:
-        """Whether the status is right."""
+        """Tell whether the status is right."""
         return status == self.status or (self.status == 0 and 200 <= status < 300)
 
     def matches(self, status: int, body: bytes) -> bool:
-        """Whether an answer is right."""
+        """Tell whether an answer is right."""
         if status != self.status and not self.has_status(status):
             return False
         prefix, suffix = self.prefix, self.suffix
@@ -65,11 +65,11 @@ class Request:
         return f"{self.method} {target}"
 
     def header(self, name: str) -> str | None:
-        """A header's value, its name in lower case; None when it is not among the headers."""
+        """Return the value of a header, named in lower case; None when it is not among the headers."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     def encode(self, host: str) -> bytes:
-        """The request as it goes over the wire."""
+        """Write the request as it goes over the wire."""
         headers = [*self.headers] if self.header("host") is not None else [("Host", host), *self.headers]
         payload = self.body or b""
         if self.chunked:
@@ -83,5 +83,5 @@ class Request:
 
 
 def chunk(payload: bytes) -> bytes:
-    """One chunk of a chunked body; the empty one ends it."""
+    """Frame one chunk of a chunked body; the empty one ends it."""
     return b"%x\r\n%b\r\n" % (len(payload), payload)

@@ -32,7 +32,7 @@ SHORT = 400  # bytes up to which a body is shown in full
 
 @dataclass(frozen=True)
 class Essence:
-    """Status, the headers that the contract speaks of, and the body with the wording of a problem left open."""
+    """The parts of an answer that the contract fixes: status, some headers, the body but for a problem's `detail`."""
 
     status: int
     headers: Headers
@@ -51,20 +51,20 @@ class Deviation:
         return "\n".join([self.asked, *self.diff()])
 
     def diff(self, width: int | None = None) -> list[str]:
-        """What was due and what came as a unified diff; lines longer than the width go on under their own sign."""
+        """Write a unified diff of what was due and what came; lines beyond the width go on behind the same sign."""
         due, came = self.expected.splitlines(), self.got.splitlines()
         rows = difflib.unified_diff(due, came, "expected", "got", n=3, lineterm="")
         return [line for row in rows for line in folded(row[:1], row[1:], width)]
 
 
 def folded(sign: str, text: str, width: int | None) -> list[str]:
-    """A line in parts of at most this width, each behind the sign."""
+    """Cut a line into parts of at most this width, each behind the sign."""
     step = width - len(sign) if width else max(len(text), 1)
     return [sign + text[start : start + step] for start in range(0, max(len(text), 1), step)]
 
 
 def essence(answer: Response) -> Essence:
-    """What the contract fixes of `answer`."""
+    """Reduce an answer to what the contract fixes."""
     media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     headers = {"content-type": media_type or None}
     for name in ("content-encoding", "location", "retry-after", "set-cookie"):
@@ -79,18 +79,18 @@ def essence(answer: Response) -> Essence:
 
 
 def methods(names: list[str]) -> str:
-    """A canonical `Allow`: sorted, without the two that are left to the framework."""
+    """Sort the methods of an `Allow`, without the two that are left to the framework."""
     return ", ".join(sorted({name.strip().upper() for name in names} - {"HEAD", "OPTIONS"}))
 
 
 def success(body: bytes, status: int = 200, location: str | None = None) -> Essence:
-    """The answer with this JSON."""
+    """Make the answer with this JSON."""
     extra = () if location is None else (("location", location),)
     return Essence(status, (("content-type", "application/json"), *extra), body)
 
 
 def problem(status: int, allow: str | None = None) -> Essence:
-    """The problem that this status stands for; `allow` lists the methods of a 405."""
+    """Make the problem of this status; `allow` lists the methods of a 405."""
     headers = {"content-type": "application/problem+json"}
     if allow is not None:
         headers["allow"] = methods(allow.split(","))
@@ -104,12 +104,12 @@ DELETED = Essence(204, (), b"")
 
 
 def compact(value: object) -> bytes:
-    """JSON as the contract writes it."""
+    """Write JSON as the contract has it."""
     return orjson.dumps(value)
 
 
 def deviations(asked: object, expected: Essence, got: Essence | NoAnswer) -> list[Deviation]:
-    """The difference between the answer that was due and what came; empty when there is none."""
+    """Compare what came with the answer that was due; empty when they agree."""
     if isinstance(got, NoAnswer):
         return [Deviation(str(asked), as_text(expected, expected.body[:SHORT]), f"no answer: {got}")]
     if got == expected:
@@ -119,13 +119,13 @@ def deviations(asked: object, expected: Essence, got: Essence | NoAnswer) -> lis
 
 
 def as_text(answer: Essence, body: bytes) -> str:
-    """An answer for people: status, headers, body, one a line."""
+    """Write an answer for people: status, headers, body, one a line."""
     headers = [f"{name}: {value}" for name, value in answer.headers]
     return "\n".join([str(answer.status), *headers, "", readable(body)])
 
 
 def window(one: bytes, other: bytes) -> tuple[bytes, bytes]:
-    """Two bodies cut down to what surrounds their first difference, unless both are short."""
+    """Cut two bodies down to what surrounds their first difference, unless both are short."""
     if max(len(one), len(other)) <= SHORT:
         return one, other
     at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
@@ -138,6 +138,6 @@ def window(one: bytes, other: bytes) -> tuple[bytes, bytes]:
 
 
 def readable(body: bytes) -> str:
-    """Bytes as text in which everything that does not print is escaped."""
+    """Write bytes as text, and escape what does not print."""
     text = body.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

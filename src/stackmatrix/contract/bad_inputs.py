@@ -31,7 +31,7 @@ class Case:
     due: Essence | Stored
 
     def exchange(self, number: int) -> Exchange:
-        """The case when the next note gets the id `number`."""
+        """Make the exchange of this case when the next note gets the id `number`."""
         if isinstance(self.due, Essence):
             return Exchange(self.request, self.due, self.name)
         body = note_json(number, self.due.title, self.due.description)
@@ -39,7 +39,7 @@ class Case:
 
 
 def hostile_requests(subject: Subject) -> Iterator[Deviation]:
-    """Every case in turn; afterwards the table holds what was accepted, and nothing of what was refused."""
+    """Send every case; afterwards the table must hold what was accepted, and nothing of what was refused."""
     subject.runtime.reset_notes()
     notes = notes_in_table(subject)
     for case in subject.steps(CASES):
@@ -54,50 +54,50 @@ def hostile_requests(subject: Subject) -> Iterator[Deviation]:
 
 
 def notes_in_table(subject: Subject) -> int:
-    """Notes in the table; nothing here deletes one, so this is the last id as well."""
+    """Count the notes in the table; nothing here deletes one, so this is the last id as well."""
     return int(subject.runtime.sql("SELECT count(*) FROM notes"))
 
 
 def refused(status: int, name: str, method: str, target: str, allow: str | None = None) -> Case:
-    """A request without a body that must be refused."""
+    """Make a request without a body that must be refused."""
     return Case(name, Request(method, target), problem(status, allow))
 
 
 def accepted(name: str, target: str, answer: object, headers: Headers = ()) -> Case:
-    """An odd GET that must be answered all the same."""
+    """Make an odd GET that must be answered all the same."""
     return Case(name, Request("GET", target, None, headers), success(compact(answer)))
 
 
 def body(name: str, text: bytes, due: Stored | int, headers: Headers = JSON, chunked: bool = False) -> Case:
-    """A body for a new note: stored, or refused with a status."""
+    """Make a body for a new note: stored, or refused with a status."""
     answer = due if isinstance(due, Stored) else problem(due)
     return Case(f"body: {name}", Request("POST", "/notes/", text, headers, chunked=chunked), answer)
 
 
 def members(name: str, title: object, description: object, due: Stored | int) -> Case:
-    """A well-formed body with these members."""
+    """Make a well-formed body with these members."""
     return body(name, orjson.dumps({"title": title, "description": description}), due)
 
 
 def kept(name: str, title: str, description: str = "") -> Case:
-    """A text that must come back literally."""
+    """Make a text that must come back literally."""
     return members(name, title, description, Stored(title, description))
 
 
 def padded(size: int) -> bytes:
-    """A good body of exactly `size` bytes."""
+    """Make a good body of exactly `size` bytes."""
     head, tail = b'{"title":"t","description":"d","ignored":"', b'"}'
     return head + b"x" * (size - len(head) - len(tail)) + tail
 
 
 def with_media_type(media_type: str | None, due: Stored | int) -> Case:
-    """A good body under this Content-Type."""
+    """Send a good body under this Content-Type."""
     headers = () if media_type is None else (("Content-Type", media_type),)
     return body(f"Content-Type {'missing' if media_type is None else repr(media_type)}", GOOD, due, headers)
 
 
 def with_headers(name: str, *headers: tuple[str, str]) -> Case:
-    """A plain request with odd headers that must change nothing."""
+    """Make a plain request with odd headers that must change nothing."""
     return Case(f"header: {name}", Request("GET", FULL_PAGE, None, headers), FIRST_NOTES)
 
 

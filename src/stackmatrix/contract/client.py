@@ -31,7 +31,7 @@ class Response:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """All values of one header, joined by commas; None when it is absent."""
+        """Join all values of one header by commas; None when it is absent."""
         values = [value for key, value in self.headers if key == name]
         return ", ".join(values) if values else None
 
@@ -66,7 +66,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.socket.close()
 
     def ask(self, request: Request) -> Response:
@@ -84,7 +84,7 @@ class Client:
             pass  # the answer may still be there to read, such as the 413 to a body not read to its end
 
     def answer(self) -> Response:
-        """The next answer; NoAnswer when the connection ends, stalls, or brings something else."""
+        """Read the next answer; NoAnswer when the connection ends, stalls, or brings something else."""
         status = 100
         while 100 <= status < 200:
             status = self._status()
@@ -202,7 +202,7 @@ class Flight:
         self.close()
 
     def close(self) -> None:
-        """Hang up on all."""
+        """Close all connections."""
         for connection in self._connections:
             connection.close()
 

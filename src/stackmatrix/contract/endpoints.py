@@ -18,7 +18,7 @@ VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)+")
 
 
 def exact_answers(subject: Subject) -> Iterator[Deviation]:
-    """Every exact answer, on the seeded table."""
+    """Hold every endpoint to its exact answer, on the seeded table."""
     subject.runtime.reset_notes()
     for workload in load_workloads().values():
         yield from works(subject.service, workload)
@@ -29,14 +29,14 @@ def exact_answers(subject: Subject) -> Iterator[Deviation]:
 
 
 def spot_check(service: Service) -> list[Deviation]:
-    """The quick subset: every endpoint, and one refusal of each kind; the notes it makes are gone afterwards."""
+    """Check every endpoint and one refusal of each kind, in seconds; the notes it makes are gone afterwards."""
     exchanges = (*fixed(), *refusals(), *life_cycle(newest(service)))
     differences = (exchange.judge(reply_to(service, exchange.request)) for exchange in exchanges)
     return [*wrong_identity(service), *(one for found in differences for one in found)]
 
 
 def fixed() -> Iterator[Exchange]:
-    """The requests whose answers depend on nothing but the request."""
+    """Yield the requests whose answers depend on nothing but the request."""
     yield get("/healthz", {"status": "ok"})
     for ms in (0, 1, 20):
         yield get(f"/query?ms={ms}", {"waited_ms": ms})
@@ -53,7 +53,7 @@ def fixed() -> Iterator[Exchange]:
 
 
 def refusals() -> Iterator[Exchange]:
-    """One request for each kind of refusal."""
+    """Yield one request for each kind of refusal."""
     yield Exchange(Request("GET", "/nowhere"), problem(404))
     yield Exchange(Request("POST", "/sleep?ms=1"), problem(405, allow="GET"))
     yield Exchange(Request("POST", "/notes/", b" " * 65_537, JSON), problem(413), "65 537 bytes")
@@ -62,7 +62,7 @@ def refusals() -> Iterator[Exchange]:
 
 
 def life_cycle(last: int) -> Iterator[Exchange]:
-    """Two notes from their creation to their end, in a table that nobody else writes to and whose last id is `last`."""
+    """Take two notes from creation to deletion, in a table that nobody else writes to and whose last id is `last`."""
     one, two = last + 1, last + 2
     here, there = f"/notes/{one}", f"/notes/{two}"
     text, changed_text = "äöü 漢字 🎉", '"quoted" \\ / <b>&amp;'
@@ -87,7 +87,7 @@ def life_cycle(last: int) -> Iterator[Exchange]:
 
 
 def newest(service: Service) -> int:
-    """The last id that the table has given out, learnt by making a note and deleting it; 0 where that fails."""
+    """Learn the table's last id by making a note and deleting it; 0 where that fails."""
     try:
         made = ask_once(service, draft("POST", "/notes/", "newest", ""))
         found = re.match(rb'\{"id":([1-9][0-9]{0,17}),', made.body)
@@ -99,7 +99,7 @@ def newest(service: Service) -> int:
 
 
 def wrong_identity(service: Service) -> list[Deviation]:
-    """`/` against the manifest: name, settings in force, versions of what is watched, a process number."""
+    """Hold `/` to the manifest: name, settings in force, versions of what is watched, a process number."""
     request = Request("GET", "/")
     due = success(described(service.stack, service.settings))
     try:
@@ -109,14 +109,14 @@ def wrong_identity(service: Service) -> list[Deviation]:
 
 
 def described(stack: Stack, settings: Mapping[str, Setting]) -> bytes:
-    """The identity that the manifest promises, the free values masked, members sorted."""
+    """Write the identity that the manifest promises, the free values masked, members sorted."""
     versions = dict.fromkeys({"python", *stack.packages}, "…")
     whole = {"stack": stack.name, "settings": dict(settings), "versions": versions, "pid": 1}
     return orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
 
 
 def masked(answer: Response) -> Essence:
-    """An identity with the versions masked that look like versions, and the pid if it is one; members sorted."""
+    """Mask the versions of an identity that look like versions, and the pid if it is one; sort the members."""
     seen = essence(answer)
     try:
         told = orjson.loads(answer.body)
@@ -130,7 +130,7 @@ def masked(answer: Response) -> Essence:
 
 
 def works(service: Service, workload: Workload) -> Iterator[Deviation]:
-    """The workload's first and last request against the answer that its file gives."""
+    """Hold the workload's first and last request to the answer that its file gives."""
     requests = workload.requests()
     for request in dict.fromkeys((requests[0], requests[-1])):
         got, expected = reply_to(service, request), request.expected
@@ -140,15 +140,15 @@ def works(service: Service, workload: Workload) -> Iterator[Deviation]:
 
 
 def get(target: str, answer: object) -> Exchange:
-    """A GET and the JSON that it must be answered with."""
+    """Make a GET and the JSON that it must be answered with."""
     return Exchange(Request("GET", target), success(compact(answer)))
 
 
 def draft(method: str, target: str, title: str, description: str) -> Request:
-    """A note to be stored."""
+    """Make a request that stores a note."""
     return Request(method, target, compact({"title": title, "description": description}), JSON)
 
 
 def note_json(number: int, title: str, description: str) -> bytes:
-    """A note as every stack writes it."""
+    """Write a note as every stack does."""
     return compact({"id": number, "title": title, "description": description})

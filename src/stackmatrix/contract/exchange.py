@@ -17,12 +17,12 @@ OnStep = Callable[[int, int], None]
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error
-    """A check that this stack cannot be put to; the message says why."""
+    """A check that does not apply to this stack; the message says why."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request, the answer that is due, and a name where the request alone does not tell it from others."""
+    """A request and the answer that is due, with a name where the request alone is not unique."""
 
     request: Request
     due: Essence
@@ -32,13 +32,13 @@ class Exchange:
         return f"{self.name}: {self.request}" if self.name else str(self.request)
 
     def judge(self, got: Essence | NoAnswer) -> list[Deviation]:
-        """The difference between the answer that was due and what came; empty when there is none."""
+        """Compare what came with the answer that was due; empty when they agree."""
         return deviations(self, self.due, got)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One running stack, and what it has answered so far to the requests that every stack must answer alike."""
+    """One running stack under check, with its answers so far to what every stack must answer alike."""
 
     service: Service
     runtime: Runtime
@@ -67,7 +67,7 @@ class Subject:
 
 
 def reply_to(service: Service, request: Request) -> Essence | NoAnswer:
-    """What the contract fixes of the answer, or why there was none."""
+    """Send a request; return the essence of its answer, or why there was none."""
     try:
         return essence(ask_once(service, request))
     except NoAnswer as error:
@@ -75,12 +75,12 @@ def reply_to(service: Service, request: Request) -> Essence | NoAnswer:
 
 
 def boiled(answer: Response | NoAnswer) -> Essence | NoAnswer:
-    """The essence of an answer, if it is one."""
+    """Reduce an answer, if it is one, to its essence."""
     return essence(answer) if isinstance(answer, Response) else answer
 
 
 def disagreements(one: str, reference: Transcript, other: str, transcript: Transcript) -> Iterator[Deviation]:
-    """Where two stacks answered the same request differently, whatever was due."""
+    """Compare what two stacks answered to the same requests, whatever was due."""
     for asked, got in transcript.items():
         if asked in reference:
             yield from deviations(f"{asked}, {one} against {other}", reference[asked], got)

@@ -27,7 +27,7 @@ HEALTH = get("/healthz", {"status": "ok"})
 
 
 def database_down(subject: Subject) -> Iterator[Deviation]:
-    """Postgres stops under a running query: 503 where it is needed, all else as before; then it comes back."""
+    """Stop Postgres under a running query: 503 where it is needed, all else as before; then start it again."""
     subject.runtime.reset_notes()
     needs_it = [HEALTH.request, READ.request, QUERY.request, draft("POST", "/notes/", "t", "d")]
     with same_process(subject) as same:
@@ -43,7 +43,7 @@ def database_down(subject: Subject) -> Iterator[Deviation]:
 
 
 def upstream_down(subject: Subject) -> Iterator[Deviation]:
-    """The delay server stops, then Nginx: 502 where it is needed, all else as before; then it comes back."""
+    """Stop the delay server, then Nginx: 502 where it is needed, all else as before; then start it again."""
     upstreams: tuple[tuple[Upstream, Exchange, Exchange], ...] = (
         ("delay", HTTP, one_file()),
         ("nginx", one_file(), HTTP),
@@ -59,7 +59,7 @@ def upstream_down(subject: Subject) -> Iterator[Deviation]:
 
 
 def pool_wait(subject: Subject) -> Iterator[Deviation]:
-    """More long queries than pooled connections: those that find none free get 503, the others their full answer."""
+    """Send more long queries than pooled connections: those without one get 503, the others their full answer."""
     service, pool = subject.service, int(subject.service.settings["db_pool"])
     handlers = service.variant.slots("timer")
     asked = pool + 3
@@ -78,7 +78,7 @@ def pool_wait(subject: Subject) -> Iterator[Deviation]:
 
 
 def upstream_timeout(subject: Subject) -> Iterator[Deviation]:
-    """An upstream that is slower than HTTP_TIMEOUT: 504 when that has passed, and the next call works."""
+    """Call an upstream that is slower than HTTP_TIMEOUT: 504 when that has passed, and the next call works."""
     limit = float(subject.service.settings["http_timeout"])
     for target, calls in (("/http?ms=5000", 1), ("/http?ms=5000&n=3&mode=parallel", 3)):
         slow = Request("GET", target)
@@ -88,14 +88,14 @@ def upstream_timeout(subject: Subject) -> Iterator[Deviation]:
 
 
 def one_file() -> Exchange:
-    """One file from Nginx."""
+    """Ask for one file from Nginx."""
     return Exchange(Request("GET", "/data?n=1"), success(b"[%b]" % fixture("data/000.json")))
 
 
 def refuses(
     replies: Iterable[Reply], requests: Iterable[Request], status: int, within_s: float | None, after_s: float = 0.0
 ) -> Iterator[Deviation]:
-    """Each reply must be this problem, not sooner than `after_s` and not later than `within_s`."""
+    """Hold each reply to this problem, not sooner than `after_s` and not later than `within_s`."""
     for reply, request in zip(replies, requests, strict=True):
         found = Exchange(request, problem(status)).judge(boiled(reply.outcome))
         yield from found
@@ -105,7 +105,7 @@ def refuses(
 
 
 def recovers(service: Service, exchanges: Iterable[Exchange], together_now: int) -> Iterator[Deviation]:
-    """Within a time every pooled connection must serve again: so many requests at once, all with their full answer."""
+    """Wait until every pooled connection serves again: so many requests at once, all with their full answer."""
     for exchange in exchanges:
         deadline = time.monotonic() + RECOVERY_S
         while found := wrong(service, exchange, together_now):
@@ -115,7 +115,7 @@ def recovers(service: Service, exchanges: Iterable[Exchange], together_now: int)
 
 
 def wrong(service: Service, exchange: Exchange, times: int) -> Deviation | None:
-    """The first difference among so many requests at once."""
+    """Return the first deviation among so many requests at once."""
     try:
         replies = together(service, [exchange.request] * times)
     except NoAnswer as error:
@@ -125,7 +125,7 @@ def wrong(service: Service, exchange: Exchange, times: int) -> Deviation | None:
 
 @contextmanager
 def down(subject: Subject, upstream: Upstream) -> Iterator[None]:
-    """The upstream is stopped inside the context, and healthy again after it."""
+    """Stop the upstream inside the context, and have it healthy again after it."""
     subject.runtime.stop_upstream(upstream)
     try:
         yield
@@ -135,7 +135,7 @@ def down(subject: Subject, upstream: Upstream) -> Iterator[None]:
 
 @contextmanager
 def same_process(subject: Subject) -> Iterator[Callable[[], Iterator[Deviation]]]:
-    """Gives a question: has the stack come through in the process that it had before, without a restart?"""
+    """Yield a check that the stack has come through in the process that it had before, without a restart."""
     before = pid(subject.service)
     alone = subject.service.settings.get("workers", 1) == 1  # which of several workers answers is luck
 
@@ -147,5 +147,5 @@ def same_process(subject: Subject) -> Iterator[Callable[[], Iterator[Deviation]]
 
 
 def pid(service: Service) -> object:
-    """The process that answers."""
+    """Ask for the process that answers."""
     return orjson.loads(ask_once(service, Request("GET", "/")).body).get("pid")

@@ -14,7 +14,7 @@ REQUESTS = 1_000
 
 
 def kept_connection(subject: Subject) -> Iterator[Deviation]:
-    """Every answer right, all on the connection that was opened at the start; stops at the first difference."""
+    """Hold every answer on one connection to the one that is due; stop at the first deviation."""
     subject.runtime.reset_notes()
     with Client(subject.service) as connection:
         for number, exchange in enumerate(subject.steps(list(islice(cycle(mixture()), REQUESTS))), 1):
@@ -28,7 +28,7 @@ def kept_connection(subject: Subject) -> Iterator[Deviation]:
 
 
 def mixture() -> list[Exchange]:
-    """One of each kind, refusals among them; not those after which the document lets a connection end."""
+    """Return one exchange of each kind, refusals too; not those after which the document lets a connection end."""
     note = b'{"id":1,"title":"t","description":"d"}'
     draft = b'{"title":"t","description":"d"}'
     return [

@@ -14,7 +14,7 @@ IN_TURN_S = SUM_S * 0.95  # timers have grains
 
 
 def wait_modes(subject: Subject) -> Iterator[Deviation]:
-    """How long each mode takes, against the sum of its waits, and how many calls the upstream saw."""
+    """Compare how long each mode takes with the sum of its waits, and count the calls that the upstream saw."""
     for path, mode in subject.steps(list(product(("/sleep", "/http"), ("sequential", "chained", "parallel")))):
         exchange = get(f"{path}?ms={MS}&n={N}&mode={mode}", {"waited_ms": [MS] * N})
         calls = subject.runtime.counters()["received"]

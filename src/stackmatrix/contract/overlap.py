@@ -44,7 +44,7 @@ class Burst:
         return int(whole) if whole >= 1 and rest <= WAVE_LATE + WAVE_EARLY else None
 
     def fits(self, declared: int | None) -> bool:
-        """Whether a stack of this capacity would have taken as many waves."""
+        """Tell whether a stack of this capacity would have taken as many waves."""
         return self.waves == (1 if declared is None else math.ceil(self.k / declared))
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class CapacityRange:
-    """All capacities that some loads leave possible: from `least` to `most`, None being unlimited."""
+    """The capacities that some bursts leave possible: from `least` to `most`, None being unlimited."""
 
     least: int
     most: int | None
@@ -64,12 +64,12 @@ class CapacityRange:
         return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
 
     def confirms(self, declared: int | None) -> bool:
-        """Whether this is the declared capacity, and for a finite one no other."""
+        """Tell whether this is the declared capacity, and for a finite one no other."""
         return self.most == declared and (declared is None or self.least == declared)
 
 
 def capacity_of(bursts: Sequence[Burst]) -> CapacityRange | None:
-    """The capacities under which every burst takes the waves that it took; None when one is unclear or they clash.
+    """Find the capacities under which every burst takes the waves that it took; None when one is unclear or they clash.
 
     w waves of at most C mean (w-1)·C < k ≤ w·C, hence ⌈k/w⌉ ≤ C ≤ ⌈k/(w-1)⌉ - 1.
     """
@@ -86,8 +86,9 @@ def capacity_of(bursts: Sequence[Burst]) -> CapacityRange | None:
 
 
 def sizes_around(declared: int | None) -> list[int]:
-    """How many requests to send: a few and then many, so that a stack that holds far less is soon found out, and then
-    so many that only the declared capacity explains the waves: itself, one more, and twice as many if not too many.
+    """Choose how many requests to send: a few and then many, so that a stack that holds far less is soon found out.
+
+    Then so many that only the declared capacity explains the waves: itself, one more, twice as many if not too many.
     """
     if declared is None:
         return [FEW, MANY]
@@ -96,7 +97,7 @@ def sizes_around(declared: int | None) -> list[int]:
 
 
 def sizes_for(declared: int | None, users: int, workers: int) -> list[int]:
-    """The few bursts that a run of so many users relies on: two at once, as many as one worker should hold, one more.
+    """Choose the few bursts that a run of so many users relies on: two at once, one worker's capacity, one more.
 
     With several workers one more need not wait: which of them a connection falls to is luck.
     """
@@ -108,7 +109,7 @@ def sizes_for(declared: int | None, users: int, workers: int) -> list[int]:
 
 
 def declared_capacity(subject: Subject) -> Iterator[Deviation]:
-    """The capacity for each kind of wait, as measured, against the manifest's."""
+    """Compare the capacity for each kind of wait, as measured, with the manifest's."""
     service = subject.service
     if (workers := service.settings.get("workers", 1)) != 1:
         raise NotApplicable(
@@ -135,7 +136,7 @@ def declared_capacity(subject: Subject) -> Iterator[Deviation]:
 
 
 def spot_overlap(service: Service, users: Mapping[Wait, int]) -> Iterator[Deviation]:
-    """What a run relies on, in a few seconds: `users` says of each kind of wait how many will wait at once."""
+    """Check what a run relies on, in a few seconds: `users` says of each kind of wait how many will wait at once."""
     allow_sockets()
     workers = int(service.settings.get("workers", 1))
     for wait, count in users.items():
@@ -164,8 +165,8 @@ def send_burst(service: Service, path: str, k: int, stretch: int = 1) -> Burst:
     exchange = get(f"{path}?ms={ms}", {"waited_ms": ms if path == "/query" else [ms]})
     replies = together(service, [exchange.request] * k, timeout_s=(FEW + 2) * ms / 1000)
     for reply in replies:
-        for difference in exchange.judge(boiled(reply.outcome)):
-            raise NoAnswer(f"one of {k} requests went wrong\n{difference.got}")
+        for found in exchange.judge(boiled(reply.outcome)):
+            raise NoAnswer(f"one of {k} requests went wrong\n{found.got}")
     return Burst(k, ms / 1000, max(reply.seconds for reply in replies))
 
 

@@ -26,7 +26,7 @@ Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
 
 def with_short_waits() -> schemathesis.BaseSchema:
-    """The document, drawing short waits: a wait that it allows is cut down, so that what was valid stays valid."""
+    """Load the document, and cut each valid wait that is drawn from it down to a short one, which is valid too."""
     schema = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config())
 
     @schema.hook
@@ -39,7 +39,7 @@ def with_short_waits() -> schemathesis.BaseSchema:
 
 
 def operations(schema: schemathesis.BaseSchema) -> Iterator[Operation]:
-    """Every operation of the document."""
+    """Yield every operation of the document."""
     for found in schema.get_all_operations():
         if not isinstance(found, Ok):
             raise found.err()
@@ -66,7 +66,7 @@ def property_of(
     service: Service,
     session: requests.Session,
 ) -> Callable[[], None]:
-    """The property of one operation, ready to be tried: its own answers and no others."""
+    """Make the property of one operation, ready to be tried: its own answers and no others."""
 
     @seed(20_090)
     @settings(
@@ -92,7 +92,7 @@ def property_of(
 
 
 def conformance() -> list[schemathesis.CheckFunction]:
-    """What each answer is held to."""
+    """List what each answer is held to."""
     return [
         schemathesis.checks.not_a_server_error,
         checks.status_code_conformance,
@@ -105,7 +105,7 @@ def conformance() -> list[schemathesis.CheckFunction]:
 
 
 def as_deviation(failure: Failure) -> Deviation:
-    """A failed check in the words that every other check uses."""
+    """Put a failed check in the words that every other check uses."""
     return Deviation(
         f"{failure.operation}: {failure.title}", "an answer that contract/openapi.yaml knows", failure.message
     )

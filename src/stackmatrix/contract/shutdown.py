@@ -21,7 +21,7 @@ EXIT_WITHIN_S = 5.0  # after the last answer
 
 
 def graceful_stop(subject: Subject) -> Iterator[Deviation]:
-    """Requests that wait for each kind of thing, an idle connection beside them, and the signal in the middle."""
+    """Send the signal while requests wait for each kind of thing, with an idle connection beside them."""
     service = subject.service
     exchanges = requests_in_flight(service.variant.slots("timer"))
     with Client(service) as idle, ThreadPoolExecutor(1) as aside:
@@ -42,7 +42,7 @@ def graceful_stop(subject: Subject) -> Iterator[Deviation]:
 
 
 def requests_in_flight(slots: int | None) -> list[Exchange]:
-    """Each kind of wait in turn, then timers until there are more requests than slots; no more than slots if few."""
+    """Choose each kind of wait in turn, then timers beyond the slots; no more than the slots if these are few."""
     waited: dict[Wait, object] = {"timer": [WAIT_MS], "database": WAIT_MS, "upstream": [WAIT_MS]}
     kinds = [get(f"{PATHS[wait]}?ms={WAIT_MS}", {"waited_ms": answer}) for wait, answer in waited.items()]
     if slots is not None and slots < OF_ALL_KINDS:

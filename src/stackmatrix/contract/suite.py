@@ -29,7 +29,7 @@ class Check:
 
 
 def requests_of_the_document(subject: Subject) -> Iterable[Deviation]:
-    """Load schemathesis only when it draws."""
+    """Import schemathesis only for the check that needs it."""
     from stackmatrix.contract.properties import drawn_requests
 
     return drawn_requests(subject)
@@ -62,7 +62,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differed; a check that does not apply is no failure."""
+        """Whether nothing deviated; a check that does not apply is no failure."""
         return not self.deviations
 
 
@@ -88,7 +88,7 @@ class Visit:
         self._leave()
 
     def run(self, check: Check, on_step: OnStep = lambda _done, _of: None) -> Result:
-        """The result of one check, which tells how far it is; UserError when the stack cannot be brought up for it."""
+        """Make one check, which tells how far it is; UserError when the stack cannot be brought up for it."""
         service = self._serving(check.changed)
         started = time.monotonic()
         deviations: tuple[Deviation, ...] = ()
@@ -119,7 +119,7 @@ class Visit:
 
 
 def same_bytes(transcripts: Mapping[str, Transcript]) -> list[Result]:
-    """For each variant after the first, where it answered the same request otherwise than the first one."""
+    """Compare each variant's answers to the same requests with the first variant's."""
     (first, reference), *others = transcripts.items()
     return [
         Result(name, SAME_BYTES, 0.0, tuple(disagreements(first, reference, name, transcript)))

@@ -36,7 +36,7 @@ class Calibration:
 
 
 def calibrate(cpus: Collection[int], shards: int = 1) -> Calibration:
-    """Offer all that the generator can on these cores, for about a second, the null server on another if there is one.
+    """Run the generator at its limit on these cores for about a second; the null server has another core, if any.
 
     Raises GeneratorError when the cores cannot be had, or nothing was answered.
     """

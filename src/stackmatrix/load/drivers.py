@@ -22,7 +22,7 @@ GRAIN_S: Final = 0.0001  # arrivals closer together than this leave together: it
 
 
 class Driver(ABC):
-    """What both loops share: opening connections, time-outs, and the end."""
+    """Drive a load: open connections, time requests out, end; the two loops add when to send."""
 
     def __init__(self, job: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> None:
         self.loop = asyncio.get_running_loop()
@@ -54,22 +54,22 @@ class Driver(ABC):
 
     @abstractmethod
     def _ring(self) -> None:
-        """Something is due."""
+        """Send what is due."""
 
     @abstractmethod
     def opened(self, connection: Connection, now: float) -> None:
-        """The connection is open for its first request."""
+        """Take note that the connection is open for its first request."""
         self.connections.add(connection)
         self.opened_count += 1
         self.peak = max(self.peak, len(self.connections))
 
     @abstractmethod
     def idle(self, connection: Connection, now: float) -> None:
-        """The connection's request has its row, and it is open for the next."""
+        """Take note that the connection's request has its row, and that it is open for the next."""
 
     @abstractmethod
     def gone(self, connection: Connection, now: float, *, failed: bool) -> None:
-        """The connection is closed, its last request (if any) has its row."""
+        """Take note that the connection is closed, and that its last request (if any) has its row."""
         self.connections.discard(connection)
 
     @property
@@ -94,7 +94,7 @@ class Driver(ABC):
         self.connections.clear()
 
     async def _connect(self, connection: Connection) -> None:
-        """Open a connection, which then tells the driver; OSError when it cannot be had in time."""
+        """Open a connection, which then calls `opened`; OSError when it cannot be opened in time."""
         try:
             async with self._connecting, asyncio.timeout(self.job.timeout_s):
                 await self.loop.create_connection(lambda: connection, self._host, self.job.port)
@@ -336,7 +336,7 @@ class Arrivals(Driver):
 
 
 def driver(job: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> Driver:
-    """The driver of a job's load."""
+    """Make the driver of a job's load."""
     if isinstance(job.load, Closed):
         return Users(job, job.load, host, recorder, shard, shards)
     return Arrivals(job, job.load, host, recorder, shard, shards)

@@ -42,7 +42,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Progress(NamedTuple):
-    """How far the load is, all shards together."""
+    """How far the load is, over all shards."""
 
     at: float
     """Seconds since the load began."""
@@ -60,13 +60,13 @@ class Pace(NamedTuple):
 
 
 class Pacer(Protocol):
-    """Watches the warm-up, and decides by what it saw."""
+    """Ends the warm-up, and sets window and drain by what it saw."""
 
     def steady(self, progress: Progress) -> bool:
-        """Whether the window may open before the job's warm-up is over; asked ten times a second."""
+        """Tell whether the window may open before the job's warm-up is over; called ten times a second."""
 
     def pace(self, job: LoadJob) -> Pace:
-        """How long window and drain should be; asked once, as the window opens."""
+        """Set the lengths of window and drain; called once, as the window opens."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class LoadRun:
 
 
 class Worker:
-    """One worker process, and the parent's end of the conversation with it."""
+    """One worker process, and the parent's side of the pipes to it."""
 
     def __init__(self, job: ShardJob) -> None:
         self.ready = False
@@ -131,7 +131,7 @@ class Worker:
         return self.process.stdout
 
     def cpu_s(self) -> float:
-        """CPU used so far: by Linux's clock of a process, in nanoseconds; elsewhere in the clock ticks of psutil."""
+        """Return the CPU used so far: by Linux's clock of the process, elsewhere by psutil in clock ticks."""
         try:
             return time.clock_gettime((~self.process.pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a pid
         except OSError:
@@ -141,7 +141,7 @@ class Worker:
             return float(times.user + times.system)
 
     def order(self, **message: float) -> None:
-        """Send a line."""
+        """Send a message."""
         self._send(json.dumps(message).encode() + b"\n")
 
     def _send(self, data: bytes) -> None:
@@ -154,7 +154,7 @@ class Worker:
             return
 
     def hear(self) -> None:
-        """Take in what it says; GeneratorError when that is an error, or when it ended without a result."""
+        """Read its messages; GeneratorError when one is an error, or when it ended without a result."""
         data = os.read(self.stdout.fileno(), 65536)
         if not data:
             code = self.reap()
@@ -178,7 +178,7 @@ class Worker:
         return self.process.returncode
 
     def end(self) -> None:
-        """Make sure that it is gone."""
+        """Kill it if it still runs."""
         if self.process.returncode is None:
             self.process.kill()
             self.reap()
@@ -215,12 +215,12 @@ class Fleet:
             worker.end()
 
     def order(self, **message: float) -> None:
-        """Tell all of them."""
+        """Send all of them a message."""
         for worker in self.workers:
             worker.order(**message)
 
     def listen(self, until: float, *, heard: Callable[[], bool] = lambda: False) -> bool:
-        """Take in what they say until an instant, or until something is `heard`, which is returned."""
+        """Read their messages until an instant, or until `heard` holds; return whether it does."""
         while not heard():
             left = until - clock()
             if left <= 0:
@@ -234,7 +234,7 @@ class Fleet:
         return True
 
     def _add_up(self) -> None:
-        """Make one progress of the workers' own, once each has told of its own."""
+        """Sum the workers' progress, once each has told its own."""
         ticks = [worker.tick for worker in self.workers if worker.tick is not None]
         if len(ticks) < len(self.workers):
             return
@@ -247,11 +247,11 @@ class Fleet:
             self._on_progress(self.progress)
 
     def ended(self) -> bool:
-        """Whether all of them have written their last row and are gone."""
+        """Tell whether all of them have written their last row and are gone."""
         return all(worker.process.returncode is not None for worker in self.workers)
 
     def cpu_s(self) -> list[float]:
-        """CPU that each has used so far."""
+        """Return the CPU that each has used so far."""
         return [worker.cpu_s() for worker in self.workers]
 
 
@@ -295,7 +295,7 @@ def generate(
 
 
 class Window:
-    """The course of one load: warm-up, window, drain; with the generator's own CPU at the window's edges."""
+    """Takes one load through warm-up, window and drain, and reads the generator's own CPU at the window's edges."""
 
     def __init__(self, job: LoadJob, fleet: Fleet, on_window: OnWindow) -> None:
         self._job = job
@@ -305,7 +305,7 @@ class Window:
         self._cpu: dict[Edge, list[float]] = {}
 
     def run(self, warm_up: Pacer | None) -> None:
-        """From the first request to the last row."""
+        """Go from the first request to the last row."""
         job, fleet = self._job, self._fleet
         self._began = fleet.began = clock() + LEAD_S
         fleet.order(go=self._began)
@@ -354,7 +354,7 @@ class Window:
             raise GeneratorError("the generator's processes did not end in time")
 
     def outcome(self, records: Records, interrupted: bool) -> LoadRun:
-        """What came of it."""
+        """Put together what came of it."""
         workers = self._fleet.workers
         none = [0.0] * len(workers)
         used = [
@@ -383,7 +383,7 @@ class Window:
 
 
 def pinned(job: LoadJob, cpus: Collection[int] | None, shards: int) -> Sequence[int | None]:
-    """Which core each worker gets, None for no matter which; GeneratorError when the job cannot be split so."""
+    """Choose each worker's core, None for any; GeneratorError when the job cannot be split so."""
     most, what = (job.load.users, "users") if isinstance(job.load, Closed) else (job.load.connections, "connections")
     if not 1 <= shards <= most:
         raise GeneratorError(f"{shards} shards for {most} {what}: must be between 1 and {most}")
@@ -398,7 +398,7 @@ def pinned(job: LoadJob, cpus: Collection[int] | None, shards: int) -> Sequence[
 
 
 def resolve(host: str, port: int) -> str:
-    """The address of a host, resolved once; where it has several, the first that takes a connection."""
+    """Look the host's address up, once; where it has several, take the first that accepts a connection."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:

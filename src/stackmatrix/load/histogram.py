@@ -30,7 +30,7 @@ class HdrHistogram:
 
     @classmethod
     def of(cls, seconds: NDArray[np.float64]) -> Self:
-        """The histogram of latencies in seconds."""
+        """Count latencies in seconds."""
         values = np.clip(np.rint(seconds * 1e6), 0, HIGHEST).astype(np.int64)
         return cls(np.bincount(bucket(values), minlength=SIZE))
 
@@ -43,12 +43,12 @@ class HdrHistogram:
         return int(self.counts.sum())
 
     def percentile(self, percent: float) -> float:
-        """The nearest-rank percentile in seconds, to a thousandth; the top of its bucket, as HdrHistogram gives it."""
+        """Return the nearest-rank percentile in seconds: the top of its bucket, as HdrHistogram gives it."""
         rank = max(int(np.ceil(round(self.total * percent / 100, 6))), 1)
         return int(tops()[int(np.searchsorted(np.cumsum(self.counts), rank))]) / 1e6
 
     def encode(self) -> str:
-        """HdrHistogram's own form: V2, compressed, base64."""
+        """Write HdrHistogram's own form: V2, compressed, base64."""
         filled = np.flatnonzero(self.counts)
         payload = pack(self.counts[: filled[-1] + 1 if len(filled) else 0].tolist())
         plain = HEADER.pack(PLAIN_COOKIE, len(payload), 0, DIGITS, 1, HIGHEST, 1.0) + payload
@@ -57,7 +57,7 @@ class HdrHistogram:
 
     @classmethod
     def decode(cls, text: str) -> Self:
-        """The histogram that `encode` wrote; ValueError for another form, unit, range or precision."""
+        """Read what `encode` wrote; ValueError for another form, unit, range or precision."""
         data = base64.b64decode(text)
         cookie, _ = struct.unpack_from(">ii", data)
         if cookie != COMPRESSED_COOKIE:
@@ -71,14 +71,14 @@ class HdrHistogram:
 
 
 def bucket(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each value's bucket: HALF per power of two, the first two powers in steps of one."""
+    """Place each value in a bucket: HALF buckets per power of two, the first two powers in steps of one."""
     bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
     shift = np.maximum(bits - (HALF_BITS + 1), 0)
     return np.asarray((shift << HALF_BITS) + (values >> shift))
 
 
 def tops() -> NDArray[np.int64]:
-    """The highest value of each bucket."""
+    """Return the highest value of each bucket."""
     places = np.arange(SIZE, dtype=np.int64)
     shift = np.maximum((places >> HALF_BITS) - 1, 0)
     return np.asarray(((places - (shift << HALF_BITS) + 1) << shift) - 1)
@@ -88,7 +88,7 @@ SIZE: Final = int(bucket(np.array([HIGHEST]))[0]) + 1
 
 
 def pack(counts: list[int]) -> bytes:
-    """Counts as ZigZag LEB128, a run of zeros as its negative length."""
+    """Encode counts as ZigZag LEB128, a run of zeros as its negative length."""
     out = bytearray()
     zeros = 0
     for count in [*counts, None]:
@@ -106,7 +106,7 @@ def pack(counts: list[int]) -> bytes:
 
 
 def unpack(payload: bytes) -> list[int]:
-    """The counts that `pack` wrote."""
+    """Decode what `pack` wrote."""
     counts: list[int] = []
     number = shift = 0
     for byte in payload:

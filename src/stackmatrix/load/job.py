@@ -30,7 +30,7 @@ class Prepared:
     source: Request
 
     def numbered(self, number: int) -> "Prepared":
-        """This request with its FRESH places filled."""
+        """Write the number wherever there is a place for it."""
         digits, expected = b"%010d" % number, self.expected
         prefix, suffix = (part and part.replace(NUMBER_PLACE, digits) for part in (expected.prefix, expected.suffix))
         own = Expected(expected.status, prefix, suffix)
@@ -71,7 +71,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """From so many seconds after the load began, another rate."""
+    """A change of the rate, so many seconds after the load began."""
 
     after_s: float
     rate: float
@@ -137,25 +137,25 @@ class LoadJob:
 
 
 def above_zero(rate: float) -> None:
-    """ValueError for a rate that is no rate."""
+    """Raise ValueError for a rate that is not above 0."""
     if not (rate > 0 and math.isfinite(rate)):
         raise ValueError(f"rate = {rate}: must be above 0")
 
 
 def at_least_zero(**values: float) -> None:
-    """ValueError for the first value that is negative, infinite or not a number."""
+    """Raise ValueError for the first value that is negative, infinite or not a number."""
     for name, value in values.items():
         if not (value >= 0 and math.isfinite(value)):
             raise ValueError(f"{name} = {value}: must be 0 or more")
 
 
 def even_share(total: int, shard: int, shards: int) -> int:
-    """How many of `total` things fall to one shard; the shares add up to the total and differ by one at most."""
+    """Return one shard's part of `total`; the parts add up to it and differ by one at most."""
     return (total - shard + shards - 1) // shards
 
 
 def arrivals(load: Open, seed: int, shard: int = 0, shards: int = 1) -> Iterator[float]:
-    """This shard's arrivals without end, as seconds since the load began.
+    """Yield this shard's arrivals without end, as seconds since the load began.
 
     Every shard draws the same one process and takes each K-th arrival of it, so that all shards together offer
     the same arrivals however many they are.
@@ -164,7 +164,7 @@ def arrivals(load: Open, seed: int, shard: int = 0, shards: int = 1) -> Iterator
 
 
 def all_arrivals(load: Open, seed: int) -> Iterator[float]:
-    """The one process of arrivals: exponential gaps (Poisson), or even ones; its clock runs as fast as the rate says.
+    """Yield all arrivals: exponential gaps (Poisson), or even ones, on a clock that runs as fast as the rate.
 
     A Poisson process of changing rate is one of rate 1 under the inverse of the summed rate (Çinlar 1975).
     """
@@ -179,7 +179,7 @@ def all_arrivals(load: Open, seed: int) -> Iterator[float]:
 
 
 def unit_arrivals(load: Open, seed: int) -> Iterator[float]:
-    """Arrivals at a rate of one."""
+    """Yield arrivals at a rate of one."""
     if load.arrivals == "constant":
         yield from itertools.count()
     gap, at = random.Random(f"arrivals {seed}").expovariate, 0.0
@@ -189,7 +189,7 @@ def unit_arrivals(load: Open, seed: int) -> Iterator[float]:
 
 
 def prepared(job: LoadJob, shard: int = 0, shards: int = 1) -> Iterator[Prepared]:
-    """Which request is the next, without end: a kind drawn by weight, and the next of its requests."""
+    """Yield what to send, without end: a kind drawn by weight, and the next of its requests."""
     turns = [turn(job, index, shard, shards) for index in range(len(job.kinds))]
     if len(turns) == 1:
         return turns[0]
@@ -197,7 +197,7 @@ def prepared(job: LoadJob, shard: int = 0, shards: int = 1) -> Iterator[Prepared
 
 
 def turn(job: LoadJob, index: int, shard: int, shards: int) -> Iterator[Prepared]:
-    """One kind's requests in turn, their FRESH places filled from numbers that no other shard uses."""
+    """Yield one kind's requests in turn; numbers written into them are used by no other shard."""
     own = [Prepared(one.encode(job.authority), one.expected, index, one) for one in job.kinds[index].requests]
     cycle = itertools.islice(itertools.cycle(own), shard, None, shards)
     if any(NUMBER_PLACE in one.data for one in own):
@@ -206,7 +206,7 @@ def turn(job: LoadJob, index: int, shard: int, shards: int) -> Iterator[Prepared
 
 
 def mixed(turns: list[Iterator[Prepared]], weights: list[float], draw: random.Random) -> Iterator[Prepared]:
-    """Requests of several kinds, each next one of a kind drawn by weight."""
+    """Yield requests of several kinds, each next one of a kind drawn by weight."""
     while True:
         for following in draw.choices(turns, weights, k=1024):
             yield next(following)

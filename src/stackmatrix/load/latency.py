@@ -20,5 +20,5 @@ class Latency:
 
 
 def supported(n: int, percent: float) -> bool:
-    """Whether n records support a percentile: at least BEYOND of them lie beyond it."""
+    """Tell whether n records support a percentile: at least BEYOND of them lie beyond it."""
     return round(n * (100 - percent), 6) >= BEYOND * 100

@@ -17,7 +17,7 @@ ROW_FIELDS: Final = (
     ("bytes", "<u4"),  # of the body that was received
     ("status", "<u2"),  # 0 when no head came
     ("kind", "<u2"),  # its place in the job
-    ("verdict", "<u1"),
+    ("verdict", "<u1"),  # an Ending
 )
 """Instants are CLOCK_MONOTONIC seconds, as `time.monotonic` gives them."""
 
@@ -65,7 +65,7 @@ class Recorder:
 
     def take(
         self,
-        verdict: Ending,
+        ending: Ending,
         kind: int,
         scheduled: float,
         sent: float = NEVER,
@@ -74,9 +74,9 @@ class Recorder:
         size: int = 0,
         status: int = 0,
     ) -> None:
-        """Take the row of any request; right answers in one piece append to `rows` themselves."""
-        self.failed += verdict != Ending.OK
-        self.rows += pack_row(scheduled, sent, first_byte, end, size, status, kind, verdict)
+        """Add the row of any request; right answers in one piece append to `rows` themselves."""
+        self.failed += ending != Ending.OK
+        self.rows += pack_row(scheduled, sent, first_byte, end, size, status, kind, ending)
 
     def flush(self) -> None:
         """Write the rows taken so far, so that they outlive this process."""
@@ -97,7 +97,7 @@ class Recorder:
 
 
 def npy_header(rows: int) -> bytes:
-    """The `.npy` header (format 1.0) of that many rows, always HEADER_BYTES long."""
+    """Write the `.npy` header (format 1.0) of that many rows, always HEADER_BYTES long."""
     columns = [(name, code) for name, code in ROW_FIELDS]
     text = f"{{'descr': {columns!r}, 'fortran_order': False, 'shape': ({rows},), }}"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", HEADER_BYTES - 10) + text.ljust(HEADER_BYTES - 11).encode() + b"\n"

@@ -18,7 +18,7 @@ Records = NDArray[np.void]
 
 
 def read_records(path: Path) -> Records:
-    """The rows of a record file; those of one whose writer was killed too, to the last whole row.
+    """Read a record file, to its last whole row where its writer was killed.
 
     Raises UserError when it is not there.
     """
@@ -36,7 +36,7 @@ def write_records(path: Path, records: Records) -> None:
 
 
 def merge_records(parts: Sequence[Path], path: Path) -> Records:
-    """Make one record file of the shards' files, in order of end (what never ended comes last), and remove those."""
+    """Merge the shards' files into one in order of end (what never ended comes last), and remove them."""
     if list(parts) == [path]:
         return read_records(path)
     records = np.concatenate([read_records(part) for part in parts])

@@ -21,14 +21,14 @@ from stackmatrix.load.records import Floats, Records
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a load came to; times in milliseconds, None where the sample cannot support a number."""
+    """The numbers of a load; times in milliseconds, None where the sample cannot support a number."""
 
     seconds: float
     """Length of the window."""
     n: int
     """Right answers in the sample."""
     errors: Mapping[str, int]
-    """The sample's other requests, by verdict; unfinished ones are those without an end in an open loop's sample."""
+    """The sample's other requests, by ending; unfinished ones are those without an end in an open loop's sample."""
     rps: float
     """Right answers that ended in the window, per second: goodput."""
     prorated_rps: float
@@ -57,7 +57,7 @@ class Summary:
 
 
 def summarise(outcome: LoadRun) -> Summary:
-    """The numbers of a load."""
+    """Work the numbers of a load out."""
     records, start, end = outcome.records, outcome.start, outcome.end
     seconds = end - start
     per_second = 1 / seconds if seconds else 0.0
@@ -81,20 +81,20 @@ def summarise(outcome: LoadRun) -> Summary:
 
 
 def sampled(outcome: LoadRun) -> Records:
-    """The requests that the numbers are about."""
+    """Select the requests that the numbers are about."""
     instants = "end" if isinstance(outcome.job.load, Closed) else "scheduled"
     return outcome.records[within(outcome.records[instants], outcome.start, outcome.end)]
 
 
 def histogram_of(outcome: LoadRun) -> HdrHistogram:
-    """The latencies of the sample's right answers, to be kept."""
+    """Count the latencies of the sample's right answers, to be kept."""
     sample = sampled(outcome)
     right = sample[sample["verdict"] == Ending.OK]
     return HdrHistogram.of(right["end"] - right["scheduled"])
 
 
 def latency_ms(right: Records) -> Latency:
-    """The latencies of right answers: mean, nearest-rank percentiles where the sample supports them, maximum."""
+    """Return mean, nearest-rank percentiles where the sample supports them, and maximum of right answers' latencies."""
     ordered = spans_ms(right, "scheduled", "end")
     return Latency(
         mean=float(ordered.mean()) if len(ordered) else None,
@@ -108,30 +108,30 @@ def latency_ms(right: Records) -> Latency:
 
 
 def spans_ms(records: Records, start: str, end: str) -> Floats:
-    """The times between two instants of each request that has both, in ascending order."""
+    """Return the times between two instants of each request that has both, in ascending order."""
     spans = (records[end] - records[start]) * 1e3
     return np.sort(spans[~np.isnan(spans)])
 
 
 def within(instants: Floats, start: float, end: float) -> NDArray[np.bool_]:
-    """Which instants lie in the window [start, end); never those that are NaN."""
+    """Tell which instants lie in the window [start, end); never those that are NaN."""
     return np.asarray((instants >= start) & (instants < end))
 
 
 def count_errors(sample: Records) -> dict[str, int]:
-    """How many requests of a sample were not answered rightly, by verdict; only those that occurred."""
+    """Count the requests of a sample that had no right answer, by ending; only endings that occurred."""
     counts = np.bincount(sample["verdict"], minlength=len(Ending))
-    return {verdict.name.lower(): int(counts[verdict]) for verdict in Ending if verdict and counts[verdict]}
+    return {ending.name.lower(): int(counts[ending]) for ending in Ending if ending and counts[ending]}
 
 
 def shares_inside(records: Records, start: float, end: float) -> Floats:
-    """The share of each request's time, from schedule to end, that lies in the window."""
+    """Return the share of each request's time, from schedule to end, that lies in the window."""
     overlap = np.minimum(records["end"], end) - np.maximum(records["scheduled"], start)
     return np.asarray(np.clip(overlap, 0, None) / np.maximum(records["end"] - records["scheduled"], 1e-9))
 
 
 def little(load: Closed, ended: Records, seconds: float) -> float | None:
-    """X(R+Z)/N over the requests that ended in the window; None when none did."""
+    """Return X(R+Z)/N over the requests that ended in the window; None when none did."""
     if not len(ended):
         return None
     response = float((ended["end"] - ended["scheduled"]).mean())
@@ -139,7 +139,7 @@ def little(load: Closed, ended: Records, seconds: float) -> float | None:
 
 
 def percentile(ordered: Floats, percent: float) -> float | None:
-    """The nearest-rank percentile of sorted values: the least that `percent` of them do not exceed; or None."""
+    """Return the nearest-rank percentile of sorted values; None where too few lie beyond it."""
     if not supported(len(ordered), percent):
         return None
     return float(ordered[int(np.ceil(round(len(ordered) * percent / 100, 6))) - 1])

@@ -55,25 +55,25 @@ class KnownServer:
         return b"x" * self.size
 
     def answered_at(self, asked_at: float) -> float:
-        """When a request is answered: the truth that a generator must reproduce."""
+        """Return when a request is answered: the truth that a generator must reproduce."""
         due = asked_at + self.service_s
         into = due % self.period_s
         return due - into + self.period_s if into >= self.period_s - self.stall_s else due
 
 
 class Server(asyncio.Protocol):
-    """One connection of the target; requests are told apart by their blank lines, for they have no bodies."""
+    """One connection; requests are told apart by their blank lines, for they have no bodies."""
 
     def __init__(self, timeline: "Timeline") -> None:
         self._timeline = timeline
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport for the answers."""
         self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Whoever asked is gone."""
+        """Answer this connection no more."""
         self.transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +96,7 @@ class Timeline:
         self._alarm = alarm(asyncio.get_running_loop(), self._ring)
 
     def ask(self, server: Server, now: float) -> None:
-        """Take a request in."""
+        """Answer a request when it is due."""
         due = self._target.answered_at(now)
         if due <= now:
             self._reply(server)
@@ -119,7 +119,7 @@ class Timeline:
 
 @contextlib.contextmanager
 def serving(target: KnownServer, cpu: int | None = None) -> Iterator[int]:
-    """Run the target in a process of its own, and give its port on 127.0.0.1."""
+    """Run the server in a process of its own, and yield its port on 127.0.0.1."""
     command = [sys.executable, "-P", "-m", "stackmatrix.load.targets"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
@@ -133,7 +133,7 @@ def serving(target: KnownServer, cpu: int | None = None) -> Iterator[int]:
 
 @contextlib.contextmanager
 def nginx(body: str, *, cpu: int | None = None, keepalive_requests: int = 1_000_000_000) -> Iterator[int]:
-    """Run the machine's Nginx, answering every request with `body`, and give its port; FileNotFoundError if none."""
+    """Run the machine's Nginx, answering every request with `body`, and yield its port; FileNotFoundError if none."""
     if NGINX is None:
         raise FileNotFoundError("nginx is not installed")
     with tempfile.TemporaryDirectory(prefix="nginx-") as root, socket.socket() as probe:
@@ -152,7 +152,7 @@ def nginx(body: str, *, cpu: int | None = None, keepalive_requests: int = 1_000_
 
 
 def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return once the process listens; ChildProcessError when it ends instead."""
+    """Wait until the process listens; ChildProcessError when it ends instead."""
     while True:
         with contextlib.suppress(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -172,7 +172,7 @@ async def serve(target: KnownServer) -> None:
 
 
 def main() -> None:
-    """Serve the pickled target on stdin."""
+    """Serve what comes pickled on stdin."""
     order: Any = pickle.load(sys.stdin.buffer)
     target, cpu, parent = order
     die_with(parent)

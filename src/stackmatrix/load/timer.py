@@ -27,7 +27,7 @@ class Alarm(Protocol):
 
 
 class TimerFd:
-    """An alarm on a timerfd; raises OSError or AttributeError where the system has none."""
+    """An alarm on a timerfd; OSError or AttributeError where the system has none."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -81,7 +81,7 @@ class LoopTimer:
 
 
 def alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
-    """The most precise alarm that this system has."""
+    """Make the most precise alarm that this system has."""
     if sys.platform == "linux":
         try:
             return TimerFd(loop, ring)

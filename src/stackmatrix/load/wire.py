@@ -45,7 +45,7 @@ class HeadParser:
         self._parser: httptools.HttpResponseParser | None = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Two headers say the framing; httptools refuses both at once, and malformed ones."""
+        """Read the framing from its two headers; httptools refuses both at once, and malformed ones."""
         name = name.lower()
         if name == b"content-length":
             self.length = int(value)
@@ -57,7 +57,7 @@ class HeadParser:
         self.keep = self._parser is not None and self._parser.should_keep_alive()
 
     def parse(self, head: bytes) -> Head:
-        """What the head says."""
+        """Parse a whole head."""
         parser = self._parser = httptools.HttpResponseParser(self)
         try:
             parser.feed_data(head)
@@ -70,7 +70,7 @@ class HeadParser:
 
 
 def parse_head(head: bytes) -> Head:
-    """What a head says, blank line included; HttpParserError when it is not HTTP/1.x, or switches to something else."""
+    """Parse a head, blank line included; HttpParserError when it is not HTTP/1.x, or switches to something else."""
     try:
         return HeadParser().parse(head)
     except httptools.HttpParserUpgrade as error:
@@ -78,7 +78,7 @@ def parse_head(head: bytes) -> Head:
 
 
 class PartialAnswer:
-    """An answer that comes in pieces: compares each with its place in the right body, and lets go of it."""
+    """Compares an answer that comes in pieces with the right one, piece by piece, and keeps none."""
 
     def __init__(self, request: Prepared, head: Head) -> None:
         self.expected = request.expected
@@ -100,15 +100,15 @@ class PartialAnswer:
         self.size += len(piece)
 
     def on_message_begin(self) -> None:
-        """A second one means bytes after the end of a chunked body."""
+        """Count; a second one means bytes after the end of a chunked body."""
         self.begins += 1
 
     def on_message_complete(self) -> None:
-        """The last chunk and the trailer of a chunked body are in."""
+        """Take note that the last chunk and the trailer of a chunked body are in."""
         self.ends += 1
 
-    def verdict(self) -> Ending:
-        """The verdict once all of it is in."""
+    def ending(self) -> Ending:
+        """Compare, once all of it is in."""
         expected, status = self.expected, self.head.status
         if not expected.has_status(status):
             return Ending.STATUS
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
         self._feed(data, now)
 
     def _feed(self, data: bytes, now: float) -> None:
-        """The longer way, for every answer that is not known, whole and right."""
+        """Take the longer way, for every answer that is not known, whole and right."""
         if self.request is None:
             self._recorder.strays += 1
             self._close()
@@ -274,39 +274,39 @@ class Connection(asyncio.Protocol):
     def _finish(self, answer: PartialAnswer, now: float, *, keep: bool) -> None:
         """Take the row of an answer that is all in, and tell the driver."""
         self.answered = True
-        self._take_row(answer.verdict(), now)
+        self._take_row(answer.ending(), now)
         if keep:
             self._driver.idle(self, now)
         else:
             self._close()
             self._driver.gone(self, now, failed=False)
 
-    def fail(self, verdict: Ending, now: float) -> None:
+    def fail(self, ending: Ending, now: float) -> None:
         """Give the request under way up: take its row, close the connection, tell the driver."""
-        self._take_row(verdict, now)
+        self._take_row(ending, now)
         self._close()
         self._driver.gone(self, now, failed=True)
 
     def leave(self) -> None:
-        """Close the connection for good, without a word to the driver; a request under way stays unfinished."""
+        """Close the connection for good, without telling the driver; a request under way stays unfinished."""
         if self.request is not None:
             self._take_row(Ending.UNFINISHED, NEVER)
         self._close()
 
-    def _take_row(self, verdict: Ending, end: float) -> None:
+    def _take_row(self, ending: Ending, end: float) -> None:
         request, answer = self.request, self._answer
         assert request is not None
         size, status = (answer.size, answer.head.status) if answer is not None else (0, 0)
-        self._recorder.take(verdict, request.kind, self.scheduled, self._sent, self._first, end, size, status)
+        self._recorder.take(ending, request.kind, self.scheduled, self._sent, self._first, end, size, status)
         self.request = self._answer = self._chunks = None
         self._begun, self._first, self._buffer = False, NEVER, b""
 
     def eof_received(self) -> None:
-        """The peer sends no more, which ends an answer whose length nobody said, and any other connection."""
+        """End an answer without a length, and any other connection: the peer sends no more."""
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed by the other side."""
+        """Take note that the other side has closed the connection."""
         if self._transport is None:  # it was closed here, or this was known since the end of file
             return
         now, answer = clock(), self._answer

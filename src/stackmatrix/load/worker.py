@@ -33,7 +33,7 @@ SPARE_FILES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """What one worker is to do: its share of a job."""
+    """One worker's share of a job."""
 
     job: LoadJob
     address: str
@@ -45,7 +45,7 @@ class ShardJob:
 
 
 class Control:
-    """The two ends of the conversation with the parent."""
+    """Takes the parent's orders from stdin."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.go_at: asyncio.Future[float] = loop.create_future()
@@ -88,7 +88,7 @@ class Control:
 
 
 def say(**message: object) -> None:
-    """Send a line to the parent; one that has gone, or does not listen, is not waited for."""
+    """Send the parent a message; do not wait for one that is gone, or does not listen."""
     with contextlib.suppress(BlockingIOError, BrokenPipeError):
         os.write(1, json.dumps(message).encode() + b"\n")
 
@@ -131,7 +131,7 @@ async def carry_out_job(mine: ShardJob) -> None:
 
 
 async def drained(job: LoadJob, load: Driver, control: Control) -> None:
-    """Return when the load is over and everything has its answer, or may wait no longer for it."""
+    """Wait until the load is over and everything has its answer, or the drain is over."""
     while not control.quit and clock() < load.stop_at:
         await asyncio.sleep(min(load.stop_at - clock(), FLUSH_S))
     deadline = load.stop_at + job.drain_s
@@ -169,7 +169,7 @@ class Ticks:
 
 
 def error_words(error: OSError) -> str:
-    """Why a connection could not be opened, in words."""
+    """Say why a connection could not be opened."""
     if isinstance(error, TimeoutError):
         return "timed out"
     return os.strerror(error.errno).lower() if error.errno else str(error)
@@ -185,7 +185,7 @@ def allow_files(wanted: int) -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """The fastest event loop that is installed."""
+    """Choose the fastest event loop that is installed."""
     try:
         import uvloop
     except ImportError:

@@ -53,7 +53,7 @@ class ApacheBench(LoadTool):
     }
 
     def command(self, run: ToolRun) -> list[str]:
-        """The command line, and the file of its body."""
+        """Make the command line, and the file of its body."""
         first = run.requests[0]
         # A run by time must come before -n, which it would set to 50 000.
         by_time = ["-t", str(run.seconds), "-n", str(run.seconds * self.most_per_second)]
@@ -70,7 +70,7 @@ class ApacheBench(LoadTool):
         return [*arguments, run.url(first.target)]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """The counts that it prints, and its two files."""
+        """Read the counts that it prints, and its two files."""
         seconds = re.search(r"^Time taken for tests:\s+([0-9.]+) seconds$", left.stdout, re.M)
         rate = re.search(r"^Requests per second:\s+([0-9.]+) ", left.stdout, re.M)
         found = {name: re.search(pattern, left.stdout, re.M) for name, pattern in self.printed.items()}
@@ -99,18 +99,18 @@ class ApacheBench(LoadTool):
 
 
 def keeps_connections(run: ToolRun) -> bool:
-    """Whether connections are to be kept."""
+    """Tell whether connections are to be kept."""
     return (run.requests[0].header("connection") or "").lower() != "close"
 
 
 def has_one_length(run: ToolRun) -> bool:
-    """Whether every right answer is as long as the first."""
+    """Tell whether every right answer is as long as the first."""
     expected = run.requests[0].expected
     return expected.prefix is not None and expected.suffix is None
 
 
 def method_options(run: ToolRun) -> list[str]:
-    """The options for method and body; UserError for a pair that ab cannot send."""
+    """Choose the options for method and body; UserError for a pair that ab cannot send."""
     first = run.requests[0]
     if run.body:
         option = {"POST": "-p", "PUT": "-u"}.get(first.method)
@@ -121,7 +121,7 @@ def method_options(run: ToolRun) -> list[str]:
 
 
 def notes_on(run: ToolRun, requests: int, kept: int, failed: bool) -> list[str]:
-    """What of this run it does not measure, or did otherwise than the job says."""
+    """Say what of this run ab does not measure, or did otherwise than the job says."""
     notes = [
         "of bodies it compares the length only, with that of the first answer"
         if has_one_length(run)
@@ -138,13 +138,13 @@ def notes_on(run: ToolRun, requests: int, kept: int, failed: bool) -> list[str]:
 
 
 def read_percentiles(file: Path) -> dict[int, float]:
-    """Its CSV: milliseconds, to the microsecond, by percentage."""
+    """Read the CSV: milliseconds, to the microsecond, by percentage."""
     lines = (line.split(",") for line in file.read_text().splitlines()[1:])
     return {int(percent): float(ms) for percent, ms in lines}
 
 
 def percentile_latency(percentiles: dict[int, float], table: Records) -> Latency:
-    """The percentiles that the sample supports; of every request that ended, failed ones too."""
+    """Pick the percentiles that the sample supports; they are of every request that ended, failed ones too."""
 
     def at(percent: int) -> float | None:
         return percentiles.get(percent) if supported(len(table), percent) else None
@@ -154,7 +154,7 @@ def percentile_latency(percentiles: dict[int, float], table: Records) -> Latency
 
 
 def read_rows(file: Path, left: Left) -> Records:
-    """Its rows: `starttime seconds ctime dtime ttime wait`; what began within the first second began at the start."""
+    """Read the rows: `starttime seconds ctime dtime ttime wait`; what began in the first second began at the start."""
     started, took = read_columns(file, 1, 4, skip=1)
     scheduled = np.maximum(started + left.wall_offset, left.start)
     return as_records(scheduled, took / 1e3, np.full(len(took), 200), np.ones(len(took), np.bool_))

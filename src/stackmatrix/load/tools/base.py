@@ -53,19 +53,19 @@ class ToolRun:
 
     @property
     def body(self) -> bytes:
-        """The first request's body, its FRESH places filled once and for all."""
+        """The first request's body, numbered 0 where there is a place for a number."""
         return (self.requests[0].body or b"").replace(NUMBER_PLACE, b"0" * len(NUMBER_PLACE))
 
     def url(self, target: str = "") -> str:
-        """Where a request goes."""
+        """Write the URL of a request."""
         return f"http://{self.job.authority}{target}"
 
     def headers(self, *but: str) -> list[str]:
-        """The first request's headers as `Name: value`, but those that the tool writes itself."""
+        """Write the first request's headers as `Name: value`, but those that the tool sends by itself."""
         return [f"{name}: {value}" for name, value in self.requests[0].headers if name.lower() not in but]
 
     def write(self, name: str, content: bytes) -> str:
-        """Put a file beside the command, and give its name."""
+        """Put a file beside the command, and return its name."""
         (self.scratch / name).write_bytes(content)
         return name
 
@@ -84,7 +84,7 @@ class Left:
 
     @property
     def last_lines(self) -> str:
-        """What it said last."""
+        """What it printed last."""
         lines = [line for line in (self.stdout + "\n" + self.stderr).splitlines() if line.strip()]
         return "\n".join(lines[-6:])
 
@@ -98,7 +98,7 @@ class Tally:
     n: int
     """Answers that the tool counts as right, of the whole run."""
     failed: Mapping[str, int]
-    """Other requests by class, as far as the tool tells; the words are those of `Verdict`."""
+    """Other requests by class, as far as the tool tells; the words are those of `Ending`."""
     seconds: float
     """The length of the run, as the tool counts it."""
     rps: float
@@ -131,24 +131,24 @@ class LoadTool(ABC):
 
     @abstractmethod
     def command(self, run: ToolRun) -> list[str]:
-        """The command line; files that it names are written to the run's scratch directory."""
+        """Make the command line; write the files that it names to the run's scratch directory."""
 
     @abstractmethod
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """What the tool counted; UserError when its output is not as expected."""
+        """Read what the tool counted; UserError when its output is not as expected."""
 
     def version(self, binary: str) -> str:
-        """What the binary at this path is."""
+        """Ask the binary at this path."""
         return version_of(binary, *self.asks_version)
 
     def unreadable(self, left: Left) -> UserError:
-        """The error for output that is not as expected."""
+        """Make the error for output that is not as expected."""
         return UserError(f"{self.name}: its output cannot be read; it ended with:\n{left.last_lines}")
 
 
 @functools.cache
 def version_of(binary: str, argument: str, pattern: str) -> str:
-    """The version that a binary prints; UserError when it prints none."""
+    """Ask a binary for its version; UserError when it prints none."""
     said = subprocess.run([binary, argument], capture_output=True, text=True, timeout=20, check=False)
     found = re.search(pattern, said.stdout + said.stderr, re.M)
     if found is None:
@@ -157,24 +157,24 @@ def version_of(binary: str, argument: str, pattern: str) -> str:
 
 
 def whole_s(seconds: float) -> int:
-    """The whole seconds that a tool is given."""
+    """Round up to the whole seconds that a tool takes."""
     return max(1, math.ceil(seconds))
 
 
 def nonzero(**counts: int) -> dict[str, int]:
-    """Failures by class, only those that occurred; the words are those of `Verdict`."""
+    """Keep the failures that occurred, by class; the words are those of `Ending`."""
     return {name: count for name, count in counts.items() if count > 0}
 
 
 def read_columns(file: Path, *which: int, skip: int = 0) -> list[NDArray[np.int64]]:
-    """Some columns of a tab-separated file of whole numbers; OSError or ValueError when it is none."""
+    """Read columns of a tab-separated file of whole numbers; OSError or ValueError when it is none."""
     if file.read_bytes().count(b"\n") <= skip:
         return [np.zeros(0, np.int64) for _ in which]
     return list(np.loadtxt(file, dtype=np.int64, delimiter="\t", skiprows=skip, usecols=which, ndmin=2).T)
 
 
 def as_records(scheduled: Floats, seconds: Floats, status: NDArray[np.int64], right: NDArray[np.bool_]) -> Records:
-    """Rows of what a tool knows of each request; without a status, the connection was closed."""
+    """Make rows of what a tool knows of each request; without a status, the connection was closed."""
     table = np.zeros(len(scheduled), ROW)
     table["scheduled"] = table["sent"] = scheduled
     table["first_byte"] = np.nan

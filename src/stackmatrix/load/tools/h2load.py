@@ -41,7 +41,7 @@ class H2load(LoadTool):
     )
 
     def command(self, run: ToolRun) -> list[str]:
-        """The command line, and the files of its body and its paths."""
+        """Make the command line, and the files of its body and its paths."""
         first = run.requests[0]
         length = ["-n", str(run.stop_after)] if run.stop_after else ["-D", f"{run.seconds}s"]
         threads = min(max(len(run.cpus), 1), run.load.users)
@@ -60,7 +60,7 @@ class H2load(LoadTool):
         return [*arguments, "-i", run.write("uris", "".join(f"{url}\n" for url in urls).encode())]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """The two lines of counts that it prints, and its log."""
+        """Read the two lines of counts that it prints, and its log."""
         told = self.printed.search(left.stdout)
         if told is None:
             raise self.unreadable(left)
@@ -86,7 +86,7 @@ class H2load(LoadTool):
         )
 
     def read_log(self, run: ToolRun, wall_offset: float) -> Records:
-        """Its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
+        """Read its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
         started, status, took = read_columns(run.scratch / self.log, 0, 1, 2)
         expected = {request.expected for request in run.requests}
         right = [code for code in np.unique(status) if any(one.has_status(int(code)) for one in expected)]

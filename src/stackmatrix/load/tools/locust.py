@@ -27,11 +27,11 @@ class Locust(LoadTool):
     rows = "rows.npy"
 
     def version(self, binary: str) -> str:  # noqa: ARG002
-        """That of the package, which costs nothing to ask."""
+        """Ask the package, which costs nothing."""
         return importlib.metadata.version("locust")
 
     def command(self, run: ToolRun) -> list[str]:
-        """The command line, with its locustfile and the job."""
+        """Make the command line, its locustfile and the file of the job."""
         run.write("locustfile.py", Path(__file__).with_name("locustfile.py").read_bytes())
         run.write("job.pickle", pickle.dumps((run.job, run.scratch / self.rows)))
         rate = run.load.users / run.load.ramp_s if run.load.ramp_s else run.load.users
@@ -40,7 +40,7 @@ class Locust(LoadTool):
         return ["locust", "-f", "locustfile.py", *arguments, "-H", run.url(), *quiet]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """Its JSON, and the rows that the locustfile wrote."""
+        """Read its JSON, and the rows that the locustfile wrote."""
         try:
             kinds: list[dict[str, Any]] = json.loads(left.stdout)
             requests = sum(int(kind["num_requests"]) for kind in kinds)

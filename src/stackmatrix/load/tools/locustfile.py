@@ -35,7 +35,7 @@ class JobUser(FastHttpUser):
     connection_timeout = network_timeout = job.timeout_s
 
     def on_start(self) -> None:
-        """Have a connection that closes without an answer be a failure: geventhttpclient would try once more than its
+        """Count a connection that closes without an answer as a failure: geventhttpclient would try once more than its
         pool has places, and tell nobody."""
         client: Any = self.client.client.clientpool.get_client(self.host)
         client._connection_pool.size = -1  # only read for this, once the pool is made
@@ -62,13 +62,13 @@ class JobUser(FastHttpUser):
 
 
 def headers_of(wanted: Prepared) -> dict[str, str]:
-    """Its own, but those that locust writes; no encoding is asked for, as by the other generators."""
+    """Return the request's headers, but those that locust writes; ask for no encoding, as the others do."""
     own = {name: value for name, value in wanted.source.headers if name.lower() != "content-length"}
     return {"Accept-Encoding": "identity", **own}
 
 
 def keep(response_time: float, response_length: int, response: Any, start_time: float, context: Any, **_: Any) -> None:
-    """Take the row of a request."""
+    """Record a request."""
     wanted: Prepared = context["wanted"]
     started = start_time + offset
     status = response.status_code or 0
@@ -86,7 +86,7 @@ def keep(response_time: float, response_length: int, response: Any, start_time: 
 
 
 def became(wanted: Prepared, status: int, error: BaseException | None) -> Ending:
-    """What became of a request."""
+    """Say how a request ended."""
     if status:
         return Ending.OK if wanted.expected.has_status(status) else Ending.STATUS
     failures: dict[type[BaseException], Ending] = {

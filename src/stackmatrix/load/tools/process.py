@@ -71,17 +71,17 @@ def run_to_end(
 
 
 def leash() -> list[str]:
-    """What has the kernel kill the command when this process dies, where the machine has it."""
+    """Have the kernel kill the command when this process dies, where the machine can."""
     return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def pin(cpus: Collection[int]) -> list[str]:
-    """What keeps the command on some cores; no matter which when none are given."""
+    """Keep the command on some cores; on any when none are given."""
     return ["taskset", "--cpu-list", ",".join(map(str, sorted(cpus)))] if cpus else []
 
 
 def marked(ear: FileIO, until: float) -> Iterator[tuple[Edge, float]]:
-    """The edges that the command tells of, until it ends: nobody holds the pipe then. TimeoutError after `until`."""
+    """Yield the edges that the command marks, until it ends and nobody holds the pipe. TimeoutError after `until`."""
     partial = b""
     with selectors.DefaultSelector() as selector:
         selector.register(ear, selectors.EVENT_READ)
@@ -98,7 +98,7 @@ def marked(ear: FileIO, until: float) -> Iterator[tuple[Edge, float]]:
 
 
 def reap(process: subprocess.Popen[bytes], until: float) -> float:
-    """The CPU seconds of an ended command and of the children it waited for; TimeoutError after `until`."""
+    """Wait for the end; return the CPU of the command and of the children it waited for. TimeoutError after `until`."""
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
@@ -111,7 +111,7 @@ def reap(process: subprocess.Popen[bytes], until: float) -> float:
 
 @contextlib.contextmanager
 def never_outliving(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Kill the command and its children on any way out but its own end."""
+    """Kill the command and its children unless it has ended by itself."""
     try:
         yield
     finally:

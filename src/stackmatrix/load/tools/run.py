@@ -32,7 +32,7 @@ START_AND_PRINT_S: Final = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Told(Tally):
-    """What a tool told of its run; instants are CLOCK_MONOTONIC seconds."""
+    """What a tool reported of its run; instants are CLOCK_MONOTONIC seconds."""
 
     tool: str
     version: str
@@ -98,7 +98,7 @@ def run_other(
 
 
 def closed_load(tool: LoadTool, job: LoadJob, stop_after: int | None) -> Closed:
-    """The job's users; UserError when the tool cannot do what the job asks for."""
+    """Return the job's users; UserError when the tool cannot do what the job asks for."""
     remedy = "take the project's own generator"
     if not isinstance(job.load, Closed):
         raise UserError(f"{tool.name} offers no rate of arrivals, only users: {remedy}")
@@ -114,7 +114,7 @@ def closed_load(tool: LoadTool, job: LoadJob, stop_after: int | None) -> Closed:
 
 
 def path_of(tool: LoadTool) -> str:
-    """Where the tool's binary is: in this environment, or on the machine; UserError when in neither."""
+    """Find the tool's binary in this environment or on the machine; UserError when it is in neither."""
     own = Path(sys.executable).with_name(tool.name)
     found = str(own) if own.exists() else shutil.which(tool.name)
     if found is None:
@@ -123,7 +123,7 @@ def path_of(tool: LoadTool) -> str:
 
 
 def reach(job: LoadJob) -> None:
-    """Open a connection once; a server that is not there, some tools would count as any number of failures."""
+    """Try one connection: some tools would count a server that is not there as any number of failures."""
     try:
         socket.create_connection((job.host, job.port), PROBE_S).close()
     except OSError as error:
@@ -131,7 +131,7 @@ def reach(job: LoadJob) -> None:
 
 
 def notes_on_times(tool: LoadTool, job: LoadJob, load: Closed, stop_after: int | None) -> tuple[str, ...]:
-    """What the tool made of the job's times."""
+    """Say what the tool made of the job's times."""
     notes: tuple[str, ...] = ()
     if load.ramp_s and not tool.thinks:
         notes += ("all connections open at once: it cannot spread its users",)

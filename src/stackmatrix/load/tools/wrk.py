@@ -55,7 +55,7 @@ class Wrk(LoadTool):
     result = "wrk.json"
 
     def command(self, run: ToolRun) -> list[str]:
-        """The command line, and its script."""
+        """Make the command line, and its script."""
         threads = max(count for count in range(1, max(len(run.cpus), 1) + 1) if run.load.users % count == 0)
         requests = [request.encode(run.job.authority) for request in run.requests]
         script = run.write("wrk.lua", (lua(requests, threads) + DONE.format(result=self.result)).encode())
@@ -63,7 +63,7 @@ class Wrk(LoadTool):
         return ["wrk", *arguments.split(), "-s", script, run.url(run.requests[0].target)]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """What the script's `done` wrote."""
+        """Read what the script's `done` wrote."""
         try:
             told: dict[str, Any] = json.loads((run.scratch / self.result).read_bytes())
             requests, seconds, timeouts = int(told["requests"]), told["us"] / 1e6, int(told["timeout"])
@@ -86,7 +86,7 @@ class Wrk(LoadTool):
 
 
 def lua(requests: Sequence[bytes], threads: int) -> str:
-    """The script that sends; what is the same every time costs no Lua."""
+    """Write the script that sends; what is the same every time costs no Lua."""
     if len(requests) == 1 and NUMBER_PLACE not in requests[0]:
         return CONSTANT.format(request=quoted(requests[0]))
     tables = ("  {" + ", ".join(map(quoted, one.split(NUMBER_PLACE))) + "}" for one in requests)
@@ -94,6 +94,6 @@ def lua(requests: Sequence[bytes], threads: int) -> str:
 
 
 def quoted(data: bytes) -> str:
-    """Any bytes as a Lua string."""
+    """Write any bytes as a Lua string."""
     plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03}" for byte in data)
     return '"' + "".join(plain) + '"'
