@@ -13,6 +13,7 @@ from stackmatrix.analysis.experiment.judge import examined, experiment_named
 from stackmatrix.analysis.experiment.metrics import MEASURES
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.model.ceiling import Demand, interactive_response, rounds_in_window
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import (
     AS_PUBLISHED,
@@ -35,6 +36,7 @@ from stackmatrix.results.plan import Plan, digests, resume
 from ..cli.invoke import invoke
 
 CATALOG = Catalog(load_stacks(), load_workloads())
+SETUP = Setup(CATALOG, (0, 1))
 FIVE = {"gather-data", "http-call", "notes-insert", "sequential-or-gather", "workers-threads"}
 MOST_S = 180
 TEXT = """
@@ -259,7 +261,7 @@ def test_a_run_that_goes_on_still_knows_its_experiment(tmp_path: Path) -> None:
     directory.write("plan.json", plan)
     assert resume(directory) == plan
     assert "experiments/workers-threads.toml" in plan.inputs
-    result = examined(plan, directory, judge(wanted, [], CATALOG, (0, 1), lambda _: Latency()).arms, CATALOG, (0, 1))
+    result = examined(plan, directory, judge(wanted, [], SETUP, lambda _: Latency()).arms, SETUP)
     assert result is not None
     assert {claim.outcome for claim in result.claims} == {"unknown"}
     assert all("no number (not timed)" in words or "untimed" in words for words in result.exceptions)

@@ -1,21 +1,25 @@
 """From trials to a run's words: what voids an arm, what survives it, and copies of one arm that differ."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stackmatrix.analysis.judge import Judgement, judge
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.load.latency import Latency
+from stackmatrix.results.explain import Cost, Explained, Passes, Phases
 from stackmatrix.results.plan import Arm, Load, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
 from stackmatrix.results.trial import Cpu, Entry, Trial
 
 CATALOG = Catalog(load_stacks(), load_workloads())
+SETUP = Setup(CATALOG, [0, 1])
 USERS = 64
 ROUNDS = 8
 
@@ -45,7 +49,7 @@ def trial(arm: Arm, number: int, goodput: float, **changed: Any) -> Trial:
 
 
 def judged(arms: Sequence[Arm], trials: Sequence[Trial]) -> Judgement:
-    return judge(arms, trials, CATALOG, [0, 1], lambda _: Latency())
+    return judge(arms, trials, SETUP, lambda _: Latency())
 
 
 def only(arm: Arm, **changed: Any) -> ArmResult:
@@ -119,3 +123,58 @@ def test_the_model_is_told_how_the_accepts_fell_out() -> None:
         assert result.predicted is not None
         predicted[name] = result.predicted.goodput
     assert predicted["uneven"] < 0.8 * predicted["even"]
+
+
+@pytest.mark.parametrize(("opened", "unequal"), [(10 + 50, False), (10 + 51, True)])
+def test_one_session_in_twenty_requests_beyond_the_pool_is_other_work(opened: int, unequal: bool) -> None:
+    one, other = arms("fastapi-async", "fastapi-sync", workload="notes-create")
+    new = {one.id: 0, other.id: opened}
+    trials = [trial(arm, n, 1000.0, new_db_sessions=new[arm.id]) for n in range(ROUNDS) for arm in (one, other)]
+    honest, suspect = judged([one, other], trials).arms
+    assert honest.valid
+    assert [reason.kind for reason in suspect.reasons] == ["unequal"] * unequal
+    if unequal:
+        assert suspect.reasons[0].detail.startswith("opens 0.05 database sessions per request where fastapi-async/")
+
+
+@pytest.mark.parametrize(("spoiled", "valid"), [(3, True), (4, False)])
+def test_noise_may_spoil_less_than_half_of_the_rounds(spoiled: int, valid: bool) -> None:
+    (arm,) = arms("fastapi-async")
+    noisy = [Reason("neighbour", "seen")]
+    result = judged([arm], [trial(arm, n, 1000.0, reasons=noisy * (n < spoiled)) for n in range(ROUNDS)]).arms[0]
+    assert (result.valid, result.rounds) == (valid, ROUNDS - spoiled)
+    assert [reason.kind for reason in result.reasons] == ([] if valid else ["neighbour"])
+
+
+def test_the_last_attempt_of_a_round_stands() -> None:
+    (arm,) = arms("fastapi-async")
+    attempts = [
+        trial(arm, n, rate, attempt=attempt) for n in range(ROUNDS) for attempt, rate in ((0, 10.0), (1, 500.0))
+    ]
+    result = judged([arm], attempts[::-1]).arms[0]
+    assert result.goodput is not None
+    assert result.goodput.value == pytest.approx(500)
+    assert result.repeated == ROUNDS
+
+
+def test_an_arm_without_a_trial_says_why() -> None:
+    (arm,) = arms("fastapi-async")
+    lacking = Reason("lacking", "no Go compiler")
+    (untimed,) = judge([arm], [], SETUP, lambda _: Latency()).arms
+    (barred,) = judge([arm], [], SETUP, lambda _: Latency(), {arm.id: lacking}).arms
+    assert [reason.kind for reason in untimed.reasons] == ["untimed"]
+    assert barred.reasons == [lacking]
+
+
+def test_what_looking_cost_is_a_multiple_of_the_headline() -> None:
+    (arm,) = arms("fastapi-async")
+    seen = Explained(arm=arm.id, started="", goodput=900.0, cpu_us=990.0, phases=Phases(response_s=0.07, total_s=0.06))
+    passes = Passes(explained={arm.id: seen})
+    trials = [trial(arm, number, 1000.0) for number in range(ROUNDS)]
+    (result,) = judge([arm], trials, SETUP, lambda _: Latency(), passes=passes).arms
+    assert result.explaining is not None
+    assert result.explaining.goodput == pytest.approx(0.9)
+    assert result.explaining.cpu == pytest.approx(990 / 900)
+    spoiled = Passes(explained={arm.id: replace(seen, reasons=[Reason("steal", "the host took 5 %")])})
+    (result,) = judge([arm], trials, SETUP, lambda _: Latency(), passes=spoiled).arms
+    assert result.explaining == Cost(unknown=["the host took 5 %"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackmatrix.analysis.judge import judge
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
@@ -102,7 +103,7 @@ def test_unequal_work_is_not_compared(bench: Bench, stacks: Mapping[str, Stack])
     trials = [replace(trial(bench, variant, WORKLOADS["notes-create"], 0), reasons=[]) for variant in variants]
     stop(bench, variants[1])
     trials = [replace(one, arm=arm.id) for one, arm in zip(trials, arms, strict=True)]
-    honest, liar = judge(arms, trials, Catalog(stacks, WORKLOADS), bench.cpus, lambda _: Latency()).arms
+    honest, liar = judge(arms, trials, Setup(Catalog(stacks, WORKLOADS), bench.cpus), lambda _: Latency()).arms
     assert honest.valid
     assert [reason.kind for reason in liar.reasons] == ["unequal"]
     assert re.search(r"opens (0\.9|1\.0)\d database sessions per request where .* opens 0\.0", liar.reasons[0].detail)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.analysis.judge import judge
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
@@ -47,7 +48,7 @@ PHASES = Phases(requests=50, response_s=0.066, total_s=0.06, db_s=0.05)
 
 def judged(trial: Trial = TRIAL, **passes: Any) -> ArmResult:
     """The only arm of a run of one trial."""
-    found = judge([ARM], [trial], CATALOG, (0, 1), lambda _: Latency(mean=64.0), passes=Passes(**passes))
+    found = judge([ARM], [trial], Setup(CATALOG, (0, 1)), lambda _: Latency(mean=64.0), passes=Passes(**passes))
     return found.arms[0]
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from stackmatrix.analysis import validity
-from stackmatrix.analysis.judge import judge, stated_wait
+from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.latency import pooled_latency, right_answers
 from stackmatrix.analysis.model.ceiling import Demand, ceiling
 from stackmatrix.analysis.model.facts import pools, slots
+from stackmatrix.analysis.model.observed import Setup, stated_wait
 from stackmatrix.analysis.slo import verdict as levels
 from stackmatrix.analysis.slo.level import parse_level
 from stackmatrix.analysis.slo.overload import FACTOR
@@ -173,7 +174,7 @@ def make(base: Path, sample: Sample = Sample()) -> RunDirectory:
     if sample.looked_at:
         look(sample, directory, arms)
     pooled = partial(pooled_latency, directory)
-    judged = judge(arms, directory.trials(), known, (0, 1), pooled, passes=directory.passes())
+    judged = judge(arms, directory.trials(), Setup(known, (0, 1)), pooled, passes=directory.passes())
     environment = {**ENVIRONMENT, "seed": sample.seed, "window_s": sample.window_s, **sample.environment}
     directory.write("environment.json", environment)
     directory.write(

@@ -12,6 +12,7 @@ from rich.console import Console
 from stackmatrix.analysis.experiment.judge import examine
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.latency import pooled_latency
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import read_experiment
 from stackmatrix.errors import UserError
@@ -136,6 +137,7 @@ def by_tool(trial: Trial) -> Trial:
 def examined(base: Path, spoil: Spoil = by_tool, text: str = TEXT) -> tuple[RunDirectory, ExperimentResult]:
     """A made-up run of the experiment, judged and kept."""
     known = catalog(base / ".catalog")
+    setup = Setup(known, (0, 1))
     file = base / "is-async-faster.toml"
     file.write_text(text)
     experiment = read_experiment(file, known.stacks, known.workloads)
@@ -144,8 +146,8 @@ def examined(base: Path, spoil: Spoil = by_tool, text: str = TEXT) -> tuple[RunD
     (directory.path / "records").mkdir(parents=True)
     for trial in trials(directory, known, wanted):
         directory.append(spoil(trial))
-    judged = judge(wanted, directory.trials(), known, (0, 1), partial(pooled_latency, directory))
-    result = examine(experiment, carried, wanted, directory.trials(), judged.arms, known, (0, 1))
+    judged = judge(wanted, directory.trials(), setup, partial(pooled_latency, directory))
+    result = examine(experiment, carried, wanted, directory.trials(), judged.arms, setup)
     run = Run(
         schema=SCHEMA,
         name=experiment.name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from itertools import combinations
 from operator import attrgetter
 
@@ -10,14 +10,9 @@ from stackmatrix.analysis import statistics
 from stackmatrix.analysis.explain.arm import explain_arm
 from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
 from stackmatrix.analysis.model.bottleneck import verdict
-from stackmatrix.analysis.model.ceiling import Ceiling, Demand
-from stackmatrix.analysis.model.facts import CpuTimes, Facts, pools, rates, slots
-from stackmatrix.analysis.model.library_defaults import libraries
+from stackmatrix.analysis.model.facts import Facts
+from stackmatrix.analysis.model.observed import Setup, facts_of, workers_of
 from stackmatrix.analysis.statistics import middle, most
-from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.stacks import Variant
-from stackmatrix.catalog.workloads import Waiting
-from stackmatrix.cores import Cores, share_cores
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.explain import Cost, Extra, FlameGraph, Passes
 from stackmatrix.results.interval import Interval, Ratio
@@ -50,21 +45,57 @@ class Judgement:
     comparisons: list[Comparison]
 
 
+@dataclass(frozen=True)
+class ArmTrials:
+    """The trials of one arm that stand, and whether its numbers do.
+
+    Numbers only when no standing trial has a reason that speaks against the stack, and the machine's noise spoiled
+    less than half of the rounds; a spoiled round is left out.
+    """
+
+    arm: Arm
+    standing: Sequence[Trial]
+    repeated: int
+    """Earlier attempts."""
+    against: Reason | None = None
+    """What speaks against all of them, or why there are none."""
+
+    @cached_property
+    def good(self) -> list[Trial]:
+        """The trials with no reason against them."""
+        return [trial for trial in self.standing if not trial.reasons]
+
+    @cached_property
+    def reasons(self) -> list[Reason]:
+        """Why the arm has no number; none where it has one."""
+        if not self.standing:
+            return [self.against or Reason("untimed", "the run ended before its first trial")]
+        seen = dict.fromkeys(reason for trial in self.standing for reason in trial.reasons)
+        noise_counts = 2 * len(self.good) <= len(self.standing)
+        own = [reason for reason in seen if noise_counts or reason.kind not in NOISE]
+        return own if self.against is None else [*own, self.against]
+
+    @cached_property
+    def goodput(self) -> Interval | None:
+        """The centre over the good rounds, with its interval; None for an arm that is not valid."""
+        estimate = statistics.location([trial.goodput for trial in self.good]) if self.valid else None
+        return interval(estimate) if estimate else None
+
+    @property
+    def valid(self) -> bool:
+        """Whether the arm has a number."""
+        return bool(self.good) and not self.reasons
+
+
 def judge(
     arms: Sequence[Arm],
     trials: Iterable[Trial],
-    catalog: Catalog,
-    cpus: Sequence[int],
+    setup: Setup,
     pooled: Pooled,
     barred: Mapping[str, Reason] | None = None,
-    shards: int = 1,
     passes: Passes | None = None,
 ) -> Judgement:
-    """Judge every arm of a run; `cpus` are the machine's, `barred` says why some arms were never timed.
-
-    `passes` are what was looked at after the rounds.
-    """
-    share = partial(share_cores, cpus, shards=shards)
+    """Judge every arm of a run; `barred` says why some were never timed, `passes` what extra trials showed."""
     barred, passes = barred or {}, passes or Passes()
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
     for trial in trials:
@@ -74,15 +105,16 @@ def judge(
     rounds = 1 + max((trial.round for seen in kept.values() for trial in seen), default=-1)
     goodputs = {arm: by_round(seen, rounds) for arm, seen in kept.items()}
     aa = floor(arms, goodputs)
-    unequal = unequal_work(arms, kept, catalog)
+    unequal = unequal_work(arms, kept, setup)
     results: list[ArmResult] = []
     facts: dict[str, Facts] = {}
     for arm in arms:
         if arm.twin_of is None:
-            seen = kept[arm.id]
-            against = barred.get(arm.id), unequal.get(arm.id)
-            result, facts[arm.id] = judge_arm(arm, seen, catalog, share, pooled, *against, passes)
-            results.append(replace(result, repeated=len(by_arm[arm.id]) - len(seen)))
+            standing = kept[arm.id]
+            against = (unequal if standing else barred).get(arm.id)
+            timed = ArmTrials(arm, standing, len(by_arm[arm.id]) - len(standing), against)
+            facts[arm.id] = explained_facts(timed, setup, passes)
+            results.append(arm_result(timed, facts[arm.id], setup, pooled, passes))
     least = aa.floor if aa else statistics.LEAST_FLOOR
     if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted
         return Judgement(results, aa, {}, [])
@@ -152,16 +184,16 @@ def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Fl
     return Floor(worst.aa.value, interval(worst.aa).ci95, worst.value, worst.valid)
 
 
-def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], catalog: Catalog) -> dict[str, Reason]:
+def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], setup: Setup) -> dict[str, Reason]:
     """The arms that open more database sessions per request than another one that they are compared with.
 
     Statements, calls and files need no comparison: the ledger holds every arm to what the workload says. A variant
     that does other work on purpose is neither held to this nor the measure for others.
     """
     opened = {
-        arm.id: opened_per_request(arm, trials[arm.id], catalog)
+        arm.id: opened_per_request(arm, trials[arm.id], setup)
         for arm in arms
-        if trials[arm.id] and variant_of(arm, catalog).equal_work
+        if trials[arm.id] and setup.variant(arm).equal_work
     }
     found: dict[str, Reason] = {}
     for arm in arms:
@@ -175,17 +207,12 @@ def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], cat
     return found
 
 
-def opened_per_request(arm: Arm, trials: Sequence[Trial], catalog: Catalog) -> float:
+def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float:
     """Database sessions opened per right answer, without those that fill the pools once in a trial."""
-    settings = variant_of(arm, catalog).settings
-    pools = int(settings.get("workers", 1)) * int(settings.get("db_pool", 0))
+    variant = setup.variant(arm)
+    pools = workers_of(variant) * int(variant.settings.get("db_pool", 0))
     opened = sum(max(0, trial.new_db_sessions - pools) for trial in trials)
     return opened / max(1, sum(trial.right for trial in trials))
-
-
-def variant_of(arm: Arm, catalog: Catalog) -> Variant:
-    """The arm's stack with its settings."""
-    return Variant(catalog.stacks[arm.stack], arm.variant)
 
 
 def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
@@ -193,40 +220,20 @@ def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
     return arm.workload, tuple(sorted(arm.params.items())), arm.load
 
 
-def judge_arm(
-    arm: Arm,
-    standing: Sequence[Trial],
-    catalog: Catalog,
-    share: Callable[[int], Cores],
-    pooled: Pooled,
-    barred: Reason | None,
-    unequal: Reason | None,
-    passes: Passes,
-) -> tuple[ArmResult, Facts]:
-    """One arm's result, and the facts behind it.
+def explained_facts(timed: ArmTrials, setup: Setup, passes: Passes) -> Facts:
+    """Gather the facts of an arm, those of its explaining pass included."""
+    facts = facts_of(timed.arm, timed.good, setup, timed.goodput, timed.reasons)
+    explained = passes.explained.get(timed.arm.id)
+    return facts if explained is None else replace(facts, phases=explained.phases)
 
-    Numbers only when no standing trial has a reason that speaks against the stack, and the machine's noise spoiled
-    less than half of the rounds; a spoiled round is left out.
-    """
-    good = [trial for trial in standing if not trial.reasons]
-    reasons = list(dict.fromkeys(reason for trial in standing for reason in trial.reasons))
-    if 2 * len(good) > len(standing):
-        reasons = [reason for reason in reasons if reason.kind not in NOISE]
-    if not standing:
-        reasons = [barred or Reason("untimed", "the run ended before its first trial")]
-    elif unequal is not None:
-        reasons.append(unequal)
-    valid = bool(good) and not reasons
-    estimate = statistics.location([trial.goodput for trial in good]) if valid else None
-    goodput = interval(estimate) if estimate else None
-    facts = facts_of(arm, good, reasons, goodput, catalog, share)
+
+def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, passes: Passes) -> ArmResult:
+    """Write down what the run says of one arm."""
+    arm, good, goodput = timed.arm, timed.good, timed.goodput
     explained, profiled = passes.explained.get(arm.id), passes.profiled.get(arm.id)
-    if explained is not None:
-        facts = replace(facts, phases=explained.phases)
     found = verdict(facts)
-    cpu = cpu_per_request(good or [trial for trial in standing if cpu_holds(trial)])
-    bounds = facts.ceiling
-    result = ArmResult(
+    cpu = cpu_per_request(good or [trial for trial in timed.standing if cpu_holds(trial)])
+    return ArmResult(
         id=arm.id,
         stack=arm.stack,
         variant=arm.variant,
@@ -234,34 +241,53 @@ def judge_arm(
         params=arm.params,
         load=arm.load,
         rounds=len(good),
-        repeated=0,
-        valid=valid,
-        reasons=reasons,
+        repeated=timed.repeated,
+        valid=timed.valid,
+        reasons=timed.reasons,
         goodput=goodput,
-        latency_ms=pooled(good) if valid else Latency(),
-        errors=sum((trial.errors for trial in standing), Errors()),
+        latency_ms=pooled(good) if timed.valid else Latency(),
+        errors=sum((trial.errors for trial in timed.standing), Errors()),
         cpu_us_per_request=cpu,
         memory_mib=most(trial.memory_mib for trial in good),
         threads=most(trial.threads for trial in good),
         db_sessions=most(trial.db_sessions for trial in good),
-        ceiling=CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
-        if bounds and goodput
-        else None,
-        predicted=prediction(bounds, goodput) if bounds and goodput else None,
+        ceiling=ceiling_share(facts),
+        predicted=prediction(facts),
         verdict=found.name,
         pool=found.pool.name if found.pool else None,
         utilisation={str(name): used for name, used in found.utilisation.items()},
         doubt=Disagreement(found.doubt.kind, found.doubt.words) if found.doubt else None,
         explanation=explain_arm(facts),
-        settings=variant_of(arm, catalog).settings,
-        ledger=summed_ledger(standing),
-        phases=explained.phases if explained and valid else None,
+        settings=setup.variant(arm).settings,
+        ledger=summed_ledger(timed.standing),
+        phases=explained.phases if explained and timed.valid else None,
         explaining=cost_of_looking(explained, goodput, cpu) if explained and explained.phases and goodput else None,
         profile=FlameGraph(profiled.file, profiled.samples, cost_of_looking(profiled, goodput, cpu))
         if profiled and profiled.file and goodput
         else None,
     )
-    return result, facts
+
+
+def ceiling_share(facts: Facts) -> CeilingShare | None:
+    """Hold an arm's goodput against the most that physics allows it."""
+    bounds, goodput = facts.ceiling, facts.goodput
+    if bounds is None or goodput is None:
+        return None
+    return CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
+
+
+def prediction(facts: Facts) -> Predicted | None:
+    """Hold an arm's goodput against what the queueing model expects."""
+    bounds, goodput = facts.ceiling, facts.goodput
+    if bounds is None or goodput is None:
+        return None
+    response = bounds.predicted_response_s
+    return Predicted(
+        goodput=bounds.predicted_goodput,
+        response_ms=None if response is None else response * 1000,
+        band=bounds.band,
+        share=goodput.value / bounds.predicted_goodput,
+    )
 
 
 def cost_of_looking(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
@@ -271,17 +297,6 @@ def cost_of_looking(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost
     return Cost(
         goodput=extra.goodput / goodput.value if extra.goodput is not None and goodput.value else None,
         cpu=extra.cpu_us / cpu.stack if extra.cpu_us is not None and cpu.stack else None,
-    )
-
-
-def prediction(bounds: Ceiling, goodput: Interval) -> Predicted:
-    """The model's expectation beside what was measured."""
-    response = bounds.predicted_response_s
-    return Predicted(
-        goodput=bounds.predicted_goodput,
-        response_ms=None if response is None else response * 1000,
-        band=bounds.band,
-        share=goodput.value / bounds.predicted_goodput,
     )
 
 
@@ -303,87 +318,6 @@ def cpu_per_request(trials: Sequence[Trial]) -> CpuPerRequest:
         upstreams=middle(trial.cpu_us(trial.cpu_s.upstreams) for trial in trials),
         generator=middle(trial.cpu_us(trial.cpu_s.generator) for trial in trials),
     )
-
-
-def facts_of(
-    arm: Arm,
-    trials: Sequence[Trial],
-    reasons: Sequence[Reason],
-    goodput: Interval | None,
-    catalog: Catalog,
-    share: Callable[[int], Cores],
-) -> Facts:
-    """The arm as measured, for the model, the verdict and the explanation."""
-    variant = variant_of(arm, catalog)
-    workload = catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()})
-    waiting = workload.waiting()
-    workers = int(variant.settings.get("workers", 1))
-    cores = share(workers)
-    names = ("stack", "postgres", "nginx", "delay", "generator")
-    cpu = CpuTimes(**{name: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in trials) for name in names})
-    declared = pools(variant, waiting)
-    stated = stated_wait(variant, waiting)
-    database_s = middle(database_per_request(trial) for trial in trials) if workload.effects().statements else None
-    # What is fetched from Nginx is waited for as well, for a time that nobody states.
-    waits_on = waiting.on if waiting else ("upstream" if workload.effects().fixtures else None)
-    demand = None
-    if stated or cpu.stack:
-        demand = Demand(
-            wait_s=(database_s or 0.0) if stated is None else stated,
-            cpu_s=None if cpu.stack is None else cpu.stack / 1e6,
-            users=arm.load.users,
-            think_s=arm.load.think_s,
-            rate=arm.load.rate,
-            slots=slots(declared, workers),
-            workers=workers,
-            users_per_worker=users_per_worker(arm, trials, workers),
-            cores=len(cores.stack),
-            rates=rates(cpu, cores),
-        )
-    response_ms = middle(trial.latency_ms.mean for trial in trials)
-    return Facts(
-        arm=variant.label,
-        workload=workload.name,
-        demand=demand,
-        waits_on=waits_on,
-        wait_known=waits_on is None or stated is not None,
-        calls=waiting.calls if waiting and waiting.mode == "parallel" else 1,
-        pools=declared,
-        goodput=goodput,
-        response_s=None if response_ms is None else response_ms / 1000,
-        cpu=cpu,
-        cores=cores,
-        database_s=database_s,
-        in_flight=most(trial.upstream_in_flight for trial in trials) if workload.effects().upstream else None,
-        generator_share=middle(trial.generator_share for trial in trials),
-        foreign_share=middle(trial.foreign_share for trial in trials),
-        window_s=middle(trial.window_s for trial in trials),
-        libraries=libraries(variant),
-        reasons=tuple(reasons),
-    )
-
-
-def database_per_request(trial: Trial) -> float | None:
-    """Seconds that the database counted for one right answer: where nobody states the wait, a lower bound of it."""
-    return None if trial.database_s is None or not trial.right else trial.database_s / trial.right
-
-
-def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:
-    """How the accepts fell out in the round of the middle goodput; None for one worker, or where it was not seen."""
-    seen = sorted((trial for trial in trials if trial.connections_per_worker), key=lambda trial: trial.goodput)
-    if workers == 1 or not seen:
-        return None
-    counts = tuple(seen[len(seen) // 2].connections_per_worker or ())
-    return counts if (len(counts), sum(counts)) == (workers, arm.load.users) else None
-
-
-def stated_wait(variant: Variant, waiting: Waiting | None) -> float | None:
-    """Seconds that one request waits by the workload's own word; what blocks the loop cannot be gathered."""
-    if waiting is None or waiting.ms is None:
-        return None
-    if variant.stack.concurrency == "blocked-loop":
-        return waiting.ms / 1000 * waiting.calls
-    return waiting.seconds
 
 
 def ranked(results: list[ArmResult], goodputs: Mapping[str, list[float | None]], floor: float) -> list[ArmResult]:

@@ -8,6 +8,7 @@ from typing import Any
 from stackmatrix.analysis.experiment.judge import examined
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.latency import pooled_latency
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.analysis.slo.verdict import service_levels_of_run
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.results.directory import SCHEMA, RunDirectory
@@ -31,9 +32,9 @@ class Seen:
 
 def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Seen) -> RunFile:
     """Judge a run by what is on disk, and keep that as run.json; UserError when records are missing."""
+    setup = Setup(catalog, seen.cpus, plan.shards)
     pooled = partial(pooled_latency, directory)
-    known = catalog, seen.cpus, pooled, seen.barred, plan.shards, directory.passes()
-    judged = judge(plan.arms, directory.trials(), *known)
+    judged = judge(plan.arms, directory.trials(), setup, pooled, seen.barred, directory.passes())
     run = RunFile(
         schema=SCHEMA,
         name=plan.name,
@@ -47,7 +48,7 @@ def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Seen)
         comparisons=judged.comparisons,
         identities=seen.identities,
         levels=service_levels_of_run(plan, directory),
-        experiment=examined(plan, directory, judged.arms, catalog, seen.cpus),
+        experiment=examined(plan, directory, judged.arms, setup),
     )
     directory.write("run.json", run)
     return run

@@ -1,16 +1,15 @@
 """An experiment's table, claims and answer, from a run's own measurements."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 from stackmatrix.analysis.experiment.claims import judge_claim
 from stackmatrix.analysis.experiment.differences import missed_predictions, tool_differences
 from stackmatrix.analysis.experiment.metrics import COUNTS, MEASURES, ArmView, Sight, expected_figure, explained
+from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import Candidate, Experiment, MetricName, experiment_names, read_experiment
-from stackmatrix.cores import share_cores
 from stackmatrix.errors import pick
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.experiment import Carried, ExperimentResult, ExperimentRow, Side
@@ -25,12 +24,10 @@ def examine(
     arms: Sequence[Arm],
     trials: Iterable[Trial],
     results: Sequence[ArmResult],
-    catalog: Catalog,
-    cpus: Sequence[int],
-    shards: int = 1,
+    setup: Setup,
 ) -> ExperimentResult:
     """The rows, the claims, and where things differ from one another or from the model."""
-    seen = Sight(experiment, carried, arms, trials, results, catalog, partial(share_cores, cpus, shards=shards))
+    seen = Sight(experiment, carried, arms, trials, results, setup)
     claims = [judge_claim(claim, seen) for claim in experiment.claims]
     return ExperimentResult(
         name=experiment.name,
@@ -89,11 +86,11 @@ def experiment_named(name: str, catalog: Catalog, root: Path = ROOT) -> Experime
 
 
 def examined(
-    plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], catalog: Catalog, cpus: Sequence[int]
+    plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], setup: Setup
 ) -> ExperimentResult | None:
     """What the trials on disk say to the plan's experiment; None when it has none."""
     if plan.experiment is None:
         return None
-    experiment = experiment_named(plan.experiment.name, catalog)
+    experiment = experiment_named(plan.experiment.name, setup.catalog)
     trials = directory.trials()
-    return examine(experiment, plan.experiment, plan.arms, trials, results, catalog, cpus, plan.shards)
+    return examine(experiment, plan.experiment, plan.arms, trials, results, setup)

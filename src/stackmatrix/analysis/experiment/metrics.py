@@ -7,13 +7,12 @@ from statistics import median
 from typing import Final
 
 from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
-from stackmatrix.analysis.judge import cpu_us, facts_of, last_attempts
+from stackmatrix.analysis.judge import cpu_us, last_attempts
 from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, WholeRounds, ceiling, ramp, rounds_in_window
 from stackmatrix.analysis.model.facts import Facts
+from stackmatrix.analysis.model.observed import Setup, facts_of
 from stackmatrix.analysis.statistics import middle, most
-from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import By, Candidate, Experiment, MetricName, PublishedLoad, Scale
-from stackmatrix.cores import Cores
 from stackmatrix.results.experiment import Carried
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE
@@ -322,8 +321,7 @@ class Sight:
         arms: Sequence[Arm],
         trials: Iterable[Trial],
         results: Sequence[ArmResult],
-        catalog: Catalog,
-        share: Callable[[int], Cores],
+        setup: Setup,
     ) -> None:
         by_id, judged = {arm.id: arm for arm in arms}, {result.id: result for result in results}
         kept: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
@@ -338,7 +336,7 @@ class Sight:
             for by, name in zip(sides, carried.arms.get(candidate.name, ()), strict=False):
                 standing = last_attempts(kept[name])
                 good = [trial for trial in standing if not trial.reasons] or standing
-                facts = facts_of(by_id[name], good, (), judged[name].goodput, catalog, share)
+                facts = facts_of(by_id[name], good, setup, judged[name].goodput)
                 self._seen[candidate.name, by] = ArmView(
                     candidate, by, self.scale, by_id[name], judged[name], standing, facts
                 )

@@ -1,0 +1,124 @@
+"""One arm as its trials showed it: the facts that the model, the verdict and the explanation start from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stackmatrix.analysis.model.ceiling import Demand
+from stackmatrix.analysis.model.facts import CpuTimes, Facts, pools, rates, slots
+from stackmatrix.analysis.model.library_defaults import libraries
+from stackmatrix.analysis.statistics import middle, most
+from stackmatrix.catalog.catalog import Catalog
+from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.workloads import Waiting, Workload
+from stackmatrix.cores import Cores, share_cores
+from stackmatrix.results.interval import Interval
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.reasons import Reason
+from stackmatrix.results.trial import Trial
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the arms of a run are made of, and the CPUs that they ran on."""
+
+    catalog: Catalog
+    cpus: Sequence[int]
+    """The machine's."""
+    shards: int = 1
+    """Processes of the generator."""
+
+    def cores(self, workers: int) -> Cores:
+        """Share the CPUs out as the run did."""
+        return share_cores(self.cpus, workers, self.shards)
+
+    def variant(self, arm: Arm) -> Variant:
+        """Look up the arm's stack, with its settings."""
+        return Variant(self.catalog.stacks[arm.stack], arm.variant)
+
+    def workload(self, arm: Arm) -> Workload:
+        """Look up the arm's workload, with its parameters."""
+        return self.catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()})
+
+
+def facts_of(
+    arm: Arm, trials: Sequence[Trial], setup: Setup, goodput: Interval | None = None, reasons: Sequence[Reason] = ()
+) -> Facts:
+    """Gather what the trials say of the arm."""
+    variant, workload = setup.variant(arm), setup.workload(arm)
+    waiting, effects = workload.waiting(), workload.effects()
+    names = ("stack", "postgres", "nginx", "delay", "generator")
+    cpu = CpuTimes(**{name: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in trials) for name in names})
+    stated = stated_wait(variant, waiting)
+    database_s = middle(database_per_request(trial) for trial in trials) if effects.statements else None
+    # What is fetched from Nginx is waited for as well, for a time that nobody states.
+    waits_on = waiting.on if waiting else ("upstream" if effects.fixtures else None)
+    response_ms = middle(trial.latency_ms.mean for trial in trials)
+    return Facts(
+        arm=variant.label,
+        workload=workload.name,
+        demand=demand_of(arm, trials, setup, cpu, (database_s or 0.0) if stated is None else stated),
+        waits_on=waits_on,
+        wait_known=waits_on is None or stated is not None,
+        calls=waiting.calls if waiting and waiting.mode == "parallel" else 1,
+        pools=pools(variant, waiting),
+        goodput=goodput,
+        response_s=None if response_ms is None else response_ms / 1000,
+        cpu=cpu,
+        cores=setup.cores(workers_of(variant)),
+        database_s=database_s,
+        in_flight=most(trial.upstream_in_flight for trial in trials) if effects.upstream else None,
+        generator_share=middle(trial.generator_share for trial in trials),
+        foreign_share=middle(trial.foreign_share for trial in trials),
+        window_s=middle(trial.window_s for trial in trials),
+        libraries=libraries(variant),
+        reasons=tuple(reasons),
+    )
+
+
+def demand_of(arm: Arm, trials: Sequence[Trial], setup: Setup, cpu: CpuTimes, wait_s: float) -> Demand | None:
+    """State what the arm asks of its parts; None where neither a wait nor CPU time is known."""
+    variant, waiting = setup.variant(arm), setup.workload(arm).waiting()
+    if not stated_wait(variant, waiting) and not cpu.stack:
+        return None
+    workers = workers_of(variant)
+    cores = setup.cores(workers)
+    return Demand(
+        wait_s=wait_s,
+        cpu_s=None if cpu.stack is None else cpu.stack / 1e6,
+        users=arm.load.users,
+        think_s=arm.load.think_s,
+        rate=arm.load.rate,
+        slots=slots(pools(variant, waiting), workers),
+        workers=workers,
+        users_per_worker=users_per_worker(arm, trials, workers),
+        cores=len(cores.stack),
+        rates=rates(cpu, cores),
+    )
+
+
+def workers_of(variant: Variant) -> int:
+    """Worker processes of the stack."""
+    return int(variant.settings.get("workers", 1))
+
+
+def database_per_request(trial: Trial) -> float | None:
+    """Seconds that the database counted for one right answer: where nobody states the wait, a lower bound of it."""
+    return None if trial.database_s is None or not trial.right else trial.database_s / trial.right
+
+
+def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:
+    """How the accepts fell out in the round of the middle goodput; None for one worker, or where it was not seen."""
+    seen = sorted((trial for trial in trials if trial.connections_per_worker), key=lambda trial: trial.goodput)
+    if workers == 1 or not seen:
+        return None
+    counts = tuple(seen[len(seen) // 2].connections_per_worker or ())
+    return counts if (len(counts), sum(counts)) == (workers, arm.load.users) else None
+
+
+def stated_wait(variant: Variant, waiting: Waiting | None) -> float | None:
+    """Seconds that one request waits by the workload's own word; what blocks the loop cannot be gathered."""
+    if waiting is None or waiting.ms is None:
+        return None
+    if variant.stack.concurrency == "blocked-loop":
+        return waiting.ms / 1000 * waiting.calls
+    return waiting.seconds
