@@ -1,43 +1,70 @@
-"""How numbers are written, the same in every report; what is missing is a dash, never a zero."""
-
-from stackmatrix.results.interval import Interval
+"""How numbers are written, the same in every table, sentence and picture; what is missing is a dash, never a zero."""
 
 MISSING = "–"
+THIN_SPACE = "\u202f"
 
 
 def quantity(value: float | None) -> str:
-    """Three significant digits, thousands apart by a thin space: 1 230, 98.4, 0.512."""
+    """Write three significant digits, thousands apart by a thin space: 0.512, 2.51, 39.8, 1 230, 12 300."""
     if value is None:
         return MISSING
-    if value == 0:
-        return "0"
-    if abs(value) >= 100:
-        return f"{round(value, 2 - len(str(int(abs(value)))) + 1 if abs(value) >= 10000 else 0):,.0f}".replace(
-            ",", "\u202f"
-        )
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}"
+    if abs(value) >= 99.95:
+        whole = round(value) if abs(value) < 10_000 else round(float(f"{value:.3g}"))
+        return f"{whole:,}".replace(",", THIN_SPACE)
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) < 1:
+        return f"{rounded:.{max(3, 2 - exponent(rounded))}f}".rstrip("0").rstrip(".")
+    return f"{rounded:.1f}" if abs(rounded) >= 10 else f"{rounded:.2f}"
+
+
+def exponent(value: float) -> int:
+    """Return the power of ten of a number's first digit; 0 for zero."""
+    return int(f"{value:e}".partition("e")[2]) if value else 0
+
+
+def count(value: float) -> str:
+    """Write a number of things, most of which come whole: 40, 1.50."""
+    return quantity(value) if value % 1 else f"{int(value):,}".replace(",", THIN_SPACE)
+
+
+def some(value: float, noun: str) -> str:
+    """Write a number with its noun: `1 thread`, `40 threads`."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def rate(per_second: float | None) -> str:
+    """Write a rate: `39.8/s`."""
+    return MISSING if per_second is None else f"{quantity(per_second)}/s"
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it: `2.51 s`, `100 ms`, `410 µs`."""
+    if seconds >= 0.9995:
+        return f"{quantity(seconds)} s"
+    return f"{quantity(seconds * 1e3)} ms" if seconds >= 0.0009995 else f"{seconds * 1e6:.0f} µs"
 
 
 def milliseconds(value: float | None) -> str:
-    """A latency in ms, to three significant digits."""
+    """Write a latency that is given in ms, without its unit."""
     return quantity(value)
 
 
 def mib(value: float | None) -> str:
-    """Memory in MiB, whole."""
+    """Write memory in whole MiB, without its unit."""
     return MISSING if value is None else f"{value:.0f}"
 
 
 def percent(share: float | None) -> str:
-    """A share as whole per cent."""
-    return MISSING if share is None else f"{share * 100:.0f} %"
-
-
-def plus_minus(interval: Interval) -> str:
-    """The relative half-width of an interval."""
-    if interval.ci95 is None:
+    """Write a share: whole per cent from ten on, one decimal below, `<0.1 %` for what is there but less."""
+    if share is None:
         return MISSING
-    low, high = interval.ci95
-    return f"{(high - low) / 2 / interval.value * 100:.1f} %" if interval.value else MISSING
+    if 0 < abs(share) < 0.0005:
+        return f"{'-' if share < 0 else ''}<0.1 %"
+    if abs(share) < 0.0995 and share:
+        return f"{share * 100:.1f} %"
+    return f"{share * 100:,.0f} %".replace(",", THIN_SPACE)
+
+
+def times(value: float) -> str:
+    """Write a ratio: `1.57×`."""
+    return f"{quantity(value)}×"

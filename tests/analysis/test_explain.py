@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.explain.arm import explain_arm
 from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
-from stackmatrix.analysis.explain.phrases import MOST_SENTENCES, duration, listed, number, percent, some
+from stackmatrix.analysis.explain.phrases import MOST_SENTENCES, listed
 from stackmatrix.analysis.model.bottleneck import verdict
 from stackmatrix.analysis.model.ceiling import Demand, ceiling
 from stackmatrix.analysis.model.facts import Facts, Pool
 from stackmatrix.analysis.model.what_if import idle, lever
+from stackmatrix.formatting import duration, percent, quantity, some
 from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
 
@@ -237,7 +238,7 @@ class TestWords:
         ],
     )
     def test_numbers(self, value: float, text: str) -> None:
-        assert number(value).replace("\u202f", ",") == text
+        assert quantity(value).replace("\u202f", ",") == text
 
     @pytest.mark.parametrize(
         ("seconds", "text"),
@@ -254,7 +255,7 @@ class TestWords:
         assert duration(seconds) == text
 
     def test_shares_and_counts_and_lists(self) -> None:
-        assert [percent(share) for share in (0, 0.004, 0.005, 0.994)] == ["0 %", "under 1 %", "0 %", "99 %"]
+        assert [percent(share) for share in (0, 0.004, 0.005, 0.994)] == ["0 %", "0.4 %", "0.5 %", "99 %"]
         assert [some(value, "core") for value in (1, 2, 1.5)] == ["1 core", "2 cores", "1.50 cores"]
         assert [listed(parts) for parts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
             "",

@@ -100,7 +100,7 @@ def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
     assert not validity.gate_reasons(fast, CLOSED, generator_rps=60_000.0)
     (reason,) = validity.gate_reasons(fast, CLOSED, generator_rps=40_000.0)
     assert reason.kind == "generator"
-    assert "72% of what the generator can do here" in reason.detail
+    assert "72 % of what the generator can do here" in reason.detail
     by_tool = replace(CLOSED, tool="wrk")  # whose own limit nobody has measured
     assert not validity.gate_reasons(fast, by_tool, generator_rps=40_000.0)
 

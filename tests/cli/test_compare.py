@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from stackmatrix.analysis.compare import Report
-from stackmatrix.analysis.explain.phrases import number
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
@@ -22,6 +21,7 @@ from stackmatrix.cli import compare_operands
 from stackmatrix.cli.compare_operands import Timed
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import CatalogError, UserError
+from stackmatrix.formatting import quantity
 from stackmatrix.measure.copies import Copies, copies
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import FILE as PLAN_FILE
@@ -229,7 +229,7 @@ class TestRuns:
         assert answer.goodput.ratio.ci95 is not None
         text = markdown.read_text()
         assert text.startswith("## B against A: slower under fastapi-async/json-small\n")
-        assert number(answer.goodput.ratio.value) in text
+        assert quantity(answer.goodput.ratio.value) in text
 
     def test_the_other_way_round_and_without_a_limit_it_is_no_failure(self, tmp_path: Path) -> None:
         before, after = a_run(tmp_path, "before"), a_run(tmp_path, "after", 0.8)

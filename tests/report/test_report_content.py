@@ -474,7 +474,7 @@ def test_curves_have_a_row_for_each_number_and_say_where_each_stack_answers_most
         assert curves.loads(groups) == tuple(sorted(curves.loads(groups)))
         assert all(row["ceiling"] is not None and row["low"] is not None for row in rows)
     closed, _ = seen.sweeps()
-    assert "fastapi-async most, 1.7" in curves.peaks(closed) and "at 256 users" in curves.peaks(closed)
+    assert "fastapi-async most, 1\u202f7" in curves.peaks(closed) and "at 256 users" in curves.peaks(closed)
 
 
 def test_a_cell_under_both_kinds_of_load_shows_them_side_by_side(runs: Runs) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stackmatrix.formatting import plus_minus, quantity
+from stackmatrix.formatting import percent, quantity
 from stackmatrix.report import slo
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.view import View, view
@@ -97,7 +97,7 @@ def test_html_and_markdown_say_what_run_json_says(runs: Runs, name: str) -> None
             assert "void" in by_row[cell.slug] and "void" in by_cell[cell.slug] and line[2].startswith("void")
             assert all(kind in text for kind in {r.kind for r in arm.reasons} for text in (by_row[cell.slug], line[2]))
             continue
-        goodput, half = quantity(arm.goodput.value), plus_minus(arm.goodput)
+        goodput, half = quantity(arm.goodput.value), percent(arm.goodput.half_width)
         shown = {metric.key: metric.show(arm) for metric in METRICS}
         width = f" ± {half}" if arm.goodput.ci95 else ""
         assert f"{cell.name} {single(goodput)}{width} p50" in by_row[cell.slug]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from stackmatrix.analysis.explain.phrases import number
 from stackmatrix.analysis.judge import by_round, comparable, cpu_us, interval, last_attempts
 from stackmatrix.analysis.statistics import (
     LEAST_FLOOR,
@@ -27,6 +26,7 @@ from stackmatrix.analysis.statistics import (
     shift,
     standing,
 )
+from stackmatrix.formatting import percent, quantity
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Arm, Load
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
@@ -316,7 +316,7 @@ def worst_outcome(limit: float, goodput: MetricRatio, cpu: MetricRatio | None) -
     """
     outcomes = [outcome_of(limit, goodput)]
     if cpu is not None:
-        outcomes.append(outcome_of(limit, inverse(cpu)))
+        outcomes.append(outcome_of(limit, replace(cpu, ratio=cpu.ratio.reciprocal if cpu.ratio else None)))
     if "worse" in outcomes:
         return "worse"
     return "undecided" if "undecided" in outcomes else "no worse"
@@ -333,14 +333,6 @@ def outcome_of(limit: float, metric: MetricRatio) -> LimitOutcome:
     if high < 1 - limit:
         return "worse" if metric.sense == "worse" else "undecided"
     return "no worse" if low >= 1 - limit and metric.floor <= limit else "undecided"
-
-
-def inverse(cost: MetricRatio) -> MetricRatio:
-    """A metric of which less is better as one of which more is."""
-    if cost.ratio is None or cost.ratio.ci95 is None:
-        return cost
-    low, high = cost.ratio.ci95
-    return replace(cost, ratio=Interval(1 / cost.ratio.value, (1 / high, 1 / low)))
 
 
 def verdict_words(verdict: SpeedVerdict, goodput: MetricRatio, cpu: MetricRatio, waiting: bool) -> str:
@@ -361,22 +353,17 @@ def ratio_words(what: str, metric: MetricRatio) -> str:
     """`goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
     if metric.ratio is None:
         return ""
-    return f"{what} B ÷ A {number(metric.ratio.value)} ({interval_words(metric.ratio)})"
+    return f"{what} B ÷ A {quantity(metric.ratio.value)} ({interval_words(metric.ratio)})"
 
 
 def interval_words(found: Interval) -> str:
     """The interval in words."""
-    return f"95 %: {number(found.ci95[0])} to {number(found.ci95[1])}" if found.ci95 else "no interval"
+    return f"95 %: {quantity(found.ci95[0])} to {quantity(found.ci95[1])}" if found.ci95 else "no interval"
 
 
 def settled(metric: MetricRatio) -> str:
     """How many more rounds would settle it."""
     return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
-
-
-def percent(share: float) -> str:
-    """With one decimal: floors are small."""
-    return f"{share * 100:.1f} %"
 
 
 @dataclass(frozen=True, slots=True)

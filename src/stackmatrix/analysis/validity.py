@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from stackmatrix.formatting import percent, rate
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Trial
@@ -126,15 +127,15 @@ def open_(trial: Trial, load: Load) -> Iterator[Reason]:
 def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
     """What offers the load must have had room to offer more."""
     if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
-        yield Reason("generator", f"the generator used {trial.generator_share:.0%} of its core")
+        yield Reason("generator", f"the generator used {percent(trial.generator_share)} of its core")
     elif most_rps is not None and trial.goodput > GENERATOR_SHARE * most_rps:
         share = trial.goodput / most_rps
-        yield Reason("generator", f"{trial.goodput:.0f}/s is {share:.0%} of what the generator can do here")
+        yield Reason("generator", f"{rate(trial.goodput)} is {percent(share)} of what the generator can do here")
 
 
 def disturbances(trial: Trial) -> Iterator[Reason]:
     """Neighbours and host must not have taken part in the result."""
     if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
-        yield Reason("neighbour", f"others used {trial.foreign_share:.0%} of the stack's core")
+        yield Reason("neighbour", f"others used {percent(trial.foreign_share)} of the stack's core")
     if trial.steal_share > STEAL_SHARE:
-        yield Reason("steal", f"the host took {trial.steal_share:.1%} of the CPU time")
+        yield Reason("steal", f"the host took {percent(trial.steal_share)} of the CPU time")

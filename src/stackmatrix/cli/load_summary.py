@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from stackmatrix.cli.shell import console
+from stackmatrix.formatting import percent
 from stackmatrix.load.generator import LoadRun
 from stackmatrix.load.job import Closed
 from stackmatrix.load.latency import Latency
@@ -31,7 +32,7 @@ def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
     if summary.drift_p99_ms is not None:
         table.add_row("drift p99", f"{summary.drift_p99_ms:,.3f}", "ms after the instant they were due")
     if summary.cpu_us_per_request is not None:
-        share = f"{outcome.busiest:.0%} of {'its core' if outcome.shards == 1 else 'the busiest core'}"
+        share = f"{percent(outcome.busiest)} of {'its core' if outcome.shards == 1 else 'the busiest core'}"
         table.add_row("own CPU", f"{summary.cpu_us_per_request:,.1f}", f"µs per request, {share}")
     out.print(table)
     if outcome.busiest > NEAR_LIMIT:

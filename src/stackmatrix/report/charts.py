@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import altair as alt
 import vl_convert
 
-from stackmatrix.formatting import plus_minus, quantity
+from stackmatrix.formatting import percent, quantity
 from stackmatrix.report.bounds import bound
 from stackmatrix.report.palette import DARK, FONT, LIGHT, STEPS, coloured, series, step, var
 from stackmatrix.report.view import Cell, Group, View
@@ -455,7 +455,7 @@ def matrix_row(group: Group, cell: Cell, with_load: bool) -> Row:
         **row,
         "share": share,
         "goodput": quantity(arm.goodput.value),
-        "note": f"± {plus_minus(arm.goodput)}{sign}",
+        "note": f"± {percent(arm.goodput.half_width)}{sign}",
     }
 
 

@@ -6,9 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stackmatrix.analysis.compare import CellComparison, MetricRatio, Report, percent
-from stackmatrix.analysis.explain.phrases import number
-from stackmatrix.formatting import MISSING, quantity
+from stackmatrix.analysis.compare import CellComparison, MetricRatio, Report
+from stackmatrix.formatting import MISSING, percent, quantity
 from stackmatrix.report import markdown, method
 
 HEAD = (
@@ -131,5 +130,5 @@ def cells(metric: MetricRatio) -> Iterable[str]:
     ratio = metric.ratio
     if ratio is None:
         return [MISSING] * 5
-    interval = f"{number(ratio.ci95[0])}–{number(ratio.ci95[1])}" if ratio.ci95 else MISSING
-    return quantity(metric.a), quantity(metric.b), number(ratio.value), interval, percent(metric.floor)
+    interval = f"{quantity(ratio.ci95[0])}–{quantity(ratio.ci95[1])}" if ratio.ci95 else MISSING
+    return quantity(metric.a), quantity(metric.b), quantity(ratio.value), interval, percent(metric.floor)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from stackmatrix.formatting import rate
 from stackmatrix.report import charts
 from stackmatrix.report.view import Group, View
 
@@ -58,7 +59,7 @@ def peaks(groups: Sequence[Group]) -> str:
         if row["stack"] not in best or row["goodput"] > best[row["stack"]]["goodput"]:
             best[row["stack"]] = row
     unit = "users" if groups[0].load.kind == "closed" else "offered per second"
-    return "; ".join(f"{stack} most, {row['goodput']:.3g}/s, at {row['load']:g} {unit}" for stack, row in best.items())
+    return "; ".join(f"{stack} most, {rate(row['goodput'])}, at {row['load']:g} {unit}" for stack, row in best.items())
 
 
 def figure(groups: Sequence[Group]) -> str:

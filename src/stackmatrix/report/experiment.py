@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import altair as alt
 
-from stackmatrix.analysis.explain.phrases import capital, count, listed
-from stackmatrix.formatting import MISSING, percent, quantity
+from stackmatrix.analysis.explain.phrases import capital, listed
+from stackmatrix.formatting import MISSING, count, percent, quantity
 from stackmatrix.report import charts
 from stackmatrix.report.metrics import whole
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackmatrix.analysis.explain.phrases import some
 from stackmatrix.errors import UserError
+from stackmatrix.formatting import some
 from stackmatrix.report import experiment, method
 from stackmatrix.report.files import write
 from stackmatrix.report.markdown import bullets, table, themed

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.explain.phrases import listed, some
+from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
-from stackmatrix.formatting import MISSING, quantity
+from stackmatrix.formatting import MISSING, percent, quantity, some
 from stackmatrix.report import slo
 from stackmatrix.report.view import Cell, Group, Pair, View
 from stackmatrix.results.slo import ServiceLevel
@@ -132,7 +132,7 @@ def because(group: Group) -> str:
 def comparison(pair: Pair, floor: float) -> str:
     """What can be said of two arms: more, fewer, or nothing."""
     one, other, factor = pair.first.name, pair.second.name, times(pair.goodput)
-    noise = f"noise floor of {floor * 100:.1f} %"
+    noise = f"noise floor of {percent(floor)}"
     if pair.goodput is None:
         return f"{one} and {other} have no round in common, so nothing can be said of them."
     if pair.goodput.interval is None:
@@ -165,13 +165,8 @@ def times(estimate: statistics.Estimate | None) -> str:
     if estimate is None:
         return MISSING
     if estimate.interval is None:
-        return f"{ratio(estimate.value)}×"
-    return f"{ratio(estimate.value)}× ({ratio(estimate.interval.low)}–{ratio(estimate.interval.high)})"
-
-
-def ratio(value: float) -> str:
-    """A ratio to three significant digits, at least two decimals below ten."""
-    return f"{value:.3f}" if value < 0.1 else quantity(value)
+        return f"{quantity(estimate.value)}×"
+    return f"{quantity(estimate.value)}× ({quantity(estimate.interval.low)}–{quantity(estimate.interval.high)})"
 
 
 def names(cells: Sequence[Cell]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.errors import UserError
-from stackmatrix.formatting import MISSING, plus_minus, quantity
+from stackmatrix.formatting import MISSING, percent, quantity
 from stackmatrix.report import charts
 from stackmatrix.report.headline import ENDED_BY
 from stackmatrix.report.html.report import moment
@@ -86,7 +86,7 @@ def line(item: Listed) -> Context:
         "arms": f"{valid} of {len(run.arms)}",
         "void": valid < len(run.arms),
         "rounds": max((arm.rounds for arm in run.arms), default=0),
-        "floor": f"{noise_floor(run) * 100:.1f} %" if run.aa else MISSING,
+        "floor": percent(noise_floor(run)) if run.aa else MISSING,
         "ended": ENDED_BY.get(run.ended_by, run.ended_by),
     }
 
@@ -149,7 +149,7 @@ def latest(members: Sequence[tuple[Listed, int, ArmResult]]) -> list[Context]:
                 "stack": name,
                 "runs": len(seen),
                 "last": quantity(arm.goodput.value),
-                "half": plus_minus(arm.goodput),
+                "half": percent(arm.goodput.half_width),
                 "before": quantity(earlier.value) if earlier else MISSING,
                 "change": change(arm.goodput.value / earlier.value) if earlier else MISSING,
             }

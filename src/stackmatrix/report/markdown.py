@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from stackmatrix.analysis.explain.phases import PARTS, time_by_part
-from stackmatrix.analysis.explain.phrases import duration, percent
-from stackmatrix.formatting import MISSING, plus_minus
+from stackmatrix.formatting import MISSING, duration, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
 from stackmatrix.report.bounds import BOUNDS, bound
@@ -143,7 +142,7 @@ def row(cell: Cell, width: int) -> list[str]:
     shown = [BY_KEY[key].show(arm) for key in COLUMNS]
     sign = bound(cell.bound).sign if cell.bound else ""
     name = f"**{cell.name}**" if arm.rank == 1 else cell.name
-    return [str(arm.rank), name, goodput, plus_minus(arm.goodput), *shown, sign]
+    return [str(arm.rank), name, goodput, percent(arm.goodput.half_width), *shown, sign]
 
 
 def voids(view: View) -> list[str]:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stackmatrix.analysis.explain.phrases import listed, some
+from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import DEFAULT_RULE, LEAST_ROUNDS
-from stackmatrix.formatting import MISSING
+from stackmatrix.formatting import MISSING, percent, some
 from stackmatrix.report.headline import ENDED_BY, times
 from stackmatrix.report.view import View
 
@@ -52,7 +52,7 @@ def facts(view: View) -> list[tuple[str, str, str]]:
     return [
         ("Cells with a number", f"{valid} of {len(view.cells)}", void_remark(view)),
         ("Rounds", str(view.rounds), f"ended because {ended(view)}"),
-        ("Noise floor", share(view.floor), aa),
+        ("Noise floor", percent(view.floor), aa),
         ("Load", loads(view), ""),
         ("Window", f"{view.run.environment.get('window_s', MISSING):.3g} s", "per trial")
         if isinstance(view.run.environment.get("window_s"), int | float)
@@ -161,11 +161,11 @@ def noise(view: View) -> str:
     """Where the noise floor comes from."""
     aa = view.run.aa
     if aa is None:
-        return f"No arm was timed twice; differences below {share(view.floor)} are never told apart."
+        return f"No arm was timed twice; differences below {percent(view.floor)} are never told apart."
     interval = f", between {aa.ci95[0]:.3f} and {aa.ci95[1]:.3f}" if aa.ci95 else ", without an interval yet"
     return (
         f"One arm was timed against itself: the ratio is {aa.value:.3f}{interval}. The floor is the largest of 2 %, "
-        f"the half-width of that interval and its distance from 1: {share(aa.floor)}. Arms whose interval touches it "
+        f"the half-width of that interval and its distance from 1: {percent(aa.floor)}. Arms whose interval touches it "
         "share a rank."
     )
 
@@ -205,11 +205,7 @@ def unresolved(view: View) -> list[str]:
         widths = [p.goodput.interval.half_width for p in group.pairs if p.goodput and p.goodput.interval]
         if widths and max(widths) > DEFAULT_RULE.half_width:
             found.append(
-                f"{where}: ratios are known to {share(max(widths))}, and {share(DEFAULT_RULE.half_width)} was wanted."
+                f"{where}: ratios are known to {percent(max(widths))}, "
+                f"and {percent(DEFAULT_RULE.half_width)} was wanted."
             )
     return found
-
-
-def share(value: float) -> str:
-    """A small share in per cent."""
-    return f"{value * 100:.1f} %"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stackmatrix.analysis.explain.phases import PARTS
-from stackmatrix.analysis.explain.phrases import duration, percent, some
+from stackmatrix.formatting import duration, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
 from stackmatrix.results.explain import Cost, Phases

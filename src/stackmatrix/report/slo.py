@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stackmatrix.formatting import MISSING, milliseconds, plus_minus, quantity
+from stackmatrix.formatting import MISSING, milliseconds, percent, quantity
 from stackmatrix.report.view import Group, View
-from stackmatrix.results.interval import Interval
 from stackmatrix.results.slo import ProbeOutcome, ServiceLevel
 
 OUTCOMES: Final[Mapping[ProbeOutcome, str]] = {
@@ -41,11 +40,6 @@ def rate(level: ServiceLevel) -> float | None:
     return level.rate.value if level.rate else None
 
 
-def half_width(rate: Interval) -> float | None:
-    """Half of the interval, as a share of the value."""
-    return (rate.ci95[1] - rate.ci95[0]) / 2 / rate.value if rate.ci95 else None
-
-
 def answered(level: ServiceLevel) -> float | None:
     """Goodput under overload."""
     return level.overload.goodput.value if level.overload else None
@@ -77,8 +71,8 @@ COLUMNS: Final = (
         "level_half",
         "±",
         "Half-width of the 95 % interval over the searches; “–” below six.",
-        lambda level: half_width(level.rate) if level.rate else None,
-        lambda level: plus_minus(level.rate) if level.rate else MISSING,
+        lambda level: level.rate.half_width if level.rate else None,
+        lambda level: percent(level.rate.half_width) if level.rate else MISSING,
     ),
     Column(
         "level_kept",

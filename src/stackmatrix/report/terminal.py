@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.catalog.stacks import variant_label
-from stackmatrix.formatting import mib, milliseconds, percent, plus_minus, quantity
+from stackmatrix.formatting import mib, milliseconds, percent, quantity
 from stackmatrix.report import experiment, slo
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import ArmResult, Run
@@ -95,7 +95,7 @@ def row(arm: ArmResult) -> list[str | Text]:
     return [
         name,
         quantity(arm.goodput.value),
-        plus_minus(arm.goodput),
+        percent(arm.goodput.half_width),
         milliseconds(arm.latency_ms.p50),
         milliseconds(arm.latency_ms.p99),
         str(arm.errors.total),

@@ -1,13 +1,7 @@
 """A figure with its interval."""
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+from dataclasses import dataclass
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -15,6 +9,17 @@ class Interval:
 
     value: float
     ci95: tuple[float, float] | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval as a share of the value; None without an interval, or of zero."""
+        return (self.ci95[1] - self.ci95[0]) / 2 / self.value if self.ci95 and self.value else None
+
+    @property
+    def reciprocal(self) -> "Interval":
+        """The other way round; without an interval where that would have no end."""
+        ends = self.ci95
+        return Interval(1 / self.value, (1 / ends[1], 1 / ends[0]) if ends and ends[0] > 0 else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 
 from stackmatrix.analysis.experiment.metrics import MEASURES, Sight
-from stackmatrix.analysis.explain.phrases import listed, number, percent
+from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.catalog.experiments import PLACE, Claim, Figure
+from stackmatrix.formatting import percent, quantity
 from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 
 
@@ -73,7 +74,7 @@ def claimed_words(claim: Claim, value: float | None) -> str:
         return "an unknown figure"
     if claim.of:
         return percent(value)
-    return number(value) if claim.against else MEASURES[claim.metric].write(value)
+    return quantity(value) if claim.against else MEASURES[claim.metric].write(value)
 
 
 def unknown(claim: Claim, arms: Sequence[str], sight: Sight) -> str:

@@ -15,11 +15,12 @@ from stackmatrix.analysis.experiment.metrics import (
     of_predicted,
     requests,
 )
-from stackmatrix.analysis.explain.phrases import duration, listed, number, percent, rate, some
+from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.analysis.validity import GENERATOR_SHARE
 from stackmatrix.catalog.experiments import Candidate, Experiment, PublishedLoad
+from stackmatrix.formatting import duration, percent, quantity, rate, some
 
 
 def tool_differences(experiment: Experiment, sight: Sight) -> list[str]:
@@ -205,7 +206,7 @@ def why_missed(seen: ArmView) -> str:
     if seen.rounds is not None:
         counts = median(requests(trial) for trial in seen.counted)
         off = (counts - seen.rounds.requests) / seen.rounds.lanes
-        return f"{number(abs(off))} rounds {'more' if off > 0 else 'fewer'} than predicted ended in its window"
+        return f"{quantity(abs(off))} rounds {'more' if off > 0 else 'fewer'} than predicted ended in its window"
     if seen.result.doubt is not None:
         return seen.result.doubt.words
     return "nothing that was measured explains it"

@@ -6,13 +6,13 @@ from functools import cached_property
 from statistics import median
 from typing import Final
 
-from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
 from stackmatrix.analysis.judge import cpu_us, last_attempts
 from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, WholeRounds, ceiling, ramp, rounds_in_window
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.observed import Setup, facts_of
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.catalog.experiments import By, Candidate, Experiment, MetricName, PublishedLoad, Scale
+from stackmatrix.formatting import duration, percent, quantity, rate, some
 from stackmatrix.results.experiment import Carried
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE
@@ -265,9 +265,9 @@ MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
     "failed_share": ArmMetric("share of failures", "", counted(failed_share), percent),
     "statements": ArmMetric("count of statements", "a request", counted(entry(STATEMENTS)), noun("statement")),
     "sessions": ArmMetric("number of sessions", "sessions", peak("db_sessions"), noun("session")),
-    "new_sessions": ArmMetric("count of new sessions", "a request", counted(new_sessions), number),
+    "new_sessions": ArmMetric("count of new sessions", "a request", counted(new_sessions), quantity),
     "calls": ArmMetric("count of calls", "a request", counted(entry(CALLS)), noun("call")),
-    "kilobytes": ArmMetric("size of answers", "kB", counted(kilobytes), lambda kb: f"{number(kb)} kB"),
+    "kilobytes": ArmMetric("size of answers", "kB", counted(kilobytes), lambda kb: f"{quantity(kb)} kB"),
     "reachable": ArmMetric("number of slots in reach", "slots", reachable, noun("slot")),
     "most_connections": ArmMetric("deal of connections", "connections", most_connections, noun("connection")),
     "of_predicted": ArmMetric("share of the prediction", "", of_predicted, percent),

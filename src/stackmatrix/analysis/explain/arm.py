@@ -11,15 +11,10 @@ from stackmatrix.analysis.explain.phrases import (
     MOST_SENTENCES,
     allows,
     capital,
-    count,
     crowd,
-    duration,
     listed,
-    percent,
     program,
-    rate,
     sentences,
-    some,
     thing,
     things,
     waited_for,
@@ -29,6 +24,7 @@ from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.disagreement import USED_UP, in_flight, late
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import idle, lever
+from stackmatrix.formatting import count, duration, percent, rate, some
 from stackmatrix.results.explain import Phases
 
 TimedParts = list[tuple[float, str]]

@@ -3,21 +3,13 @@
 from collections.abc import Sequence
 
 from stackmatrix.analysis.explain.phases import time_by_part
-from stackmatrix.analysis.explain.phrases import (
-    BOUND_WORDS,
-    MOST_SENTENCES,
-    duration,
-    listed,
-    number,
-    rate,
-    sentences,
-    things,
-)
+from stackmatrix.analysis.explain.phrases import BOUND_WORDS, MOST_SENTENCES, listed, sentences, things
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import lever
 from stackmatrix.analysis.statistics import LEAST_FLOOR
+from stackmatrix.formatting import duration, quantity, rate
 from stackmatrix.results.interval import Interval
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -37,7 +29,7 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
         return ["No comparison: one of them answered nothing."]
     ratio = ratio or Interval(one.goodput.value / other.goodput.value)
     if ratio.value < 1:
-        return explain_pair(other, one, inverse(ratio), floor)
+        return explain_pair(other, one, ratio.reciprocal, floor)
     told = (
         times_as_much(one, other, ratio, floor),
         bounds(one, other),
@@ -47,27 +39,20 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
     return sentences((*told, longest_part(one, other)))[:MOST_SENTENCES]
 
 
-def inverse(ratio: Interval) -> Interval:
-    """The other way round; without an interval where that would have no end."""
-    ends = ratio.ci95
-    return Interval(1 / ratio.value, (1 / ends[1], 1 / ends[0]) if ends and ends[0] > 0 else None)
-
-
 def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> str | None:
     """How many times more, with the interval; or that no difference was shown."""
     if one.goodput is None or other.goodput is None:
         return None
     figures = f"{rate(one.goodput.value)} against {rate(other.goodput.value)}"
-    times = f"{one.arm} answered {number(ratio.value)} times as much as {other.arm}"
+    times = f"{one.arm} answered {quantity(ratio.value)} times as much as {other.arm}"
     if ratio.ci95 is None:
         return f"{times}, {figures}, without an interval that would show a difference"
     low, high = ratio.ci95
-    interval = f"95 % interval {number(low)} to {number(high)}"
+    interval = f"95 % interval {quantity(low)} to {quantity(high)}"
     if low > 1 + floor:
         return f"{times}: {figures}, {interval}"
-    return (
-        f"No difference between {one.arm} and {other.arm} was shown: {figures}, ratio {number(ratio.value)}, {interval}"
-    )
+    shown = f"No difference between {one.arm} and {other.arm} was shown"
+    return f"{shown}: {figures}, ratio {quantity(ratio.value)}, {interval}"
 
 
 def bounds(one: Facts, other: Facts) -> str:
@@ -97,7 +82,7 @@ def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
     if verdict(one).name == verdict(other).name == "server-cpu" and one.cpu_s and other.cpu_s:
         costs = f"A request costs {duration(one.cpu_s)} of CPU on {one.arm} and {duration(other.cpu_s)} on {other.arm}"
         cpu = other.cpu_s / one.cpu_s
-        return f"{costs}, {number(cpu)} times as much" if cpu >= 1 and within_band(cpu, ratio.value) else costs
+        return f"{costs}, {quantity(cpu)} times as much" if cpu >= 1 and within_band(cpu, ratio.value) else costs
     if one.ceiling is None or other.ceiling is None:
         return None
     above, below = one.ceiling.goodput, other.ceiling.goodput
@@ -106,7 +91,7 @@ def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
     ceilings = f"Their ceilings are {rate(above)} and {rate(below)}"
     if within_band(above, below) or not within_band(above / below, ratio.value):
         return ceilings
-    return f"{ceilings}, {number(above / below)} times apart, and that is the difference"
+    return f"{ceilings}, {quantity(above / below)} times apart, and that is the difference"
 
 
 def longest_part(one: Facts, other: Facts) -> str | None:

@@ -6,6 +6,7 @@ from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.facts import CpuTimes, Pool, Shared
 from stackmatrix.analysis.model.library_defaults import Default
 from stackmatrix.catalog.stacks import Wait
+from stackmatrix.formatting import count, percent, some
 
 MOST_SENTENCES = 4
 """Of an explanation."""
@@ -26,44 +27,6 @@ BOUND_WORDS: dict[Bound, str] = {
     "upstream": "the upstream",
     "generator": "the generator",
 }
-
-
-def number(value: float) -> str:
-    """Three significant digits and whole numbers: 0.512, 2.51, 39.8, 1 230; thousands apart by a thin space."""
-    if abs(value) >= 99.95:
-        whole = round(value) if abs(value) < 10000 else round(float(f"{value:.3g}"))
-        return f"{whole:,}".replace(",", "\u202f")
-    rounded = float(f"{value:.3g}")
-    if rounded < 1:
-        return f"{rounded:.6f}".rstrip("0").rstrip(".")
-    return f"{rounded:.1f}" if rounded >= 10 else f"{rounded:.2f}"
-
-
-def count(value: float) -> str:
-    """A number of things, most of which come whole: 40, 1.5."""
-    return number(value) if value % 1 else f"{int(value):,}".replace(",", "\u202f")
-
-
-def rate(per_second: float) -> str:
-    """`39.8/s`."""
-    return f"{number(per_second)}/s"
-
-
-def duration(seconds: float) -> str:
-    """`2.51 s`, `100 ms`, `410 µs`."""
-    if seconds >= 0.9995:
-        return f"{number(seconds)} s"
-    return f"{number(seconds * 1e3)} ms" if seconds >= 0.0009995 else f"{seconds * 1e6:.0f} µs"
-
-
-def percent(share: float) -> str:
-    """Whole per cent; what is there but less than half of one is told so."""
-    return "under 1 %" if 0 < share < 0.005 else f"{share * 100:,.0f} %".replace(",", "\u202f")
-
-
-def some(value: float, noun: str) -> str:
-    """`1 thread`, `40 threads`."""
-    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from stackmatrix.analysis.explain.phrases import allows, count, crowd, duration, percent, some, waited_for
+from stackmatrix.analysis.explain.phrases import allows, crowd, waited_for
 from stackmatrix.analysis.model.ceiling import BAND, Bound
 from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, fullest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.catalog.stacks import Wait
+from stackmatrix.formatting import count, duration, percent, some
 
 USED_UP = 1 - BAND
 """A resource used this much is the bottleneck, as far as the model can tell."""

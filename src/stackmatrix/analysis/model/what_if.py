@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 
-from stackmatrix.analysis.explain.phrases import BOUND_WORDS, rate, some, thing, things
+from stackmatrix.analysis.explain.phrases import BOUND_WORDS, thing, things
 from stackmatrix.analysis.model.bottleneck import Verdict
 from stackmatrix.analysis.model.ceiling import Ceiling, Demand, ceiling
 from stackmatrix.analysis.model.facts import Facts, Pool, rates, slots
 from stackmatrix.cores import Cores
+from stackmatrix.formatting import rate, some
 
 NO_CHANGE = 0.01
 """A ceiling that a change lifts by less than this does not move."""

@@ -6,13 +6,13 @@ from statistics import median
 from typing import Final
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.explain.phrases import duration, number, percent, rate, some
 from stackmatrix.analysis.judge import comparable, interval
 from stackmatrix.analysis.slo.level import MOST_PROBE_WINDOW_S, Level, LevelSample, parse_level
 from stackmatrix.analysis.slo.overload import FACTOR
 from stackmatrix.analysis.slo.search import MOST_RATE, Bracket, RateAnswer
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.formatting import duration, percent, quantity, rate, some
 from stackmatrix.load.job import CONNECTIONS
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Plan
@@ -203,7 +203,7 @@ def known(result: ServiceLevel) -> str:
     """How well the rate is known."""
     if result.rate is not None and result.rate.ci95 is not None:
         low, high = result.rate.ci95
-        return f" (95 % interval {number(low)} to {number(high)})"
+        return f" (95 % interval {quantity(low)} to {quantity(high)})"
     searches = "one search" if result.rounds == 1 else f"{result.rounds} searches"
     return f" (from {searches}; an interval needs {LEAST_ROUNDS})"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from stackmatrix.analysis.explain import phases, phrases
 from stackmatrix.analysis.statistics import most
-from stackmatrix.formatting import MISSING, milliseconds, percent, plus_minus, quantity
+from stackmatrix.formatting import MISSING, duration, milliseconds, percent, quantity
 from stackmatrix.report import charts, curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
 from stackmatrix.report.bounds import BOUNDS, bound
@@ -129,7 +129,7 @@ class Shown:
             "valid": arm.goodput is not None,
             "kinds": ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed",
             "goodput": quantity(arm.goodput.value) if arm.goodput else "",
-            "half": plus_minus(arm.goodput) if arm.goodput and arm.goodput.ci95 else "",
+            "half": percent(arm.goodput.half_width) if arm.goodput and arm.goodput.ci95 else "",
             "width": round(arm.goodput.value / top * 100, 2) if arm.goodput else 0,
             "ci": span(arm.goodput.ci95, top) if arm.goodput else None,
             "place": place(cell, group),
@@ -383,7 +383,7 @@ def split(arm: ArmResult) -> Context | None:
     whole = sum(parts.values()) or 1.0
     return {
         "parts": [
-            (part, phrases.duration(seconds), phrases.percent(seconds / whole), round(seconds / whole * 100, 2))
+            (part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
             for part, seconds in parts.items()
         ],
         "remarks": times.remarks(arm.phases),

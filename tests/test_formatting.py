@@ -1,0 +1,87 @@
+"""One way to write a number: what is there is never written as nothing, and more is never written as less."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stackmatrix.formatting import MISSING, count, duration, mib, percent, quantity, rate, some, times
+
+shares = st.floats(0, 100)
+figures = st.floats(1e-6, 1e12)
+
+
+def value(text: str) -> float:
+    """The number in a text of this module."""
+    return float(text.removesuffix("%").strip().removeprefix("<").replace("\u202f", ""))
+
+
+@pytest.mark.parametrize(
+    ("share", "written"),
+    [
+        (None, MISSING),
+        (0.0, "0 %"),
+        (0.0001, "<0.1 %"),
+        (0.0005, "0.1 %"),
+        (0.003, "0.3 %"),
+        (0.02, "2.0 %"),
+        (0.0994, "9.9 %"),
+        (0.0995, "10 %"),
+        (0.97, "97 %"),
+        (-0.034, "-3.4 %"),
+        (12.5, "1\u202f250 %"),
+    ],
+)
+def test_a_share(share: float | None, written: str) -> None:
+    assert percent(share) == written
+
+
+@given(shares)
+def test_a_share_that_is_there_is_never_none(share: float) -> None:
+    assert (percent(share) == "0 %") == (share == 0)
+
+
+@given(shares, shares)
+def test_a_larger_share_is_never_written_smaller(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert value(percent(low)) <= value(percent(high))
+
+
+@pytest.mark.parametrize(
+    ("figure", "written"),
+    [
+        (None, MISSING),
+        (0.0, "0"),
+        (0.003, "0.003"),
+        (0.000123, "0.000123"),
+        (0.512, "0.512"),
+        (2.51, "2.51"),
+        (9.996, "10.0"),
+        (39.84, "39.8"),
+        (99.96, "100"),
+        (1230.4, "1\u202f230"),
+        (12345.0, "12\u202f300"),
+        (-2.5, "-2.50"),
+    ],
+)
+def test_a_figure(figure: float | None, written: str) -> None:
+    assert quantity(figure) == written
+
+
+@given(figures)
+def test_a_figure_keeps_three_digits(figure: float) -> None:
+    assert value(quantity(figure)) == pytest.approx(figure, rel=0.0051)
+
+
+@given(figures, figures)
+def test_a_larger_figure_is_never_written_smaller(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert value(quantity(low)) <= value(quantity(high))
+
+
+def test_things_and_units() -> None:
+    assert (count(40), count(1.5), count(1234)) == ("40", "1.50", "1\u202f234")
+    assert (some(1, "thread"), some(40, "thread")) == ("1 thread", "40 threads")
+    assert (rate(39.84), rate(None)) == ("39.8/s", MISSING)
+    assert (duration(2.507), duration(0.1), duration(0.00041)) == ("2.51 s", "100 ms", "410 µs")
+    assert (mib(203.4), mib(None)) == ("203", MISSING)
+    assert times(1.57) == "1.57×"
