@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.formatting import MISSING, count, duration, mib, percent, quantity, rate, some, times
+from stackmatrix.formatting import MISSING, count, duration, mib, percent, quantity, rate, some
 
 shares = st.floats(0, 100)
 figures = st.floats(1e-6, 1e12)
@@ -84,4 +84,3 @@ def test_things_and_units() -> None:
     assert (rate(39.84), rate(None)) == ("39.8/s", MISSING)
     assert (duration(2.507), duration(0.1), duration(0.00041)) == ("2.51 s", "100 ms", "410 µs")
     assert (mib(203.4), mib(None)) == ("203", MISSING)
-    assert times(1.57) == "1.57×"

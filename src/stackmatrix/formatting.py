@@ -63,8 +63,3 @@ def percent(share: float | None) -> str:
     if abs(share) < 0.0995 and share:
         return f"{share * 100:.1f} %"
     return f"{share * 100:,.0f} %".replace(",", THIN_SPACE)
-
-
-def times(value: float) -> str:
-    """Write a ratio: `1.57×`."""
-    return f"{quantity(value)}×"

@@ -25,10 +25,10 @@ from stackmatrix.formatting import quantity
 from stackmatrix.report import charts, curves, headline, index, method, reduced, slo
 from stackmatrix.report import phases as times
 from stackmatrix.report.files import write_reports
-from stackmatrix.report.html import page
+from stackmatrix.report.html import run_page
 from stackmatrix.report.html.site import breakable, emphasis, inert
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
-from stackmatrix.report.reduced import histogram, spectrum
+from stackmatrix.report.reduced import latency_histogram, latency_spectrum
 from stackmatrix.report.view import Group, Slugs, view
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.explain import Phases
@@ -60,7 +60,7 @@ def test_the_headline_counts_who_leads(runs: Runs) -> None:
 
 
 def test_a_clear_leader_is_named_with_its_ratio_to_the_next(runs: Runs) -> None:
-    said = headline.sentence(group(runs, "matrix", "notes-read"))
+    said = headline.group_sentence(group(runs, "matrix", "notes-read"))
     ratio = group(runs, "matrix", "notes-read").pairs[0].goodput
     assert ratio is not None and ratio.interval is not None
     assert said.startswith("**fastapi-async** leads with ")
@@ -68,20 +68,20 @@ def test_a_clear_leader_is_named_with_its_ratio_to_the_next(runs: Runs) -> None:
 
 
 def test_a_leader_at_the_load_is_said_to_have_more_to_give(runs: Runs) -> None:
-    assert "more users would show what is left" in headline.sentence(group(runs, "matrix", "sleep"))
-    assert "more users" not in headline.sentence(group(runs, "matrix", "json-small"))
+    assert "more users would show what is left" in headline.group_sentence(group(runs, "matrix", "sleep"))
+    assert "more users" not in headline.group_sentence(group(runs, "matrix", "json-small"))
 
 
 def test_void_arms_are_named_with_their_reason(runs: Runs) -> None:
-    assert "No number for fastapi-sync" in headline.sentence(group(runs, "matrix", "http"))
-    assert "generator" in headline.sentence(group(runs, "matrix", "http"))
-    assert headline.sentence(group(runs, "void", "http")) == "No stack has a valid number here (errors)."
+    assert "No number for fastapi-sync" in headline.group_sentence(group(runs, "matrix", "http"))
+    assert "generator" in headline.group_sentence(group(runs, "matrix", "http"))
+    assert headline.group_sentence(group(runs, "void", "http")) == "No stack has a valid number here (errors)."
     assert headline.headline(view(runs["void"])) == "No stack has a valid number in this run"
 
 
 def test_few_rounds_tell_nothing_apart(runs: Runs) -> None:
     assert headline.headline(view(runs["interrupted"])).startswith("2 rounds cannot tell")
-    assert "cannot tell the stacks apart" in headline.sentence(group(runs, "interrupted", "http"))
+    assert "cannot tell the stacks apart" in headline.group_sentence(group(runs, "interrupted", "http"))
     kinds = [title for _, title, _ in method.notes(view(runs["interrupted"]))]
     assert kinds == ["Interrupted.", "No intervals."]
 
@@ -95,7 +95,7 @@ def test_stacks_that_are_alike_share_the_lead(tmp_path: Path) -> None:
     only = found.groups[0]
     says = headline.comparison(only.pairs[0], only.floor)
     assert says.startswith("Can’t tell:") and "noise floor" in says
-    assert "db_pool" in inert(page(found))
+    assert "db_pool" in inert(run_page(found))
 
 
 def test_a_run_whose_copies_differ_is_called_invalid(tmp_path: Path) -> None:
@@ -165,10 +165,10 @@ def test_the_spectrum_has_the_percentiles_of_run_json(runs: Runs) -> None:
 
 
 def test_a_spectrum_ends_where_fewer_than_ten_lie_beyond() -> None:
-    points = spectrum(np.arange(1.0, 1001.0))
+    points = latency_spectrum(np.arange(1.0, 1001.0))
     assert points[-1] == (99.0, 990.0)
     assert [ms for _, ms in points] == sorted(ms for _, ms in points)
-    assert spectrum(np.array([])) == []
+    assert latency_spectrum(np.array([])) == []
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_spectrum_ends_where_fewer_than_ten_lie_beyond() -> None:
     [(np.linspace(100, 105, 5000), False), (np.geomspace(1, 900, 5000), True), (np.array([7.0]), False)],
 )
 def test_a_histogram_loses_nobody(latencies: Floats, log: bool) -> None:
-    found = histogram(latencies)
+    found = latency_histogram(latencies)
     assert found is not None
     assert sum(found.counts) + found.beyond == len(latencies)
     assert found.log is log
@@ -188,17 +188,17 @@ def test_shapes_are_kept_for_when_the_records_are_gone(copy: RunDirectory) -> No
     shutil.rmtree(copy.path / "records")
     after = view(copy)
     assert [cell.shape for cell in after.cells] == [cell.shape for cell in before.cells]
-    (copy.path / reduced.FILE).unlink()
+    (copy.path / reduced.REDUCED_FILE).unlink()
     assert all(cell.shape is None for cell in view(copy).cells)
     write_reports(copy)
 
 
 def test_shapes_of_other_trials_are_made_anew(copy: RunDirectory) -> None:
-    kept = reduced.read(copy)
+    kept = reduced.read_reduced(copy)
     stale = {arm: replace(shape, trials=["another"], requests=1) for arm, shape in kept.arms.items()}
-    copy.write(reduced.FILE, reduced.Shapes(stale))
+    copy.write(reduced.REDUCED_FILE, reduced.Shapes(stale))
     assert all(cell.shape is None or cell.shape.requests > 1 for cell in view(copy).cells)
-    assert reduced.read(copy) == kept
+    assert reduced.read_reduced(copy) == kept
 
 
 # the page
@@ -210,7 +210,7 @@ def test_nothing_that_a_run_says_becomes_markup(tmp_path: Path) -> None:
     def spoil(trial: Trial) -> Trial:
         return replace(trial, reasons=[Reason("crash", hostile)]) if "sync" in trial.arm else trial
 
-    text = page(view(make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))))
+    text = run_page(view(make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))))
     assert "<script>alert" not in text and "<img src=x" not in text
     assert text.count("<script") == 4
 
@@ -280,7 +280,7 @@ def test_parts_of_a_request_never_add_up_to_more_than_it_took() -> None:
     )
     overlapping = time_by_part(replace(phases, queue_s=0.9))
     assert overlapping["elsewhere in the application"] == 0
-    assert times.remarks(phases) == ["mean of 9 requests, 1.00 s each", "event loop 10.0 ms late"]
+    assert times.phase_remarks(phases) == ["mean of 9 requests, 1.00 s each", "event loop 10.0 ms late"]
 
 
 def test_the_verdict_of_the_meters_counts_before_the_ceiling(runs: Runs) -> None:
@@ -288,7 +288,7 @@ def test_the_verdict_of_the_meters_counts_before_the_ceiling(runs: Runs) -> None
     first, *others = found.groups[0].ranked
     doubt = Disagreement("lock", "Something else <held> it.")
     arm = replace(first.arm, verdict="database", utilisation={"database": 0.97, "load": 1.2}, doubt=doubt)
-    text = page(replace(found, groups=[replace(found.groups[0], cells=[replace(first, arm=arm), *others])]))
+    text = run_page(replace(found, groups=[replace(found.groups[0], cells=[replace(first, arm=arm), *others])]))
     assert '<use href="#sign-database"/></svg> db</span>' in text
     assert "Something else &lt;held&gt; it." in text
     assert '97 %</td><td class="bar-cell" aria-hidden="true"><span class="track"><i style="width:97.0%">' in text
@@ -303,19 +303,19 @@ def test_addresses_are_unique_and_stay_the_same() -> None:
 
 
 def test_the_list_has_every_run_and_says_what_it_leaves_out(runs: Runs, base: Path, tmp_path: Path) -> None:
-    text = index.page(base)
+    text = index.index_page(base)
     for directory in runs.values():
         assert f'href="{directory.path.name}/report.html"' in text
     assert "5 runs on 2 machines" in text
     killed = tmp_path / "20260301T000000Z-killed"
     killed.mkdir()
     shutil.copy(runs["void"].path / "plan.json", killed)
-    assert "it has no run.json" in index.page(tmp_path)
-    assert "None yet" in index.page(tmp_path)
+    assert "it has no run.json" in index.index_page(tmp_path)
+    assert "None yet" in index.index_page(tmp_path)
 
 
 def test_trends_join_runs_of_one_machine_only(runs: Runs, base: Path) -> None:
-    found, _ = index.listed(base)
+    found, _ = index.listed_runs(base)
     rows = [row for trend in index.trends(found) for row in trend["rows"]]
     assert {row["machine"] for row in rows} == {found[0].machine, found[-1].machine}
     assert index.change(0.9996) == "0.0 %" and index.change(0.95) == "−5.0 %" and index.change(1.031) == "+3.1 %"
@@ -449,7 +449,7 @@ def test_a_search_that_was_killed_is_judged_from_its_probes(runs: Runs, tmp_path
 def test_every_probe_with_a_latency_is_drawn(runs: Runs) -> None:
     seen = view(runs["levels"])
     group = seen.groups[0]
-    rows = slo.rows(group, seen)
+    rows = slo.probe_points(group, seen)
     arms = {cell.arm.id for cell in group.cells}
     probes = [probe for probe in seen.probes if probe.arm in arms and probe.purpose == "search"]
     assert [row["rate"] for row in rows if "rate" in row] == [probe.rate for probe in sorted(probes, key=order(group))]
@@ -468,25 +468,25 @@ def order(group: Group) -> Callable[[Probe], int]:
 def test_curves_have_a_row_for_each_number_and_say_where_each_stack_answers_most(runs: Runs) -> None:
     seen = view(runs["sweep"])
     for groups in seen.sweeps():
-        rows = curves.rows(groups)
+        rows = curves.sweep_rows(groups)
         numbers = [cell.arm.goodput.value for group in groups for cell in group.cells if cell.arm.goodput]
         assert [row["goodput"] for row in rows] == numbers
-        assert curves.loads(groups) == tuple(sorted(curves.loads(groups)))
+        assert curves.swept_loads(groups) == tuple(sorted(curves.swept_loads(groups)))
         assert all(row["ceiling"] is not None and row["low"] is not None for row in rows)
     closed, _ = seen.sweeps()
     assert "fastapi-async most, 1\u202f7" in curves.peaks(closed) and "at 256 users" in curves.peaks(closed)
 
 
 def test_a_cell_under_both_kinds_of_load_shows_them_side_by_side(runs: Runs) -> None:
-    assert "Closed loop and open loop side by side" in page(view(runs["sweep"]))
-    assert "side by side</b>" not in page(view(runs["matrix"]))
+    assert "Closed loop and open loop side by side" in run_page(view(runs["sweep"]))
+    assert "side by side</b>" not in run_page(view(runs["matrix"]))
 
 
 def test_another_tool_is_another_sweep(runs: Runs) -> None:
     seen = view(runs["sweep"])
     by_tool = [replace(one, load=replace(one.load, tool="wrk")) for one in seen.groups if one.load.kind == "closed"]
     both = replace(seen, groups=[*by_tool, *seen.groups])
-    assert [curves.title(groups).rpartition(" · ")[2] for groups in both.sweeps()] == [
+    assert [curves.sweep_title(groups).rpartition(" · ")[2] for groups in both.sweeps()] == [
         "closed loop by wrk",
         "closed loop",
         "open loop",

@@ -19,7 +19,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.measure.experiment import arms
 from stackmatrix.report.files import write_reports
 from stackmatrix.report.findings import write_findings
-from stackmatrix.report.terminal import table
+from stackmatrix.report.terminal import run_table
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 from stackmatrix.results.plan import Arm
@@ -281,7 +281,7 @@ def test_every_report_has_the_experiment(kept: tuple[RunDirectory, ExperimentRes
     run = directory.read("run.json", Run)
     console = Console(width=220)
     with console.capture() as captured:
-        console.print(table(run))
+        console.print(run_table(run))
     assert result.question in captured.get()
     assert "blocked (void: shown failing)" in captured.get()
 

@@ -144,7 +144,7 @@ def test_service_levels_say_the_same_everywhere(runs: Runs) -> None:
     names = {cell.arm.id: cell.name for cell in seen.cells}
     assert {level.arm for level in run.levels} == set(names)
     for level in run.levels:
-        row, figures = rows[level.arm], slo.cells(level)
+        row, figures = rows[level.arm], slo.level_cells(level)
         assert single(level.words) in page and level.words in document
         assert f"| {' | '.join([names[level.arm], *figures])} |" in document
         assert single(" ".join([names[level.arm], *figures])) in page

@@ -49,10 +49,10 @@ def print_comparison(report: "Report", json: Path | None, markdown: Path | None)
     """Print the comparison, and write it where that is asked for; the exit code."""
     import msgspec
 
-    from stackmatrix.report.compare import document, terminal
+    from stackmatrix.report.compare import compare_markdown, terminal
 
     console(stderr=STDOUT in (json, markdown)).print(terminal(report))
     deliver(msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n", json)
     if markdown is not None:
-        deliver(document(report), markdown)
+        deliver(compare_markdown(report), markdown)
     return {None: 0, "no worse": 0, "worse": 1, "undecided": 2}[report.outcome]

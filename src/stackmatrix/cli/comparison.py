@@ -19,7 +19,7 @@ from stackmatrix.cli.subcommands import as_typed
 from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
-from stackmatrix.report.view import read
+from stackmatrix.report.view import read_run
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import FILE as PLAN_FILE
 from stackmatrix.results.plan import Arm, Plan, arms_of, digest
@@ -149,4 +149,4 @@ def read_or_judge(directory: RunDirectory) -> Run:
     """What a run says, judged now when it was killed before it came to that."""
     if not (directory.path / "run.json").exists():
         judge_now(directory)
-    return read(directory)
+    return read_run(directory)

@@ -99,13 +99,13 @@ def new_run(execution: Execution, plan: Plan) -> RunDirectory:
 
 def execute(plan: Plan, directory: RunDirectory, catalog: "Catalog", json: Path | None) -> int:
     """Time everything, print the matrix, write the reports; the exit code."""
-    from stackmatrix.report.terminal import table
+    from stackmatrix.report.terminal import run_table
 
     run = Session(plan, directory, catalog).execute(console())
     text = msgspec.json.encode(run).decode()
     deliver((text if json == STDOUT else msgspec.json.format(text, indent=1)) + "\n", json)
     if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):
-        console(stderr=json == STDOUT).print(table(run))
+        console(stderr=json == STDOUT).print(run_table(run))
         write_reports_of(directory)
     return tell_end(run, directory, plan.arms)
 

@@ -5,7 +5,7 @@ from rich.console import Console
 from stackmatrix.analysis.slo.level import Level
 from stackmatrix.cli.watch import clock
 from stackmatrix.formatting import milliseconds, quantity
-from stackmatrix.report.slo import OUTCOMES
+from stackmatrix.report.slo import PROBE_WORDS
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
@@ -26,7 +26,7 @@ class LevelWatch:
 
     def probe(self, probe: Probe) -> None:
         """A rate was tried."""
-        value = f"{self._level.metric} {milliseconds(probe.value_ms)} ms, {OUTCOMES[probe.outcome]}"
+        value = f"{self._level.metric} {milliseconds(probe.value_ms)} ms, {PROBE_WORDS[probe.outcome]}"
         if probe.overload is not None:
             back = probe.overload.recovery_s
             after = "not recovered" if back is None else f"recovered after {quantity(back)} s"

@@ -28,7 +28,7 @@ from stackmatrix.measure.rounds import Policy, Rounds
 from stackmatrix.measure.slo import find
 from stackmatrix.measure.trial import Bench, crashed, measure
 from stackmatrix.meter import machine
-from stackmatrix.report.terminal import table
+from stackmatrix.report.terminal import run_table
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Cell, Plan, Timing, cells_of
 from stackmatrix.results.reasons import NO_FAULT, Reason
@@ -61,7 +61,7 @@ class Session:
         told = msgspec.json.encode(run).decode()
         deliver((told if json == Path("-") else msgspec.json.format(told, indent=1)) + "\n", json)
         if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):
-            console(stderr=json == Path("-")).print(table(run))
+            console(stderr=json == Path("-")).print(run_table(run))
             from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
 
             write_reports(self.directory)

@@ -14,7 +14,7 @@ import vl_convert
 from stackmatrix.formatting import percent, quantity
 from stackmatrix.report.bounds import bound
 from stackmatrix.report.palette import DARK, FONT, LIGHT, STEPS, coloured, series, step, var
-from stackmatrix.report.view import Cell, Group, View
+from stackmatrix.report.view import Group, MatrixCell, View
 
 Spec = dict[str, Any]
 Row = dict[str, Any]
@@ -24,10 +24,11 @@ Layers = alt.LayerChart | alt.FacetChart
 Data = alt.NamedData | alt.InlineData
 ROWS: Final = alt.NamedData("rows")
 HEIGHT: Final = 220
-PLAIN: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"
+PLAIN_AXIS: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"
 """Numbers of axes, as the tables write them."""
 FEWER: Final = (
-    f"test(/^[125]/, format(datum.value, '.0e')) || toNumber(format(datum.value, '.0e')) != datum.value ? {PLAIN} : ''"
+    "test(/^[125]/, format(datum.value, '.0e')) || "
+    f"toNumber(format(datum.value, '.0e')) != datum.value ? {PLAIN_AXIS} : ''"
 )
 """The same for logarithmic axes, where only 1, 2 and 5 of each decade are labelled."""
 SHAPES: Final = (
@@ -41,7 +42,7 @@ SHAPES: Final = (
     "triangle-left",
 )
 EXPERIMENT_SHAPES: Final = ("diamond", "cross", "circle", "triangle-right")
-PARTS: Final = {
+CHART_PARTS: Final = {
     "stack": var("accent"),
     "database": var("series-2"),
     "files": var("series-5"),
@@ -96,7 +97,7 @@ def stack_colour() -> alt.Color:
     return alt.Color("colour:N", scale=None, legend=None)
 
 
-def number(format: str = ",.4~g") -> dict[str, Any]:
+def figure_encoding(format: str = ",.4~g") -> dict[str, Any]:
     """How tooltips write numbers."""
     return {"format": format}
 
@@ -112,7 +113,7 @@ def spectrum() -> Spec:
     tooltip = [
         alt.Tooltip("stack:N"),
         alt.Tooltip("percent:Q", title="percentile", format=".5~g"),
-        alt.Tooltip("ms:Q", **number()),
+        alt.Tooltip("ms:Q", **figure_encoding()),
     ]
     lines = base.mark_line(strokeJoin="round", interpolate="monotone").encode(
         color=stack_colour(),
@@ -131,17 +132,17 @@ def spectrum() -> Spec:
 def histogram(log: bool) -> Spec:
     """How often each latency was seen. Rows: low, high (ms), count."""
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, nice=False)
-    x = alt.X("low:Q", bin="binned").scale(scale).title("latency, ms").axis(labelExpr=PLAIN, tickCount=6)
+    x = alt.X("low:Q", bin="binned").scale(scale).title("latency, ms").axis(labelExpr=PLAIN_AXIS, tickCount=6)
     bars = alt.Chart(ROWS).mark_rect(color=var("accent"), opacity=0.85, stroke=var("panel"), strokeWidth=0.6)
     return finished(
         bars.encode(
             x=x,
             x2="high:Q",
-            y=alt.Y("count:Q").title("requests").axis(tickCount=4, labelExpr=PLAIN),
+            y=alt.Y("count:Q").title("requests").axis(tickCount=4, labelExpr=PLAIN_AXIS),
             y2=alt.datum(0),
             tooltip=[
-                alt.Tooltip("low:Q", title="from, ms", **number()),
-                alt.Tooltip("high:Q", title="to, ms", **number()),
+                alt.Tooltip("low:Q", title="from, ms", **figure_encoding()),
+                alt.Tooltip("high:Q", title="to, ms", **figure_encoding()),
                 alt.Tooltip("count:Q", title="requests", format=","),
             ],
         )
@@ -155,7 +156,7 @@ def goodput_rounds() -> Spec:
     Rows: kind (slice, round, estimate), round, at (1 is the middle of round 1), value; an estimate has low and high.
     """
     title = "goodput, requests/s"
-    y = alt.Y("value:Q").title(title).axis(tickCount=5, labelExpr=PLAIN).scale(zero=False)
+    y = alt.Y("value:Q").title(title).axis(tickCount=5, labelExpr=PLAIN_AXIS).scale(zero=False)
     estimate = alt.Chart(ROWS).transform_filter("datum.kind == 'estimate'")
     band = estimate.transform_filter("isValid(datum.low)").mark_rect(color=var("accent"), opacity=0.14)
     centre = estimate.mark_rule(color=var("accent"), strokeWidth=1.2).encode(y=y)
@@ -167,7 +168,7 @@ def goodput_rounds() -> Spec:
 def latency_rounds() -> Spec:
     """p50 and p99 over the rounds. Rows: kind (slice, round), series, round, at, value in ms."""
     title = "latency, ms"
-    y = alt.Y("value:Q").title(title).axis(tickCount=5, labelExpr=PLAIN).scale(type="log", nice=False, padding=10)
+    y = alt.Y("value:Q").title(title).axis(tickCount=5, labelExpr=PLAIN_AXIS).scale(type="log", nice=False, padding=10)
     course, rounds = over_rounds(y, title)
     shape = alt.Shape("series:N", scale=alt.Scale(range=list(SHAPES)), legend=alt.Legend())
     return finished(course + rounds.encode(shape=shape))
@@ -184,7 +185,7 @@ def over_rounds(y: alt.Y, title: str) -> tuple[alt.Chart, alt.Chart]:
     tooltip = [
         alt.Tooltip("round:Q"),
         alt.Tooltip("series:N", title="what"),
-        alt.Tooltip("value:Q", title=title, **number()),
+        alt.Tooltip("value:Q", title=title, **figure_encoding()),
     ]
     return course.encode(detail=["round:N", "series:N"]), rounds.encode(tooltip=tooltip)
 
@@ -195,10 +196,12 @@ def cpu() -> Spec:
     bars = alt.Chart(ROWS).mark_bar(stroke=var("panel"), strokeWidth=1)
     return finished(
         bars.encode(
-            x=alt.X("us:Q").title("CPU-µs per request").axis(tickCount=5, labelExpr=PLAIN),
-            color=alt.Color("part:N", scale=alt.Scale(domain=list(PARTS), range=list(PARTS.values())), legend=None),
+            x=alt.X("us:Q").title("CPU-µs per request").axis(tickCount=5, labelExpr=PLAIN_AXIS),
+            color=alt.Color(
+                "part:N", scale=alt.Scale(domain=list(CHART_PARTS), range=list(CHART_PARTS.values())), legend=None
+            ),
             order=alt.Order("order:Q"),
-            tooltip=[alt.Tooltip("part:N", title="spent by"), alt.Tooltip("us:Q", title="µs", **number())],
+            tooltip=[alt.Tooltip("part:N", title="spent by"), alt.Tooltip("us:Q", title="µs", **figure_encoding())],
         ),
         height=44,
     )
@@ -207,7 +210,12 @@ def cpu() -> Spec:
 @cache
 def pair() -> Spec:
     """The ratio of two arms by round. Rows: round, ratio, low, high, value (of the estimate), floor."""
-    y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12).title("ratio").axis(tickCount=6, labelExpr=PLAIN)
+    y = (
+        alt.Y("ratio:Q")
+        .scale(type="log", nice=False, padding=12)
+        .title("ratio")
+        .axis(tickCount=6, labelExpr=PLAIN_AXIS)
+    )
     base = alt.Chart(ROWS)
     floor = base.transform_aggregate(floor="max(floor)").transform_calculate(
         floor_low="1 / (1 + datum.floor)", floor_high="1 + datum.floor"
@@ -229,7 +237,7 @@ def pair() -> Spec:
         .axis(tickMinStep=1, format="d", grid=False)
         .scale(padding=14, nice=False, zero=False),
         y=y,
-        tooltip=[alt.Tooltip("round:Q"), alt.Tooltip("ratio:Q", **number())],
+        tooltip=[alt.Tooltip("round:Q"), alt.Tooltip("ratio:Q", **figure_encoding())],
     )
     return finished(noise + one + band + centre + points)
 
@@ -246,14 +254,14 @@ def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
 
 def load_axis(load: str, loads: tuple[float, ...]) -> alt.X:
     """The loads that were offered, on a logarithmic scale."""
-    axis = alt.Axis(values=list(loads), labelExpr=PLAIN, labelOverlap=True, grid=False)
+    axis = alt.Axis(values=list(loads), labelExpr=PLAIN_AXIS, labelOverlap=True, grid=False)
     return alt.X("load:Q").scale(type="log", nice=False, padding=14).title(load).axis(axis)
 
 
 def goodput_curve(base: alt.Chart, load: str) -> Layers:
     """A line per stack with its intervals; dashed, the ceiling."""
     title = "goodput, requests/s"
-    y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=PLAIN)
+    y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=PLAIN_AXIS)
     interval = alt.Y("low:Q").title(title)
     ceiling = base.mark_line(strokeDash=[3, 4], strokeWidth=1.4, opacity=0.8, clip=True)
     return alt.layer(
@@ -286,7 +294,7 @@ def curve_points(base: alt.Chart, y: alt.Y, load: str, *metrics: str) -> alt.Cha
 
 def curve_tooltip(load: str, *metrics: str) -> list[alt.Tooltip]:
     """Stack, load and these figures."""
-    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], **number()) for name in metrics)
+    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], **figure_encoding()) for name in metrics)
     return [alt.Tooltip("stack:N"), alt.Tooltip("load:Q", title=load), *figures]
 
 
@@ -334,8 +342,8 @@ def level(metric: str) -> Spec:
     points = rows.transform_filter("isValid(datum.ms)").mark_point(size=60, strokeWidth=1.6, opacity=0.9)
     tooltip = [
         alt.Tooltip("stack:N"),
-        alt.Tooltip("rate:Q", title="offered/s", **number()),
-        alt.Tooltip("ms:Q", title=title, **number()),
+        alt.Tooltip("rate:Q", title="offered/s", **figure_encoding()),
+        alt.Tooltip("ms:Q", title=title, **figure_encoding()),
         alt.Tooltip("words:N", title="level"),
     ]
     return finished(
@@ -372,14 +380,14 @@ def trend() -> Spec:
         alt.Y("goodput:Q")
         .scale(type="log", nice=False, padding=12)
         .title("goodput, requests/s")
-        .axis(tickCount=5, labelExpr=PLAIN)
+        .axis(tickCount=5, labelExpr=PLAIN_AXIS)
     )
     base = alt.Chart(ROWS).encode(x=x, color=stack_colour(), detail=["stack:N", "machine:N"])
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q").title("goodput, requests/s"), y2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         y=y,
         shape=alt.Shape("shape:N", scale=None, legend=None),
-        tooltip=["stack:N", "run:N", "machine:N", alt.Tooltip("goodput:Q", **number())],
+        tooltip=["stack:N", "run:N", "machine:N", alt.Tooltip("goodput:Q", **figure_encoding())],
     )
     return finished(base.mark_line(strokeWidth=2).encode(y=y) + bars + points)
 
@@ -389,7 +397,7 @@ def experiment(arms: Sequence[str], title: str, log: bool, labels: Sequence[str]
 
     Rows: arm, series (one of `labels`, in their order), value.
     """
-    x = alt.X("value:Q").title(title).axis(tickCount=6, labelExpr=FEWER if log else PLAIN)
+    x = alt.X("value:Q").title(title).axis(tickCount=6, labelExpr=FEWER if log else PLAIN_AXIS)
     x = x.scale(type="log", nice=False, padding=14) if log else x.scale(zero=True, nice=True)
     y = alt.Y("arm:N", sort=arms).title(None)
     y = y.axis(domain=False, ticks=False, labelLimit=320, labelPadding=10, labelColor=var("ink"), grid=True)
@@ -402,7 +410,7 @@ def experiment(arms: Sequence[str], title: str, log: bool, labels: Sequence[str]
             y=y,
             color=alt.Color("series:N", scale=alt.Scale(domain=list(labels), range=colours), legend=legend),
             shape=alt.Shape("series:N", scale=alt.Scale(domain=list(labels), range=list(EXPERIMENT_SHAPES))),
-            tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", **number())],
+            tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", **figure_encoding())],
         ),
         height=40 + 30 * len(arms),
     )
@@ -441,7 +449,7 @@ def matrix(view: View) -> Spec:
     return spec
 
 
-def matrix_row(group: Group, cell: Cell, with_load: bool) -> Row:
+def matrix_row(group: Group, cell: MatrixCell, with_load: bool) -> Row:
     """One tile."""
     arm = cell.arm
     workload = f"{group.workload} · {group.load.label}" if with_load else group.workload

@@ -27,7 +27,7 @@ HEAD = (
     "rounds",
     "more",
 )
-LEGEND = (
+COMPARE_LEGEND = (
     "B ÷ A: first of goodput (/s, the more the better), then of the stack's CPU per request (µs, the less the better)",
     "floor: what two copies of A differ by; a difference counts when its whole 95 % interval lies beyond it",
     "more: about how many more rounds would settle it, if the ratio holds",
@@ -46,9 +46,12 @@ def terminal(report: Report) -> RenderableType:
     for place, name in enumerate(HEAD):
         table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
     for answer in report.answers:
-        table.add_row(*row(answer))
-    said = [Text(f"{title(answer)}: {line(answer)}", style=STYLES.get(answer.verdict, "")) for answer in report.answers]
-    notes = [Text(note, style="dim") for note in (about(report), *report.remarks, *LEGEND)]
+        table.add_row(*compare_row(answer))
+    said = [
+        Text(f"{cell_title(answer)}: {answer_line(answer)}", style=STYLES.get(answer.verdict, ""))
+        for answer in report.answers
+    ]
+    notes = [Text(note, style="dim") for note in (about(report), *report.remarks, *COMPARE_LEGEND)]
     return Group(*sides(report), *said, *held(report), Text(), table, Text(), *notes)
 
 
@@ -62,23 +65,23 @@ def held(report: Report) -> list[Text]:
     return [] if report.outcome is None else [Text(limit(report), style="bold")]
 
 
-def document(report: Report) -> str:
+def compare_markdown(report: Report) -> str:
     """The comparison in Markdown, for a pull request."""
     parts = [
-        f"## {headline(report)}",
+        f"## {compare_headline(report)}",
         f"A is `{report.a}`, B is `{report.b}`.",
-        markdown.bullets(f"**{title(answer)}**: {line(answer)}" for answer in report.answers),
+        markdown.bullets(f"**{cell_title(answer)}**: {answer_line(answer)}" for answer in report.answers),
         *([] if report.outcome is None else [f"**{limit(report)}**"]),
-        markdown.table(HEAD, map(row, report.answers)),
+        markdown.markdown_table(HEAD, map(compare_row, report.answers)),
         "<details><summary>How to read it</summary>",
-        markdown.bullets([about(report), *report.remarks, *LEGEND]),
+        markdown.bullets([about(report), *report.remarks, *COMPARE_LEGEND]),
         f"{report.started} · {method.machine(report.environment)} · {', '.join(f'`{run}`' for run in report.runs)}",
         "</details>",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def headline(report: Report) -> str:
+def compare_headline(report: Report) -> str:
     """B against A in a few words: the verdicts, each with its workloads."""
     verdicts: dict[str, list[str]] = {}
     for answer in report.answers:
@@ -88,12 +91,12 @@ def headline(report: Report) -> str:
     return f"B against A: {said or 'nothing was compared'}"
 
 
-def title(answer: CellComparison) -> str:
+def cell_title(answer: CellComparison) -> str:
     """Workload and load, and the stack where it is the same on both sides; parameters stand in the run."""
     return f"{f'{answer.stack} under ' if answer.stack else ''}{answer.workload}, {answer.load.label}"
 
 
-def line(answer: CellComparison) -> str:
+def answer_line(answer: CellComparison) -> str:
     """The verdict, then its figures."""
     return f"{answer.verdict}: {answer.words}" if answer.words else answer.verdict
 
@@ -101,7 +104,7 @@ def line(answer: CellComparison) -> str:
 def limit(report: Report) -> str:
     """What was asked for with `--fail-if-worse`, and which workloads decide it."""
     assert report.limit is not None
-    which = [title(answer) for answer in report.answers if answer.outcome == report.outcome != "no worse"]
+    which = [cell_title(answer) for answer in report.answers if answer.outcome == report.outcome != "no worse"]
     where = f" ({'; '.join(which)})" if which else ""
     return f"worse by more than {percent(report.limit)}: {report.outcome}{where}"
 
@@ -111,21 +114,21 @@ def about(report: Report) -> str:
     return INTERLEAVED if report.interleaved else APART
 
 
-def row(answer: CellComparison) -> list[str]:
+def compare_row(answer: CellComparison) -> list[str]:
     """One answer's line of the table."""
     more = answer.goodput.further_rounds
     return [
-        title(answer),
+        cell_title(answer),
         answer.verdict,
-        *cells(answer.goodput),
-        *cells(answer.cpu_us),
+        *metric_cells(answer.goodput),
+        *metric_cells(answer.cpu_us),
         ", ".join(dict.fromkeys(answer.bound)),
         str(answer.goodput.rounds),
         MISSING if more is None else f"≈ {more}",
     ]
 
 
-def cells(metric: MetricRatio) -> Iterable[str]:
+def metric_cells(metric: MetricRatio) -> Iterable[str]:
     """One metric of both sides."""
     ratio = metric.ratio
     if ratio is None:

@@ -6,20 +6,20 @@ from typing import Any
 
 from stackmatrix.report import slo
 from stackmatrix.report.metrics import METRICS
-from stackmatrix.report.view import Cell, View
+from stackmatrix.report.view import MatrixCell, View
 from stackmatrix.results.slo import ServiceLevel
 from stackmatrix.results.trial import Errors
 
-LEVELS = ("level", *(column.key for column in slo.COLUMNS), "level_low", "level_high", "level_words")
+LEVEL_COLUMNS = ("level", *(column.key for column in slo.SLO_COLUMNS), "level_low", "level_high", "level_words")
 INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
 
 
-def table(view: View) -> str:
+def run_csv(view: View) -> str:
     """The file's text; what is missing is empty."""
     text = io.StringIO(newline="")
     found = slo.by_arm(view.run.levels)
-    rows = [row(cell) | level(found.get(cell.arm.id)) for cell in view.cells]
-    writer = csv.DictWriter(text, [*columns(), *LEVELS], lineterminator="\n")
+    rows = [csv_row(cell) | level_row(found.get(cell.arm.id)) for cell in view.cells]
+    writer = csv.DictWriter(text, [*columns(), *LEVEL_COLUMNS], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -32,7 +32,7 @@ def columns() -> list[str]:
     return [*first, *(metric.key for metric in METRICS), *INTERVALS, "baseline", "bound", *errors, "reasons"]
 
 
-def row(cell: Cell) -> dict[str, Any]:
+def csv_row(cell: MatrixCell) -> dict[str, Any]:
     """One arm."""
     arm = cell.arm
     goodput = (arm.goodput and arm.goodput.ci95) or ("", "")
@@ -57,10 +57,10 @@ def row(cell: Cell) -> dict[str, Any]:
     }
 
 
-def level(found: ServiceLevel | None) -> dict[str, Any]:
+def level_row(found: ServiceLevel | None) -> dict[str, Any]:
     """What a search for the largest rate came to; empty in a run without one."""
     if found is None:
-        return dict.fromkeys(LEVELS, "")
+        return dict.fromkeys(LEVEL_COLUMNS, "")
     low, high = (found.rate and found.rate.ci95) or ("", "")
-    figures = {column.key: column.value(found) for column in slo.COLUMNS}
+    figures = {column.key: column.value(found) for column in slo.SLO_COLUMNS}
     return {"level": found.level, **figures, "level_low": low, "level_high": high, "level_words": found.words}

@@ -11,7 +11,7 @@ AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open
 """What is offered more and more of."""
 
 
-def title(groups: Sequence[Group]) -> str:
+def sweep_title(groups: Sequence[Group]) -> str:
     """Workload, its parameters, and the kind of load."""
     params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
     load = groups[0].load
@@ -19,20 +19,20 @@ def title(groups: Sequence[Group]) -> str:
     return " · ".join(part for part in (groups[0].workload, params, kind) if part)
 
 
-def axis(groups: Sequence[Group]) -> str:
+def load_axis_title(groups: Sequence[Group]) -> str:
     """What the horizontal axis is called."""
     return AXES[groups[0].load.kind]
 
 
-def loads(groups: Sequence[Group]) -> tuple[float, ...]:
+def swept_loads(groups: Sequence[Group]) -> tuple[float, ...]:
     """Every load of a sweep, in order."""
     return tuple(float(group.load.users or group.load.rate or 0) for group in groups)
 
 
-def rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
+def sweep_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """One for each arm that has a number."""
     found: list[dict[str, Any]] = []
-    for load, group in zip(loads(groups), groups, strict=True):
+    for load, group in zip(swept_loads(groups), groups, strict=True):
         for cell in group.cells:
             arm = cell.arm
             if arm.goodput is not None:
@@ -55,7 +55,7 @@ def rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
 def peaks(groups: Sequence[Group]) -> str:
     """What the curves show, for who cannot see them: where each stack answers most."""
     best: dict[str, dict[str, Any]] = {}
-    for row in rows(groups):
+    for row in sweep_rows(groups):
         if row["stack"] not in best or row["goodput"] > best[row["stack"]]["goodput"]:
             best[row["stack"]] = row
     unit = "users" if groups[0].load.kind == "closed" else "offered per second"
@@ -67,13 +67,13 @@ def figure(groups: Sequence[Group]) -> str:
     return f"figures/curves-{groups[0].slug.removeprefix('workload-')}"
 
 
-def figures(view: View) -> dict[str, str | bytes]:
+def curve_pictures(view: View) -> dict[str, str | bytes]:
     """The pictures of all sweeps, by their file; none where none was swept."""
     looks = charts.stack_looks(view.stack_names)
     found: dict[str, str | bytes] = {}
     for groups in view.sweeps():
-        if drawn := [{**row, **looks[row["stack"]]} for row in rows(groups)]:
-            spec = charts.curves_picture(drawn, axis(groups), title(groups))
+        if drawn := [{**row, **looks[row["stack"]]} for row in sweep_rows(groups)]:
+            spec = charts.curves_picture(drawn, load_axis_title(groups), sweep_title(groups))
             found[f"{figure(groups)}.svg"] = charts.svg(spec)
             found[f"{figure(groups)}-dark.svg"] = charts.svg(spec, dark=True)
     return found

@@ -11,7 +11,7 @@ from stackmatrix.report import charts
 from stackmatrix.report.metrics import whole
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 
-METRICS: Final[Mapping[str, str]] = {
+FIGURE_NAMES: Final[Mapping[str, str]] = {
     "goodput": "Rate",
     "requests": "Requests counted",
     "mean_ms": "Mean time",
@@ -25,14 +25,14 @@ WRITTEN: Final[Mapping[str, Callable[[float | None], str]]] = {
     "requests": whole,
     "threads": whole,
 }
-SERIES: Final = ("published", "published, by the model", "project's own generator", "original tool")
-OUTCOMES: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
+POINT_SERIES: Final = ("published", "published, by the model", "project's own generator", "original tool")
+CLAIM_WORDS: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
 TIME_METRICS: Final = ("mean_ms", "p50_ms")
 
-Row = dict[str, Any]
+PointRow = dict[str, Any]
 
 
-def table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
+def experiment_table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
     """Head and lines: one for each figure of each arm, which is named once; without columns that would be empty."""
     tool = tool_name(result)
     by = ("measured", "predicted", "÷", "as published")
@@ -41,19 +41,23 @@ def table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
     lines: list[list[str]] = []
     before = ""
     for row in result.rows:
-        lines.append([name(row) if row.arm != before else "", *cells(row)])
+        lines.append([name(row) if row.arm != before else "", *figure_cells(row)])
         before = row.arm
     kept = [place for place in range(len(head)) if any(line[place] not in ("", MISSING) for line in lines)]
     return [head[place] for place in kept], [[line[place] for place in kept] for line in lines]
 
 
-def cells(row: ExperimentRow) -> list[str]:
+def figure_cells(row: ExperimentRow) -> list[str]:
     """One line without its arm."""
     unit = f", {row.unit}" if row.unit and row.metric in ("goodput", *TIME_METRICS) else ""
-    shown = [f"{METRICS.get(row.metric, row.metric)}{unit}", write(row, row.published), write(row, row.explained)]
+    shown = [
+        f"{FIGURE_NAMES.get(row.metric, row.metric)}{unit}",
+        figure_text(row, row.published),
+        figure_text(row, row.explained),
+    ]
     for side in (row.own, row.tool):
-        scaled = write(row, side.at_scale) if side.at_scale != side.measured else ""
-        shown += [write(row, side.measured), write(row, side.predicted), percent(side.share), scaled]
+        scaled = figure_text(row, side.at_scale) if side.at_scale != side.measured else ""
+        shown += [figure_text(row, side.measured), figure_text(row, side.predicted), percent(side.share), scaled]
     return shown
 
 
@@ -62,7 +66,7 @@ def name(row: ExperimentRow) -> str:
     return f"{row.arm} (void: {row.void})" if row.void else row.arm
 
 
-def write(row: ExperimentRow, value: float | None) -> str:
+def figure_text(row: ExperimentRow, value: float | None) -> str:
     """A figure."""
     return WRITTEN.get(row.metric, quantity)(value)
 
@@ -93,7 +97,7 @@ def exceptions(result: ExperimentResult) -> list[str]:
     return result.exceptions or ["None: every arm that load or slots bind was measured within ±10 % of its prediction."]
 
 
-def sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """With a capital and a full stop."""
     return f"{capital(text)}." if text else ""
 
@@ -104,23 +108,23 @@ def charted(result: ExperimentResult) -> str:
     return max(dict.fromkeys(published), key=published.count, default="goodput")
 
 
-def axis(result: ExperimentResult) -> str:
+def figure_axis_title(result: ExperimentResult) -> str:
     """What the figure's axis says."""
     metric = charted(result)
     unit = next(row.unit for row in result.rows if row.metric == metric)
-    return f"{METRICS.get(metric, metric).lower()}, {unit}, at the published scale"
+    return f"{FIGURE_NAMES.get(metric, metric).lower()}, {unit}, at the published scale"
 
 
-def points(result: ExperimentResult) -> list[Row]:
+def points(result: ExperimentResult) -> list[PointRow]:
     """What the figure draws: a point for each arm and whoever has a figure of it."""
-    found: list[Row] = []
+    found: list[PointRow] = []
     metric = charted(result)
     for order, arm in enumerate(dict.fromkeys(row.arm for row in result.rows)):
         for row in rows_for(result.rows, arm, metric):
             values = (row.published, row.explained, row.own.at_scale, row.tool.at_scale)
             found += [
                 {"arm": arm, "order": order, "series": series, "value": value}
-                for series, value in zip(SERIES, values, strict=True)
+                for series, value in zip(POINT_SERIES, values, strict=True)
                 if value
             ]
     return found
@@ -131,7 +135,7 @@ def rows_for(rows: Sequence[ExperimentRow], arm: str, metric: str) -> Iterable[E
     return (row for row in rows if (row.arm, row.metric) == (arm, metric))
 
 
-def wide(drawn: Sequence[Row]) -> bool:
+def wide(drawn: Sequence[PointRow]) -> bool:
     """Whether the figures spread so far that they need a logarithmic scale."""
     values = [row["value"] for row in drawn]
     return bool(values) and max(values) > 12 * min(values)
@@ -139,17 +143,17 @@ def wide(drawn: Sequence[Row]) -> bool:
 
 def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
     """Each claim: its outcome as a word and as a key, and its words."""
-    return [(OUTCOMES[claim.outcome], claim.outcome, claim.words) for claim in result.claims]
+    return [(CLAIM_WORDS[claim.outcome], claim.outcome, claim.words) for claim in result.claims]
 
 
 def chart(result: ExperimentResult, data: charts.Data = charts.ROWS) -> charts.Spec:
     """The figure: of the page, which has the rows itself, or of a file with its data."""
     drawn = points(result)
     arms = list(dict.fromkeys(str(row["arm"]) for row in drawn))
-    return charts.experiment(arms, axis(result), wide(drawn), SERIES, data)
+    return charts.experiment(arms, figure_axis_title(result), wide(drawn), POINT_SERIES, data)
 
 
-def figures(result: ExperimentResult | None, stem: str) -> dict[str, str]:
+def experiment_pictures(result: ExperimentResult | None, stem: str) -> dict[str, str]:
     """The picture files of an experiment, light and dark, by their names; none for any other run."""
     if result is None or not (drawn := points(result)):
         return {}

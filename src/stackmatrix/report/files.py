@@ -15,27 +15,27 @@ def write_reports(directory: RunDirectory) -> None:
     found = view(directory)
     matrix = charts.matrix(found)
     files: dict[str, str | bytes] = {
-        "report.html": html.page(found),
-        "report.md": markdown.document(found),
-        "report.csv": csv.table(found),
+        "report.html": html.run_page(found),
+        "report.md": markdown.run_markdown(found),
+        "report.csv": csv.run_csv(found),
         "figures/matrix.svg": charts.svg(matrix),
         "figures/matrix-dark.svg": charts.svg(matrix, dark=True),
         "figures/matrix.png": charts.png(matrix),
-        **experiment.figures(found.run.experiment, "figures/experiment"),
-        **curves.figures(found),
+        **experiment.experiment_pictures(found.run.experiment, "figures/experiment"),
+        **curves.curve_pictures(found),
     }
     for name, content in files.items():
-        write(directory.path / name, content)
+        write_file(directory.path / name, content)
     if directory.path.parent.resolve() == RESULTS:
         write_index(RESULTS)
 
 
 def write_index(base: Path) -> None:
     """Make the list of all runs below a directory."""
-    write(base / "index.html", index.page(base))
+    write_file(base / "index.html", index.index_page(base))
 
 
-def write(file: Path, content: str | bytes) -> None:
+def write_file(file: Path, content: str | bytes) -> None:
     """Write one file whole or not at all."""
     with writing(file):
         file.parent.mkdir(exist_ok=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from stackmatrix.errors import UserError
 from stackmatrix.formatting import some
 from stackmatrix.report import experiment, method
-from stackmatrix.report.files import write
-from stackmatrix.report.markdown import bullets, table, themed
-from stackmatrix.report.view import read
+from stackmatrix.report.files import write_file
+from stackmatrix.report.markdown import bullets, markdown_table, themed
+from stackmatrix.report.view import read_run
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import Run
@@ -28,7 +28,7 @@ This file is generated: `make findings`. One of them again: `./scripts/check-per
 Finding = tuple[RunDirectory, Run, ExperimentResult]
 
 
-def document(runs: Sequence[Finding], back: str) -> str:
+def findings_markdown(runs: Sequence[Finding], back: str) -> str:
     """The file's text; `back` leads from its directory to the checkout's."""
     machines = list(dict.fromkeys(f"{method.machine(run.environment)}" for _, run, _ in runs))
     contents = bullets(f"[{result.question}](#{anchor(result)})" for _, _, result in runs)
@@ -49,12 +49,12 @@ def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: s
     rounds = max((arm.rounds for arm in run.arms), default=0)
     return [
         f'## <a id="{anchor(result)}"></a>{result.question}',
-        f"{experiment.sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
+        f"{experiment.as_sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
         " ".join(result.answer),
         themed(
             f"{FIGURES}/{result.name}", "Published, predicted and measured figures of every arm; the table has them too"
         ),
-        table(*experiment.table(result)),
+        markdown_table(*experiment.experiment_table(result)),
         "**Where the tool and the project's own generator differ**",
         bullets(result.differences),
         "**What is not as predicted**",
@@ -68,11 +68,11 @@ def write_findings(runs: Sequence[RunDirectory], file: Path) -> None:
     """Write the findings of some runs, and their figures beside it; UserError for a run of no experiment."""
     found: list[Finding] = []
     for directory in runs:
-        run = read(directory)
+        run = read_run(directory)
         if run.experiment is None:
             raise UserError(f"{directory.path}: it carries out no experiment; give runs of --experiment NAME")
         found.append((directory, run, run.experiment))
     for _, _, result in found:
-        for name, content in experiment.figures(result, f"{FIGURES}/{result.name}").items():
-            write(file.parent / name, content)
-    write(file, document(found, "../"))
+        for name, content in experiment.experiment_pictures(result, f"{FIGURES}/{result.name}").items():
+            write_file(file.parent / name, content)
+    write_file(file, findings_markdown(found, "../"))

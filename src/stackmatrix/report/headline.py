@@ -9,7 +9,7 @@ from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.formatting import MISSING, percent, quantity, some
 from stackmatrix.report import slo
-from stackmatrix.report.view import Cell, Group, Pair, View
+from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.slo import ServiceLevel
 
 AT_THE_LOAD: Final = 0.9
@@ -34,7 +34,7 @@ def headline(view: View) -> str:
     if not decided:
         return "No stack has a valid number in this run"
     if len(view.groups) == 1:
-        return sentence(view.groups[0])
+        return group_sentence(view.groups[0])
     if not any(group.decided for group in decided):
         return f"{some(view.rounds, 'round')} cannot tell the stacks apart: an interval needs {LEAST_ROUNDS}"
     led = Counter(cell.name for group in decided for cell in leaders(group))
@@ -46,7 +46,7 @@ def headline(view: View) -> str:
 
 def highest(view: View) -> str:
     """Who keeps the service level up to the highest rate, or how often."""
-    found, level = slo.by_arm(view.run.levels), slo.title(view.run.levels)
+    found, level = slo.by_arm(view.run.levels), slo.level_title(view.run.levels)
     firsts = [first for group in view.groups if (first := at_the_top(group, found))]
     if not firsts:
         return f"No rate was found at which a stack keeps {level}"
@@ -65,12 +65,12 @@ def highest(view: View) -> str:
 def at_the_top(group: Group, found: Mapping[str, ServiceLevel]) -> dict[str, float]:
     """The rates of those in the first place; without places, which need intervals, of the highest estimate."""
     known = {cell.name: found[cell.arm.id] for cell in group.cells if cell.arm.id in found}
-    rates = {name: rate for name, level in known.items() if (rate := slo.rate(level)) is not None}
+    rates = {name: rate for name, level in known.items() if (rate := slo.found_rate(level)) is not None}
     placed = {name: rate for name, rate in rates.items() if known[name].rank == 1}
     return placed or dict(sorted(rates.items(), key=lambda item: -item[1])[:1])
 
 
-def sentence(group: Group) -> str:
+def group_sentence(group: Group) -> str:
     """What a group of comparable arms says, in a sentence or two."""
     return " ".join(part for part in (ranking(group), at_the_load(group), without(group)) if part)
 
@@ -81,22 +81,22 @@ def ranking(group: Group) -> str:
     if not ranked:
         return f"No stack has a valid number here{because(group)}."
     if len(ranked) == 1:
-        return f"**{ranked[0].name}** alone has a valid number: {rate(ranked)}."
+        return f"**{ranked[0].name}** alone has a valid number: {goodput_range(ranked)}."
     if not group.decided:
         done = some(ranked[0].arm.rounds, "round")
         return (
             f"{done} cannot tell the stacks apart, for an interval needs {LEAST_ROUNDS}; "
-            f"{ranked[0].name} is ahead by estimate with {rate(ranked[:1])}."
+            f"{ranked[0].name} is ahead by estimate with {goodput_range(ranked[:1])}."
         )
     if len(first) == len(ranked):
         both = "both" if len(first) == 2 else "all"
-        return f"**No difference** can be told between {names(first)}: {both} answer {rate(first)}."
+        return f"**No difference** can be told between {names(first)}: {both} answer {goodput_range(first)}."
     follower = ranked[len(first)]
     clear = next((cell for cell in first if group.versus(cell, follower).standing == "higher"), first[0])
     ahead = f"{times(group.versus(clear, follower).goodput)} as much as {follower.name}"
     if len(first) == 1:
-        return f"**{first[0].name}** leads with {rate(first)}, {ahead}{behind(group)}."
-    return f"**{names(first)}** share the lead with {rate(first)}; {clear.name} does {ahead}{behind(group)}."
+        return f"**{first[0].name}** leads with {goodput_range(first)}, {ahead}{behind(group)}."
+    return f"**{names(first)}** share the lead with {goodput_range(first)}; {clear.name} does {ahead}{behind(group)}."
 
 
 def behind(group: Group) -> str:
@@ -104,7 +104,7 @@ def behind(group: Group) -> str:
     last = group.ranked[-1]
     if len(group.ranked) <= len(leaders(group)) + 1:
         return ""
-    return f"; {last.name} comes last with {rate([last])}"
+    return f"; {last.name} comes last with {goodput_range([last])}"
 
 
 def at_the_load(group: Group) -> str:
@@ -148,12 +148,12 @@ def comparison(pair: Pair, floor: float) -> str:
     return f"Can’t tell: {one} answers {factor} as many requests as {other}, which touches the {noise}. {further}"
 
 
-def leaders(group: Group) -> list[Cell]:
+def leaders(group: Group) -> list[MatrixCell]:
     """All arms in the first place."""
     return [cell for cell in group.ranked if cell.arm.rank == group.ranked[0].arm.rank]
 
 
-def rate(cells: Sequence[Cell]) -> str:
+def goodput_range(cells: Sequence[MatrixCell]) -> str:
     """The goodput of arms that are not told apart."""
     values = [cell.arm.goodput.value for cell in cells if cell.arm.goodput]
     low, high = quantity(min(values)), quantity(max(values))
@@ -169,6 +169,6 @@ def times(estimate: statistics.Estimate | None) -> str:
     return f"{quantity(estimate.value)}× ({quantity(estimate.interval.low)}–{quantity(estimate.interval.high)})"
 
 
-def names(cells: Sequence[Cell]) -> str:
+def names(cells: Sequence[MatrixCell]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return listed([cell.name for cell in cells])

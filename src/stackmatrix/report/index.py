@@ -14,7 +14,7 @@ from stackmatrix.report.headline import ENDED_BY
 from stackmatrix.report.html.report import moment
 from stackmatrix.report.html.site import render
 from stackmatrix.report.method import machine
-from stackmatrix.report.view import Slugs, noise_floor, read
+from stackmatrix.report.view import Slugs, floor_of_run, read_run
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.run import ArmResult, Run
 
@@ -35,9 +35,9 @@ class Listed:
         return machine(self.run.environment) or "unknown"
 
 
-def page(base: Path) -> str:
+def index_page(base: Path) -> str:
     """The list of the runs below a directory; what cannot be read is said, not hidden."""
-    runs, broken = listed(base)
+    runs, broken = listed_runs(base)
     workloads = trends(runs)
     names = list(dict.fromkeys(variant_label(arm.stack, arm.variant) for item in runs for arm in item.run.arms))
     looks = charts.stack_looks(names)
@@ -51,7 +51,7 @@ def page(base: Path) -> str:
         },
         title="All runs · Stack Matrix",
         home="#runs",
-        runs=[line(item) for item in reversed(runs)],
+        runs=[run_line(item) for item in reversed(runs)],
         broken=broken,
         workloads=workloads,
         looks=list(looks.values()),
@@ -59,7 +59,7 @@ def page(base: Path) -> str:
     )
 
 
-def listed(base: Path) -> tuple[list[Listed], list[str]]:
+def listed_runs(base: Path) -> tuple[list[Listed], list[str]]:
     """The runs that can be read, the oldest first, and a line for each directory that cannot."""
     runs: list[Listed] = []
     broken: list[str] = []
@@ -67,13 +67,13 @@ def listed(base: Path) -> tuple[list[Listed], list[str]]:
         if not any((path / name).exists() for name in ("run.json", "plan.json", "trials.jsonl")):
             continue
         try:
-            runs.append(Listed(path.name, read(RunDirectory(path)), (path / "report.html").exists()))
+            runs.append(Listed(path.name, read_run(RunDirectory(path)), (path / "report.html").exists()))
         except UserError as error:
             broken.append(str(error).removeprefix(f"{base}/"))
     return sorted(runs, key=lambda item: item.run.started), broken
 
 
-def line(item: Listed) -> Context:
+def run_line(item: Listed) -> Context:
     """One row of the list."""
     run = item.run
     valid = sum(arm.goodput is not None for arm in run.arms)
@@ -86,7 +86,7 @@ def line(item: Listed) -> Context:
         "arms": f"{valid} of {len(run.arms)}",
         "void": valid < len(run.arms),
         "rounds": max((arm.rounds for arm in run.arms), default=0),
-        "floor": percent(noise_floor(run)) if run.aa else MISSING,
+        "floor": percent(floor_of_run(run)) if run.aa else MISSING,
         "ended": ENDED_BY.get(run.ended_by, run.ended_by),
     }
 

@@ -6,16 +6,16 @@ from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.formatting import MISSING, duration, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.bounds import BOUNDS, bound
+from stackmatrix.report.bounds import BOUND_SIGNS, bound
 from stackmatrix.report.metrics import BY_KEY, METRICS
-from stackmatrix.report.view import Cell, Group, View
+from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.explain import Phases
 
-COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
+MATRIX_COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 
 
-def document(view: View) -> str:
+def run_markdown(view: View) -> str:
     """The file's text."""
     parts = [
         f"# {plain(headline.headline(view))}",
@@ -23,11 +23,11 @@ def document(view: View) -> str:
         *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
         "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
         *experiment_section(view.run.experiment),
-        *service_levels(view),
+        *level_sections(view),
         themed("figures/matrix", "Goodput of every stack under every workload; the tables below have the numbers"),
         *load_curves(view),
         *(part for group in view.groups for part in workload(view, group)),
-        *voids(view),
+        *void_section(view),
         "## Method",
         "### Limits first",
         bullets(method.limits(view)),
@@ -37,10 +37,10 @@ def document(view: View) -> str:
         bullets([*method.measured(view), *times.costs(view), method.noise(view), method.repeats(view)]),
         "<details><summary>What the numbers mean</summary>",
         bullets(f"**{m.name}**{f' ({m.unit})' if m.unit else ''}: {m.meaning}" for m in METRICS),
-        bullets(f"bound **{found.sign}**: {found.meaning}" for found in BOUNDS.values()),
+        bullets(f"bound **{found.sign}**: {found.meaning}" for found in BOUND_SIGNS.values()),
         "</details>",
         "<details><summary>Environment</summary>",
-        table(("what", "value"), method.environment(view)),
+        markdown_table(("what", "value"), method.environment(view)),
         "</details>",
         f"The whole run again: `{view.run.command}`",
     ]
@@ -53,10 +53,10 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
         return []
     return [
         f"## {result.question}",
-        f"{experiment.sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
+        f"{experiment.as_sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
         bullets(result.answer),
         themed("figures/experiment", "Published, predicted and measured figures of every arm; the table has them too"),
-        table(*experiment.table(result)),
+        markdown_table(*experiment.experiment_table(result)),
         "### Where the tool and the project's own generator differ",
         bullets(result.differences),
         "### What is not as predicted",
@@ -64,25 +64,25 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
     ]
 
 
-def service_levels(view: View) -> list[str]:
+def level_sections(view: View) -> list[str]:
     """The largest rates that keep a service level; nothing where none was asked for."""
     found = slo.by_arm(view.run.levels)
     if not found:
         return []
-    parts = [f"## Service level: {slo.title(view.run.levels)}"]
+    parts = [f"## Service level: {slo.level_title(view.run.levels)}"]
     for group in view.groups:
         names = {cell.arm.id: cell.name for cell in group.cells if cell.arm.id in found}
         if names:
             told = slo.ordered([found[arm] for arm in names])
-            head = (group.workload, *(column.name for column in slo.COLUMNS))
-            rows = [(names[level.arm], *slo.cells(level)) for level in told]
-            parts += [bullets(level.words for level in told), table(head, rows, texts=1)]
-    return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in slo.COLUMNS)]
+            head = (group.workload, *(column.name for column in slo.SLO_COLUMNS))
+            rows = [(names[level.arm], *slo.level_cells(level)) for level in told]
+            parts += [bullets(level.words for level in told), markdown_table(head, rows, texts=1)]
+    return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in slo.SLO_COLUMNS)]
 
 
 def load_curves(view: View) -> list[str]:
     """A picture for each sweep that has a number; the tables below have all of them."""
-    swept = [groups for groups in view.sweeps() if curves.rows(groups)]
+    swept = [groups for groups in view.sweeps() if curves.sweep_rows(groups)]
     about = "Goodput with its ceiling (dotted), and p99 latency with p50 (dotted), against the load"
     drawn = [themed(curves.figure(groups), f"{about}: {curves.peaks(groups)}") for groups in swept]
     return ["## Load curves", *drawn] if drawn else []
@@ -100,12 +100,12 @@ def workload(view: View, group: Group) -> list[str]:
     """One workload: the sentence, then the ranking."""
     params = " ".join(f"{key}={value}" for key, value in group.params.items())
     about = " · ".join(part for part in (group.summary, params, group.load.label) if part)
-    names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in COLUMNS]
+    names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in MATRIX_COLUMNS]
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
-    rows = [row(cell, len(head)) for cell in group.ordered]
+    rows = [markdown_row(cell, len(head)) for cell in group.ordered]
     reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ranked if cell.arm.explanation)
-    parts = [f"## {title}", about, headline.sentence(group), table(head, rows), reasons, *spent(group)]
+    parts = [f"## {title}", about, headline.group_sentence(group), markdown_table(head, rows), reasons, *spent(group)]
     return [part for part in parts if part]
 
 
@@ -116,36 +116,36 @@ def spent(group: Group) -> list[str]:
     if timed:
         head = ("", "stack", "response", *PARTS)
         rows = [
-            ["", cell.name, duration(phases.response_s), *(share(phases, part) for part in PARTS)]
+            ["", cell.name, duration(phases.response_s), *(part_share(phases, part) for part in PARTS)]
             for cell in timed
             if (phases := cell.arm.phases)
         ]
-        found = ["Where the time of a request goes, with SERVER_TIMING on:", table(head, rows)]
+        found = ["Where the time of a request goes, with SERVER_TIMING on:", markdown_table(head, rows)]
     else:
         found = []
     return [*found, *([f"Flame graphs: {', '.join(drawn)}"] if drawn else [])]
 
 
-def share(phases: Phases, part: str) -> str:
+def part_share(phases: Phases, part: str) -> str:
     """Of the response time, by one part."""
     seconds = time_by_part(phases).get(part)
     return MISSING if seconds is None else percent(seconds / phases.response_s)
 
 
-def row(cell: Cell, width: int) -> list[str]:
+def markdown_row(cell: MatrixCell, width: int) -> list[str]:
     """One arm; a void one has its reasons where the numbers would stand."""
     arm = cell.arm
     if arm.goodput is None:
         kinds = ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed"
         return [MISSING, cell.name, f"void: {kinds}", *[""] * (width - 3)]
     goodput = BY_KEY["goodput"].show(arm)
-    shown = [BY_KEY[key].show(arm) for key in COLUMNS]
+    shown = [BY_KEY[key].show(arm) for key in MATRIX_COLUMNS]
     sign = bound(cell.bound).sign if cell.bound else ""
     name = f"**{cell.name}**" if arm.rank == 1 else cell.name
     return [str(arm.rank), name, goodput, percent(arm.goodput.half_width), *shown, sign]
 
 
-def voids(view: View) -> list[str]:
+def void_section(view: View) -> list[str]:
     """Every reason why a number is missing, with its remedy."""
     lines = [
         f"{cell.name}, {cell.arm.workload}, {cell.arm.load.label}: **{reason.kind}**: {reason.detail}. {reason.remedy}"
@@ -155,7 +155,7 @@ def voids(view: View) -> list[str]:
     return ["## Cells without a number", bullets(lines)] if lines else []
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 2) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 2) -> str:
     """A table; figures are to the right, as all but the first columns are, which hold texts."""
     rule = ["---" if place < texts else "--:" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(escape(word) for word in line)} |" for line in (head, rule, *rows))

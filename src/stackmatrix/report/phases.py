@@ -15,7 +15,7 @@ COLOURS: Final = dict(
 """Of each part of a request's time."""
 
 
-def remarks(phases: Phases) -> list[str]:
+def phase_remarks(phases: Phases) -> list[str]:
     """What else was seen meanwhile."""
     found = [f"mean of {phases.requests} requests, {duration(phases.response_s)} each"]
     if phases.lag_s is not None:

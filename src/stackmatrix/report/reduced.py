@@ -18,7 +18,7 @@ from stackmatrix.load.summary import percentile
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.trial import Trial
 
-FILE: Final = "shapes.json"
+REDUCED_FILE: Final = "shapes.json"
 BINS: Final = 60
 WIDE: Final = 6.0
 """Latencies that spread over more than this factor are drawn on a logarithmic scale."""
@@ -69,7 +69,7 @@ class Shapes:
 
 def shapes(directory: RunDirectory, standing: dict[str, list[Trial]]) -> dict[str, Shape]:
     """The shape of every arm from its records, or from what was kept when they are no longer there; then keep it."""
-    kept = read(directory)
+    kept = read_reduced(directory)
     found: dict[str, Shape] = {}
     for arm, trials in standing.items():
         before = kept.arms.get(arm)
@@ -78,14 +78,14 @@ def shapes(directory: RunDirectory, standing: dict[str, list[Trial]]) -> dict[st
         elif trials and all(trial.records and (directory.path / trial.records).exists() for trial in trials):
             found[arm] = shape(directory, trials)
     if found and found != kept.arms:
-        directory.write(FILE, Shapes(found))
+        directory.write(REDUCED_FILE, Shapes(found))
     return found
 
 
-def read(directory: RunDirectory) -> Shapes:
+def read_reduced(directory: RunDirectory) -> Shapes:
     """What was kept before; nothing when there is no such file, or one of another version."""
     try:
-        return directory.read(FILE, Shapes)
+        return directory.read(REDUCED_FILE, Shapes)
     except UserError:
         return Shapes()
 
@@ -100,10 +100,12 @@ def shape(directory: RunDirectory, trials: Sequence[Trial]) -> Shape:
         slices[trial.round] = slice_up(records, trial.window_start, trial.window_s)
         pooled.append((records["end"] - records["scheduled"]) * 1e3)
     ordered = np.sort(np.concatenate(pooled))
-    return Shape([trial.id for trial in trials], len(ordered), spectrum(ordered), histogram(ordered), slices)
+    return Shape(
+        [trial.id for trial in trials], len(ordered), latency_spectrum(ordered), latency_histogram(ordered), slices
+    )
 
 
-def spectrum(ordered: Floats) -> list[tuple[float, float]]:
+def latency_spectrum(ordered: Floats) -> list[tuple[float, float]]:
     """Percentiles, evenly spaced on the scale 1/(1 − p), ten to the decade and the usual ones."""
     most = math.log10(max(len(ordered), 1) / BEYOND)
     grid = [100 * (1 - 10 ** -(step / 10)) for step in range(1, int(most * 10) + 1)]
@@ -112,7 +114,7 @@ def spectrum(ordered: Floats) -> list[tuple[float, float]]:
     return [(percent, short(ms)) for percent, ms in points if ms is not None]
 
 
-def histogram(ordered: Floats) -> Histogram | None:
+def latency_histogram(ordered: Floats) -> Histogram | None:
     """Bins from the least to the highest percentile that the sample supports; None without a latency."""
     if not len(ordered):
         return None

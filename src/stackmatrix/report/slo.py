@@ -8,7 +8,7 @@ from stackmatrix.formatting import MISSING, milliseconds, percent, quantity
 from stackmatrix.report.view import Group, View
 from stackmatrix.results.slo import ProbeOutcome, ServiceLevel
 
-OUTCOMES: Final[Mapping[ProbeOutcome, str]] = {
+PROBE_WORDS: Final[Mapping[ProbeOutcome, str]] = {
     "kept": "kept",
     "broken": "not kept",
     "generator": "the generator could not keep up",
@@ -35,7 +35,7 @@ def amount(value: Callable[[ServiceLevel], float | None]) -> Callable[[ServiceLe
     return lambda level: quantity(value(level))
 
 
-def rate(level: ServiceLevel) -> float | None:
+def found_rate(level: ServiceLevel) -> float | None:
     """The rate that was found."""
     return level.rate.value if level.rate else None
 
@@ -57,15 +57,15 @@ def recovered(level: ServiceLevel) -> str:
     return quantity(recovery(level))
 
 
-COLUMNS: Final = (
+SLO_COLUMNS: Final = (
     Column(
         "level_rate",
         "rate kept/s",
         "The largest rate of Poisson arrivals at which the level was kept and no more than 0.1 % of the requests "
         "failed, found by doubling and bisection to 5 %, once in every round; the centre of the rounds with its 95 % "
         "interval. Every request that was due counts; what never ended is slower than any limit.",
-        rate,
-        amount(rate),
+        found_rate,
+        amount(found_rate),
     ),
     Column(
         "level_half",
@@ -123,12 +123,12 @@ COLUMNS: Final = (
 
 def ordered(levels: list[ServiceLevel]) -> list[ServiceLevel]:
     """The best first; those without a rate last."""
-    return sorted(levels, key=lambda level: (level.rate is None, level.rank or 0, -(rate(level) or 0.0)))
+    return sorted(levels, key=lambda level: (level.rate is None, level.rank or 0, -(found_rate(level) or 0.0)))
 
 
-def cells(level: ServiceLevel) -> list[str]:
+def level_cells(level: ServiceLevel) -> list[str]:
     """Its figures, as tables write them."""
-    return [column.show(level) for column in COLUMNS]
+    return [column.show(level) for column in SLO_COLUMNS]
 
 
 def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
@@ -136,12 +136,12 @@ def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
     return {level.arm: level for level in levels}
 
 
-def title(found: list[ServiceLevel]) -> str:
+def level_title(found: list[ServiceLevel]) -> str:
     """The level that was asked about; empty where none was."""
     return found[0].level.replace("<", " < ").replace("ms", " ms") if found else ""
 
 
-def rows(group: Group, view: View) -> list[dict[str, Any]]:
+def probe_points(group: Group, view: View) -> list[dict[str, Any]]:
     """What the chart of one workload draws: every probe of the searches, and what was found."""
     results = by_arm(view.run.levels)
     found: list[dict[str, Any]] = []
@@ -158,7 +158,7 @@ def rows(group: Group, view: View) -> list[dict[str, Any]]:
                 "rate": probe.rate,
                 "ms": probe.value_ms,
                 "kept": probe.outcome == "kept",
-                "words": OUTCOMES[probe.outcome],
+                "words": PROBE_WORDS[probe.outcome],
                 "limit": level.limit_ms,
             }
             for probe in view.probes

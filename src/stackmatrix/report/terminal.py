@@ -12,20 +12,20 @@ from stackmatrix.report import experiment, slo
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import ArmResult, Run
 
-LEGEND = (
+MATRIX_LEGEND = (
     "goodput: expected answers per second, with the half-width of its 95 % interval · p50, p99: latency in ms, “–” "
     "where the sample cannot support it · CPU: µs of the stack per request · ceiling: share reached of the most that "
     "physics allows · bound by: what held it back"
 )
 
 
-def table(run: Run) -> RenderableType:
+def run_table(run: Run) -> RenderableType:
     """The matrix: a block per workload and load, a row per stack, and below it every reason why a number is missing.
 
     An experiment's answer stands in its place, for its arms are not one matrix.
     """
     if run.experiment is not None:
-        return Group(*experiment_answer(run.experiment), *voids(run))
+        return Group(*experiment_answer(run.experiment), *void_lines(run))
     result = blocks("workload", "load", "stack") if several_loads(run) else blocks("workload", "stack")
     for name in ("goodput/s", "±", "p50 ms", "p99 ms", "failed", "CPU µs", "MiB", "threads", "ceiling"):
         result.add_column(name, justify="right", no_wrap=True)
@@ -33,16 +33,16 @@ def table(run: Run) -> RenderableType:
     for (workload, load), arms in groupby(run.arms, key=lambda arm: (arm.workload, arm.load.label)):
         names = (workload, load) if several_loads(run) else (workload,)
         for index, arm in enumerate(arms):
-            result.add_row(*(names if index == 0 else [""] * len(names)), *row(arm))
+            result.add_row(*(names if index == 0 else [""] * len(names)), *terminal_row(arm))
         result.add_section()
-    found = [*voids(run), *noise(run), *answers(run), Text(LEGEND, style="dim")]
-    return Group(result, *found, *service_levels(run))
+    found = [*void_lines(run), *noise_line(run), *answers(run), Text(MATRIX_LEGEND, style="dim")]
+    return Group(result, *found, *level_table(run))
 
 
 def experiment_answer(result: ExperimentResult) -> list[RenderableType]:
     """The question of an experiment, the figures of its arms, and its answer."""
     figures = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
-    head, lines = experiment.table(result)
+    head, lines = experiment.experiment_table(result)
     for place, name in enumerate(head):
         figures.add_column(name, justify="left" if place < 2 else "right", no_wrap=place == 0)
     for line in lines:
@@ -66,24 +66,24 @@ def several_loads(run: Run) -> bool:
     return len({arm.load for arm in run.arms}) > 1
 
 
-def service_levels(run: Run) -> list[RenderableType]:
+def level_table(run: Run) -> list[RenderableType]:
     """The largest rates that keep a service level, where one was asked for; and in words what each arm came to."""
     if not run.levels:
         return []
     result = blocks("workload", "stack")
-    for column in slo.COLUMNS:
+    for column in slo.SLO_COLUMNS:
         result.add_column(column.name, justify="right", no_wrap=True)
     found = slo.by_arm(run.levels)
     for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
         names = {arm.id: variant_label(arm.stack, arm.variant) for arm in arms}
         for index, level in enumerate(slo.ordered([found[arm] for arm in names if arm in found])):
-            result.add_row(workload if index == 0 else "", names[level.arm], *slo.cells(level))
+            result.add_row(workload if index == 0 else "", names[level.arm], *slo.level_cells(level))
         result.add_section()
-    title = Text(f"\nThe largest rate that keeps {slo.title(run.levels)}", style="bold")
+    title = Text(f"\nThe largest rate that keeps {slo.level_title(run.levels)}", style="bold")
     return [title, result, *(Text(f"{level.arm.split('/')[1]}: {level.words}") for level in run.levels)]
 
 
-def row(arm: ArmResult) -> list[str | Text]:
+def terminal_row(arm: ArmResult) -> list[str | Text]:
     """One arm's cells; an arm that is not valid shows no number."""
     name = variant_label(arm.stack, arm.variant)
     if not arm.valid or arm.goodput is None:
@@ -115,7 +115,7 @@ def answers(run: Run) -> list[Text]:
     return [Text(words.replace(": ", f", {loads[name]}: ", 1)) for name, words in run.answers.items()]
 
 
-def noise(run: Run) -> list[Text]:
+def noise_line(run: Run) -> list[Text]:
     """What the arm that was timed twice says of the run."""
     if run.aa is None or run.aa.ci95 is None:
         return []
@@ -126,7 +126,7 @@ def noise(run: Run) -> list[Text]:
     return [Text(f"{against}: no difference; differences below {percent(run.aa.floor)} are not told apart")]
 
 
-def voids(run: Run) -> list[Text]:
+def void_lines(run: Run) -> list[Text]:
     """One line per reason of every arm without a number, and one per kind of reason with its remedy."""
     lines: list[Text] = []
     remedies: dict[str, str] = {}

@@ -24,7 +24,7 @@ Parts = dict[str, float | None]
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One arm, with its trials and what is drawn of them."""
 
     arm: ArmResult
@@ -98,8 +98,8 @@ class Cell:
 class Pair:
     """Two arms of one group: goodput and CPU of the first as multiples of the second's, paired by round."""
 
-    first: Cell
-    second: Cell
+    first: MatrixCell
+    second: MatrixCell
     goodput: statistics.Estimate | None
     cpu: statistics.Estimate | None
     standing: statistics.Standing
@@ -115,14 +115,14 @@ class Group:
     params: Mapping[str, int | str]
     load: Load
     slug: str
-    cells: list[Cell]
+    cells: list[MatrixCell]
     floor: float
     summary: str
     places: str
     """Who has which place and what bound each, in a sentence of the analysis; empty where the run has none."""
 
     @cached_property
-    def ranked(self) -> list[Cell]:
+    def ranked(self) -> list[MatrixCell]:
         """The valid cells, the best first."""
         valid = [cell for cell in self.cells if cell.arm.valid and cell.arm.goodput is not None]
         return sorted(
@@ -130,12 +130,12 @@ class Group:
         )
 
     @property
-    def void(self) -> list[Cell]:
+    def void(self) -> list[MatrixCell]:
         """The cells without a valid number."""
         return [cell for cell in self.cells if cell not in self.ranked]
 
     @property
-    def ordered(self) -> list[Cell]:
+    def ordered(self) -> list[MatrixCell]:
         """Ranked cells, then void ones."""
         return [*self.ranked, *self.void]
 
@@ -147,11 +147,11 @@ class Group:
     @cached_property
     def pairs(self) -> list[Pair]:
         """Every two valid cells."""
-        return [pair(first, second, self.floor) for first, second in combinations(self.ranked, 2)]
+        return [paired_cells(first, second, self.floor) for first, second in combinations(self.ranked, 2)]
 
-    def versus(self, first: Cell, second: Cell) -> Pair:
+    def versus(self, first: MatrixCell, second: MatrixCell) -> Pair:
         """The comparison of these two."""
-        return pair(first, second, self.floor)
+        return paired_cells(first, second, self.floor)
 
 
 @dataclass(frozen=True)
@@ -170,14 +170,14 @@ class View:
     """Of a search for the rates that keep a service level."""
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[MatrixCell]:
         """All of them."""
         return [cell for group in self.groups for cell in group.cells]
 
     @property
     def floor(self) -> float:
         """The relative difference below which this run tells nothing apart."""
-        return noise_floor(self.run)
+        return floor_of_run(self.run)
 
     @property
     def honest(self) -> bool:
@@ -204,7 +204,7 @@ class View:
         found = (item for item in getattr(self.run, "comparisons", None) or [] if {item.first, item.second} == asked)
         return next((list(item.explanation) for item in found), [])
 
-    def elsewhere(self, cell: Cell) -> list[Cell]:
+    def elsewhere(self, cell: MatrixCell) -> list[MatrixCell]:
         """The same stack and workload under other loads or parameters."""
         return [
             other
@@ -215,7 +215,7 @@ class View:
 
 def view(directory: RunDirectory) -> View:
     """Gather a run from disk; UserError when it was never judged, or is of a newer schema than this program knows."""
-    run = read(directory)
+    run = read_run(directory)
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in run.arms}
     rounds = 0
     for trial in directory.trials():
@@ -228,7 +228,7 @@ def view(directory: RunDirectory) -> View:
     drawn = shapes(directory, good)
     slugs = Slugs()
     cells = [
-        Cell(
+        MatrixCell(
             arm,
             slugs(f"cell-{arm.id}"),
             by_arm[arm.id],
@@ -239,7 +239,7 @@ def view(directory: RunDirectory) -> View:
         for arm in run.arms
     ]
     stacks, workloads = summaries()
-    floor = noise_floor(run)
+    floor = floor_of_run(run)
     groups = [
         Group(
             workload=members[0].arm.workload,
@@ -258,7 +258,7 @@ def view(directory: RunDirectory) -> View:
     return View(run, directory, groups, rounds, used, names, probes=list(directory.probes()))
 
 
-def read(directory: RunDirectory) -> Run:
+def read_run(directory: RunDirectory) -> Run:
     """The run's judgement."""
     if not (directory.path / "run.json").exists():
         raise UserError(
@@ -273,9 +273,9 @@ def read(directory: RunDirectory) -> Run:
     return run
 
 
-def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
+def grouped(cells: Sequence[MatrixCell]) -> list[list[MatrixCell]]:
     """Cells that are compared with one another, in the order of the run."""
-    found: dict[tuple[object, ...], list[Cell]] = {}
+    found: dict[tuple[object, ...], list[MatrixCell]] = {}
     for cell in cells:
         arm = cell.arm
         found.setdefault((arm.workload, tuple(sorted(arm.params.items())), arm.load), []).append(cell)
@@ -288,12 +288,12 @@ def group_name(arm: ArmResult) -> str:
     return f"workload-{arm.workload}-{params}-{arm.load.label}"
 
 
-def noise_floor(run: Run) -> float:
+def floor_of_run(run: Run) -> float:
     """As measured by the A/A arm, or the least that any run has."""
     return run.aa.floor if run.aa else statistics.LEAST_FLOOR
 
 
-def pair(first: Cell, second: Cell, floor: float) -> Pair:
+def paired_cells(first: MatrixCell, second: MatrixCell, floor: float) -> Pair:
     """Compare two arms round by round."""
     goodput = statistics.ratio(first.goodputs, second.goodputs)
     standing = statistics.standing(goodput, floor)
@@ -301,7 +301,7 @@ def pair(first: Cell, second: Cell, floor: float) -> Pair:
     return Pair(first, second, goodput, cpu_ratio(first, second), standing, settles)
 
 
-def cpu_ratio(first: Cell, second: Cell) -> statistics.Estimate | None:
+def cpu_ratio(first: MatrixCell, second: MatrixCell) -> statistics.Estimate | None:
     """The CPU per request of the first as a multiple of the second's."""
     return statistics.ratio(first.cpu_us, second.cpu_us)
 

@@ -18,6 +18,10 @@ from stackmatrix.results.trial import Trial
 
 
 
+
+
+
+
 SCHEMA = 1
 
 

@@ -12,12 +12,14 @@ from stackmatrix.results import directory
 
 
 
+
+
 PAGE: Final = ROOT / "docs" / "results.md"
 FORMAT: Final = ("plan", "trial", "reasons", "explain", "slo", "experiment", "interval", "run")
 START: Final = "<!-- every field, from src/stackmatrix/results/: make docs -->"
 
 
-def write(page: Path = PAGE) -> None:
+def write_docs(page: Path = PAGE) -> None:
     """Put the tables below their mark."""
     page.write_text(head(page) + tables(), encoding="utf-8")
 
@@ -32,7 +34,7 @@ def tables() -> str:
     """One table for each type."""
     files = [Path(directory.__file__).with_name(f"{name}.py") for name in FORMAT]
     modules = (file.read_text(encoding="utf-8") for file in (*files, Path(latency.__file__)))
-    return "\n" + "".join(table(node) for text in modules for node in ast.parse(text).body if is_format(node))
+    return "\n" + "".join(type_table(node) for text in modules for node in ast.parse(text).body if is_format(node))
 
 
 def is_format(node: ast.stmt) -> bool:
@@ -40,7 +42,7 @@ def is_format(node: ast.stmt) -> bool:
     return isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list)
 
 
-def table(node: ast.stmt) -> str:
+def type_table(node: ast.stmt) -> str:
     """A type: its name, what it is, and its fields."""
     assert isinstance(node, ast.ClassDef)
     rows = "".join(f"| `{name}` | `{kind}` | {words} |\n" for name, kind, words in fields(node))
@@ -62,4 +64,4 @@ def fields(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
 
 
 if __name__ == "__main__":
-    write()
+    write_docs()

@@ -25,6 +25,12 @@ from stackmatrix.results.experiment import Carried
 
 
 
+
+
+
+
+
+
 @dataclass(frozen=True, slots=True)
 class LoadStep:
     """So many seconds after the load began, another rate of arrivals."""

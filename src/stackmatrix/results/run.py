@@ -24,6 +24,13 @@ from stackmatrix.results.trial import Entry, Errors
 
 
 
+
+
+
+
+
+
+
 @dataclass(frozen=True, slots=True)
 class CpuPerRequest:
     """CPU-µs per request, by who spent it."""

@@ -12,6 +12,7 @@ from stackmatrix.results.interval import Interval
 from stackmatrix.results.trial import Trial
 
 
+
 ProbeOutcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", "failed"]
 """Of one rate: the service level was kept, or broken; the generator could not offer it; the machine took part; too few
 requests to judge by; the stack was gone, or its ledger did not balance."""

@@ -12,6 +12,7 @@ from stackmatrix.load.latency import Latency
 from stackmatrix.results.reasons import Reason
 
 
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the ledger: what the answers imply, and what was counted on the other side."""

@@ -1,5 +1,5 @@
 """A run as one HTML file that opens offline: no request goes anywhere, and its own policy forbids any."""
 
-from stackmatrix.report.html.report import page
+from stackmatrix.report.html.report import run_page
 
-__all__ = ["page"]
+__all__ = ["run_page"]

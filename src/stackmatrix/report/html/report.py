@@ -9,11 +9,11 @@ from stackmatrix.analysis.statistics import most
 from stackmatrix.formatting import MISSING, duration, milliseconds, percent, quantity
 from stackmatrix.report import charts, curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.bounds import BOUNDS, bound
+from stackmatrix.report.bounds import BOUND_SIGNS, bound
 from stackmatrix.report.html.site import render
 from stackmatrix.report.metrics import METRICS, whole
 from stackmatrix.report.palette import STEPS, step
-from stackmatrix.report.view import Cell, Group, Pair, View
+from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult, Identity
@@ -39,7 +39,7 @@ TRIAL_COLUMNS: Final = (
 )
 
 
-def page(view: View) -> str:
+def run_page(view: View) -> str:
     """The whole file."""
     looks = charts.stack_looks(view.stack_names)
     shown = Shown(view, looks)
@@ -56,22 +56,22 @@ def page(view: View) -> str:
         headline=headline.headline(view),
         notes=method.notes(view),
         facts=method.facts(view),
-        experiment=experiment_section(view.run.experiment),
+        experiment=experiment_context(view.run.experiment),
         groups=[shown.group(group) for group in view.groups],
         columns=view.stack_names,
         rows=[shown.row(group) for group in view.groups],
         matrix_metrics=MATRIX_METRICS,
         steps=[(number, label) for number, (_, label) in enumerate(STEPS, 1)],
-        bounds=BOUNDS.items(),
+        bounds=BOUND_SIGNS.items(),
         voids=shown.voids(),
         sweeps=sweeps,
         levels=shown.levels(),
-        level=slo.title(view.run.levels),
-        level_columns=slo.COLUMNS,
+        level=slo.level_title(view.run.levels),
+        level_columns=slo.SLO_COLUMNS,
         looks=list(looks.values()),
         comparable=any(len(group.ranked) > 1 for group in view.groups),
         trial_columns=TRIAL_COLUMNS,
-        part_colours=charts.PARTS,
+        part_colours=charts.CHART_PARTS,
         time_colours=times.COLOURS,
         limits=method.limits(view),
         unresolved=method.unresolved(view),
@@ -99,7 +99,7 @@ class Shown:
             "title": self.title(group),
             "detail": "" if self._view.several_loads else group.load.label,
             "about": group.summary,
-            "answer": headline.sentence(group),
+            "answer": headline.group_sentence(group),
             "places": group.places,
             "ordered": [self.cell(cell) for cell in group.ordered],
         }
@@ -115,7 +115,7 @@ class Shown:
         """Its name, with the load where that tells groups apart."""
         return f"{group.workload} · {group.load.label}" if self._view.several_loads else group.workload
 
-    def brief(self, cell: Cell) -> Context:
+    def brief(self, cell: MatrixCell) -> Context:
         """What tables say of a cell."""
         arm, group = cell.arm, self._groups[cell.slug]
         top = max((high(other) for other in group.ranked), default=1.0)
@@ -140,7 +140,7 @@ class Shown:
             "show": {metric.key: metric.show(arm) for metric in METRICS},
         }
 
-    def cell(self, cell: Cell) -> Context:
+    def cell(self, cell: MatrixCell) -> Context:
         """Everything about a cell."""
         arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
         histogram = shape.histogram if shape else None
@@ -153,7 +153,7 @@ class Shown:
             "both_loops": len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
             "explanation": " ".join(arm.explanation) if arm.goodput else "",
             "doubt": arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
-            "utilisation": utilisation(arm),
+            "utilisation": utilisation_bars(arm),
             "tiles": tiles(cell) if arm.goodput else [],
             "gauge": gauge(cell),
             "times": split(arm),
@@ -178,7 +178,7 @@ class Shown:
         names = list(dict.fromkeys(cell["name"] for cell in cells))
         return {
             "key": str(index),
-            "title": curves.title(groups),
+            "title": curves.sweep_title(groups),
             "cells": cells,
             "peaks": curves.peaks(groups),
             "looks": [self._looks[name] for name in names],
@@ -193,7 +193,7 @@ class Shown:
                 "title": self.title(group),
                 "looks": [self._looks[cell.name] for cell in group.cells if cell.arm.id in found],
                 "rows": [
-                    {**self.brief(cells[level.arm]), "figures": slo.cells(level), "words": level.words}
+                    {**self.brief(cells[level.arm]), "figures": slo.level_cells(level), "words": level.words}
                     for level in slo.ordered([found[arm] for arm in cells if arm in found])
                 ],
             }
@@ -203,7 +203,7 @@ class Shown:
 
     def voids(self) -> list[Context]:
         """Every reason why a number is missing, with the cells that it holds for."""
-        found: dict[Reason, list[Cell]] = {}
+        found: dict[Reason, list[MatrixCell]] = {}
         for cell in self._view.cells:
             for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):
                 found.setdefault(reason, []).append(cell)
@@ -218,13 +218,13 @@ class Shown:
         ]
 
 
-def experiment_section(result: ExperimentResult | None) -> Context | None:
+def experiment_context(result: ExperimentResult | None) -> Context | None:
     """The question of an experiment, its answer, and the figures that it rests on; None for any other run."""
     if result is None:
         return None
-    head, lines = experiment.table(result)
+    head, lines = experiment.experiment_table(result)
     return {
-        "source": experiment.sentence(result.source),
+        "source": experiment.as_sentence(result.source),
         "command": result.command,
         "scale": experiment.scale(result),
         "claims": experiment.claims(result),
@@ -261,8 +261,8 @@ def data(view: View, looks: Mapping[str, Any]) -> Context:
             for pair in group.pairs
             for one in (pair, group.versus(pair.second, pair.first))
         },
-        "sweeps": {str(index): curves.rows(groups) for index, groups in enumerate(view.sweeps())},
-        "levels": {group.slug: rows for group in view.groups if (rows := slo.rows(group, view))},
+        "sweeps": {str(index): curves.sweep_rows(groups) for index, groups in enumerate(view.sweeps())},
+        "levels": {group.slug: rows for group in view.groups if (rows := slo.probe_points(group, view))},
     }
 
 
@@ -279,7 +279,9 @@ def specs(view: View) -> Context:
     }
     for index, groups in enumerate(view.sweeps()):
         for what in charts.CURVES:
-            found[f"curves-{what}-{index}"] = charts.curves(what, curves.axis(groups), curves.loads(groups))
+            found[f"curves-{what}-{index}"] = charts.curves(
+                what, curves.load_axis_title(groups), curves.swept_loads(groups)
+            )
     if view.run.levels:
         found["level"] = charts.level(view.run.levels[0].level.partition("<")[0])
     if view.run.experiment:
@@ -287,7 +289,7 @@ def specs(view: View) -> Context:
     return found
 
 
-def drawn(cell: Cell, group: Group) -> Context:
+def drawn(cell: MatrixCell, group: Group) -> Context:
     """One valid cell's numbers for the charts."""
     arm, shape = cell.arm, cell.shape
     assert arm.goodput is not None, "only valid cells are drawn"
@@ -324,14 +326,14 @@ def pair_data(pair: Pair, group: Group, view: View) -> Context:
     }
 
 
-def settings(first: Cell, second: Cell) -> list[tuple[str, str, str]]:
+def settings(first: MatrixCell, second: MatrixCell) -> list[tuple[str, str, str]]:
     """The settings in which two arms differ; a setting that one does not have is a dash."""
     keys = dict.fromkeys([*first.settings, *second.settings])
     lines = ((key, first.settings.get(key), second.settings.get(key)) for key in keys)
     return [(f"Setting {key}", word(one), word(other)) for key, one, other in lines if one != other]
 
 
-def tiles(cell: Cell) -> list[tuple[str, str, str]]:
+def tiles(cell: MatrixCell) -> list[tuple[str, str, str]]:
     """The figures at the head of a cell: name, value, unit."""
     arm = cell.arm
     assert arm.goodput is not None
@@ -357,7 +359,7 @@ def tiles(cell: Cell) -> list[tuple[str, str, str]]:
     return [*first, *shown, *last]
 
 
-def gauge(cell: Cell) -> Context | None:
+def gauge(cell: MatrixCell) -> Context | None:
     """Measured, predicted and ceiling on one scale, in per cent of its width."""
     arm = cell.arm
     if arm.goodput is None or arm.ceiling is None:
@@ -386,7 +388,7 @@ def split(arm: ArmResult) -> Context | None:
             (part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
             for part, seconds in parts.items()
         ],
-        "remarks": times.remarks(arm.phases),
+        "remarks": times.phase_remarks(arm.phases),
         "cost": times.cost(arm.explaining),
     }
 
@@ -398,7 +400,7 @@ def flame_graph(arm: ArmResult) -> Context | None:
     return {"file": arm.profile.file, "samples": whole(arm.profile.samples), "cost": times.cost(arm.profile.cost)}
 
 
-def utilisation(arm: ArmResult) -> list[tuple[str, str, float]]:
+def utilisation_bars(arm: ArmResult) -> list[tuple[str, str, float]]:
     """How full each resource was: its name, the share, and the width of its bar."""
     names = {str(name): text for name, text in phrases.BOUND_WORDS.items()}
     ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
@@ -453,7 +455,7 @@ def ledger_line(entry: Entry) -> Context:
     }
 
 
-def rival(cell: Cell, group: Group) -> Context | None:
+def rival(cell: MatrixCell, group: Group) -> Context | None:
     """The arm that a reader would compare this one with: the best other one."""
     if cell not in group.ranked:
         return None
@@ -461,7 +463,7 @@ def rival(cell: Cell, group: Group) -> Context | None:
     return {"slug": other.slug, "name": other.name} if other else None
 
 
-def place(cell: Cell, group: Group) -> str:
+def place(cell: MatrixCell, group: Group) -> str:
     """Its rank; `1=` when it is shared."""
     if cell.arm.rank is None or not group.decided:
         return MISSING
@@ -469,7 +471,7 @@ def place(cell: Cell, group: Group) -> str:
     return f"{cell.arm.rank}{'=' if shared else ''}"
 
 
-def high(cell: Cell) -> float:
+def high(cell: MatrixCell) -> float:
     """The upper end of what is drawn of a cell's goodput."""
     goodput = cell.arm.goodput
     return (goodput.ci95[1] if goodput.ci95 else goodput.value) if goodput else 0.0
@@ -480,12 +482,12 @@ def span(ends: tuple[float, float] | Sequence[float] | None, top: float) -> tupl
     return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
 
 
-def bound_words(cell: Cell) -> Context | None:
+def bound_words(cell: MatrixCell) -> Context | None:
     """Icon, sign and meaning of what binds a cell."""
     if cell.bound is None:
         return None
     found = bound(cell.bound)
-    key = cell.bound if cell.bound in BOUNDS else "warning"
+    key = cell.bound if cell.bound in BOUND_SIGNS else "warning"
     pool = cell.arm.pool if cell.bound == "slots" else None
     taken = f"its {phrases.POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else found.meaning
     return {"key": key, "sign": found.sign, "meaning": taken}
@@ -496,7 +498,7 @@ def distinct(reasons: Iterable[Reason]) -> list[Reason]:
     return list(dict.fromkeys(reasons))
 
 
-def load_key(cell: Cell) -> tuple[str, float]:
+def load_key(cell: MatrixCell) -> tuple[str, float]:
     """Loads in order."""
     load = cell.arm.load
     return load.kind, float(load.users or load.rate or 0)

@@ -31,7 +31,7 @@ def templates() -> jinja2.Environment:
     )
     environment.filters["emphasis"] = emphasis
     environment.filters["breakable"] = breakable
-    environment.filters["command"] = command
+    environment.filters["command"] = typed_command
     return environment
 
 
@@ -87,6 +87,6 @@ def breakable(text: str) -> Markup:
     return Markup(re.sub(r"([-,=\[])", r"\1<wbr>", str(escape(text))))
 
 
-def command(text: str) -> Markup:
+def typed_command(text: str) -> Markup:
     """A command line that is broken between its words."""
     return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in text.split(" "))
