@@ -30,7 +30,7 @@ from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.explain import Extra
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.runtime.base import Service
-from stackmatrix.runtime.select import add_option, choose
+from stackmatrix.runtime.select import choose
 
 Pass = Callable[[Bench, Service, Arm, Workload, Timing], Extra]
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--duration", type=float, default=2.0, help="of a window, in seconds")
-    add_option(parser)
+    parser.add_argument("--runtime", default="auto", choices=("docker", "native", "auto"))
     options = parser.parse_args()
     sys.exit(ending(lambda: costs(options)))
 

@@ -1,6 +1,5 @@
 """Which runtime is chosen, and that it is said why."""
 
-import argparse
 import os
 import socket
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.docker import engine_version
 from stackmatrix.runtime.native.ports import free_port
-from stackmatrix.runtime.select import add_option, choose
+from stackmatrix.runtime.select import choose
 
 
 @pytest.fixture
@@ -78,13 +77,6 @@ def test_a_port_in_use_is_refused() -> None:
         pytest.raises(UserError, match=f"another program has port {other.getsockname()[1]}"),
     ):
         choose("native", print, ports={"fastapi-async": other.getsockname()[1]})
-
-
-def test_the_option_defaults_to_auto() -> None:
-    parser = argparse.ArgumentParser()
-    add_option(parser)
-    assert parser.parse_args([]).runtime == "auto"
-    assert parser.parse_args(["--runtime", "native"]).runtime == "native"
 
 
 def test_choosing_leaves_the_environment_alone() -> None:

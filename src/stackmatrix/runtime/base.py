@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
@@ -56,6 +57,7 @@ class Runtime(Protocol):
     """Brings the matrix up, as containers or as processes of this machine; leaving its context takes it down."""
 
     name: str
+    root: Path
     counts_statements: bool
     """Whether its PostgreSQL has pg_stat_statements."""
 
@@ -99,18 +101,19 @@ class Runtime(Protocol):
         """Stop an upstream as an operator would."""
 
     def start_upstream(self, name: Upstream) -> None:
-        """Start it again and wait until it is healthy."""
+        """Start it again with its data and at its address, and wait until it is healthy."""
 
     def terminate(self, service: Service) -> int:
-        """Send SIGTERM to the stack, wait for its end, return its exit code."""
+        """Send SIGTERM to the stack's first process; its exit code once the whole stack has ended."""
         ...
 
     def sql(self, statement: str) -> str:
-        """Ask the database; rows one a line, columns separated by `|`."""
+        """Ask the database as its superuser, whom no stack's count holds; rows one a line, columns separated by `|`."""
         ...
 
     def reset_notes(self) -> None:
         """Put the notes table back to its seed."""
+        self.sql((self.root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
 
     def counters(self) -> dict[str, int]:
         """Read the delay server's counters since the last reset: received, in_flight, max_in_flight."""

@@ -52,7 +52,7 @@ class DockerRuntime(Runtime):
 
     def __init__(self, say: Say, root: Path = ROOT) -> None:
         self._say = say
-        self._root = root
+        self.root = root
         self._guests: dict[str, Stack] = {}
         self._version = engine_version()
         if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
@@ -76,10 +76,10 @@ class DockerRuntime(Runtime):
         """Bring up the upstreams and these stacks with their defaults, building what changed; wait until healthy."""
         stacks = list(stacks)
         self._guests.update(
-            (stack.name, stack) for stack in stacks if not stack.directory.is_relative_to(self._root / "stacks")
+            (stack.name, stack) for stack in stacks if not stack.directory.is_relative_to(self.root / "stacks")
         )
         wanted = [*UPSTREAMS, *(stack.name for stack in stacks)]
-        engine([str(self._root / "scripts" / "base-image")], "could not make the base image", quiet=False)
+        engine([str(self.root / "scripts" / "base-image")], "could not make the base image", quiet=False)
         self._say(f"docker: building the images of {', '.join(wanted)}")
         self._compose(["build", "--quiet", *wanted])
         self._say("docker: starting them, until each is healthy")
@@ -117,9 +117,9 @@ class DockerRuntime(Runtime):
         """Compose with the checkout's file, and with those of stacks that live elsewhere."""
         files = [stack.directory / "compose.yaml" for stack in self._guests.values()]
         if files:
-            files.insert(0, self._root / compose_file.COMPOSE_FILE)
+            files.insert(0, self.root / compose_file.COMPOSE_FILE)
         named = [word for file in files for word in ("--file", str(file))]
-        return ["docker", "compose", "--project-directory", str(self._root), *named, "--profile", "all"]
+        return ["docker", "compose", "--project-directory", str(self.root), *named, "--profile", "all"]
 
     def _forget_all(self) -> None:
         for key in self._remembered.values():
@@ -169,12 +169,10 @@ class DockerRuntime(Runtime):
         yield
 
     def heal(self) -> None:
-        """Start again whatever upstream has died."""
         if not all((container := self._containers().get(name)) and container.up for name in UPSTREAMS):
             self._up(list(UPSTREAMS), {})
 
     def restart(self, service: Service) -> None:
-        """Kill the stack with the requests that it still has, and start it again with the same settings."""
         self._restart(service.stack)
 
     def _restart(self, stack: Stack) -> None:
@@ -226,18 +224,15 @@ class DockerRuntime(Runtime):
         return found or None
 
     def stop_upstream(self, name: Upstream) -> None:
-        """Stop the container as `docker compose stop` does."""
         engine(["docker", "stop", "--time", "10", self._container(name).id], f"could not stop {name}")
         self._seen.clear()
 
     def start_upstream(self, name: Upstream) -> None:
-        """Start the same container again and wait until it is healthy."""
         container = self._container(name)
         engine(["docker", "start", container.id], f"could not start {name}")
         self._wait(name)
 
     def terminate(self, service: Service) -> int:
-        """Send SIGTERM to the container's first process; its exit code once it has ended."""
         container = self._container(service.stack.name)
         engine(["docker", "kill", "--signal", "TERM", container.id], "could not signal the stack")
         self._seen.clear()
@@ -245,36 +240,26 @@ class DockerRuntime(Runtime):
         return int(engine(["docker", "wait", container.id], "the stack did not end").strip())
 
     def sql(self, statement: str) -> str:
-        """Run one statement as the database's own superuser, so that it is never counted as a stack's."""
         if self._psql is None or not self._psql.alive:
             command = f'exec psql -U postgres -d "$POSTGRES_DB" {" ".join(OPTIONS)}'
             self._psql = Psql(["docker", "exec", "-i", self._container("postgres").id, "sh", "-c", command])
         return self._psql.ask(statement)
 
-    def reset_notes(self) -> None:
-        """Apply seed.sql."""
-        self.sql((self._root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
-
     def counters(self) -> dict[str, int]:
-        """Ask the delay server."""
         return {key: int(value) for key, value in json.loads(self._fetch("delay", "/counters")).items()}
 
     def reset_counters(self) -> None:
-        """Ask the delay server to count anew."""
         self._fetch("delay", "/counters/reset", "POST")
 
     def files_served(self) -> int:
-        """Ask Nginx's stub_status how many requests it has had, without those that only asked."""
         self._asked += 1
         return int(self._fetch("nginx", "/status").split()[9]) - self._asked
 
     def logs(self, name: str, lines: int = 20) -> str:
-        """Read the container's last lines."""
         command = ["docker", "logs", "--tail", str(lines), self._container(name).id]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
 
     def environment(self) -> dict[str, str]:
-        """Ask for the engine's version and those of the upstreams in their containers."""
         return {
             "runtime": f"docker {self._version}",
             "postgres": self.sql("show server_version"),
@@ -284,7 +269,7 @@ class DockerRuntime(Runtime):
 
     def _compose(self, arguments: list[str], changed: Mapping[str, Setting] | None = None) -> str:
         # Settings reach a container only from here, never from what the user's shell happens to export.
-        stacks = load_stacks(self._root) | self._guests
+        stacks = load_stacks(self.root) | self._guests
         settings = {key.upper() for stack in stacks.values() for key in stack.settings}
         environment = {key: value for key, value in os.environ.items() if key not in settings}
         environment |= {key.upper(): written(value) for key, value in (changed or {}).items()}

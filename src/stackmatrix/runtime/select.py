@@ -1,6 +1,5 @@
 """Which runtime serves: the one asked for, or Docker when an engine answers and native when none does."""
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,19 +8,6 @@ from stackmatrix.errors import UserError
 from stackmatrix.runtime.base import Runtime, Say
 from stackmatrix.runtime.docker import DockerRuntime
 from stackmatrix.runtime.native import NativeRuntime
-
-RUNTIMES = ("docker", "native", "auto")
-
-
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Give a command the option `--runtime`."""
-    parser.add_argument(
-        "--runtime",
-        choices=RUNTIMES,
-        default="auto",
-        help="docker: containers; native: processes of this machine; "
-        "auto (the default): docker when an engine answers, else native",
-    )
 
 
 def choose(wanted: str, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> Runtime:

@@ -72,6 +72,7 @@ class NativeRuntime(Runtime):
         self.lacking: dict[str, str] = {}
         self.counts_statements = False
         self._say = say
+        self.root = root
         self._state = State(root)
         self._ports = dict(ports or {})
         self._open = ExitStack()
@@ -143,11 +144,9 @@ class NativeRuntime(Runtime):
                 program.signal(signal.SIGCONT)
 
     def heal(self) -> None:
-        """Start again whatever upstream has died."""
         self._start(*(name for name in UPSTREAMS if not self._runs(name)))
 
     def restart(self, service: Service) -> None:
-        """Kill the stack with the requests that it still has, start it again, and wait until it answers."""
         self._program(service.stack.name).kill()
         self._start(service.stack.name)
 
@@ -164,49 +163,35 @@ class NativeRuntime(Runtime):
         return [process.pid for process in self._program(name).tree()] if self._runs(name) else []
 
     def cgroup(self, name: str) -> Mapping[str, str] | None:  # noqa: ARG002 the protocol's
-        """Return None: a process tree has no cgroup of its own."""
         return None
 
     def stop_upstream(self, name: Upstream) -> None:
-        """Stop it as an operator would."""
         self._stop(name)
 
     def start_upstream(self, name: Upstream) -> None:
-        """Start it again, on the same port and data, and wait until it is healthy."""
         self._start(name)
 
     def terminate(self, service: Service) -> int:
-        """Send SIGTERM to the process that `serve` became; its exit code once the whole tree has ended."""
         return self._program(service.stack.name).terminate()
 
     def sql(self, statement: str) -> str:
-        """Run one statement as the database's own superuser, so that it is never counted as a stack's."""
         if self._psql is None or not self._psql.alive:
             self._psql = self._up.postgres.psql()
         return self._psql.ask(statement)
 
-    def reset_notes(self) -> None:
-        """Apply seed.sql."""
-        self.sql((self._state.root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
-
     def counters(self) -> dict[str, int]:
-        """Ask the delay server."""
         return self._up.delay.counters()
 
     def reset_counters(self) -> None:
-        """Ask the delay server to count anew."""
         self._up.delay.reset()
 
     def files_served(self) -> int:
-        """Ask the server of the fixtures how many requests it has had, without those that only asked."""
         return self._up.nginx.served()
 
     def logs(self, name: str, lines: int = 20) -> str:
-        """Read the last lines that a stack or upstream wrote."""
         return self._program(name).last_words(lines)
 
     def environment(self) -> dict[str, str]:
-        """Name the PostgreSQL, Nginx, Go and Python that serve, and where they come from."""
         servers = self._up
         return {
             "runtime": "native",
@@ -282,7 +267,7 @@ class NativeRuntime(Runtime):
             database = pool.submit(postgres.prepare, self._state, free_port(), self._watchdog)
             executable = delay.build(self._state)
         nginx = find_nginx()
-        fixtures = self._state.root / "fixtures"
+        fixtures = self.root / "fixtures"
         return Servers(
             database.result(),
             Nginx(nginx, self._state, free_port()) if nginx else Delay(executable, free_port(), fixtures),
@@ -313,7 +298,7 @@ class NativeRuntime(Runtime):
     def _vary(self, variant: Variant) -> None:
         """Make this variant the one that starts next."""
         name = variant.stack.name
-        where = self._up.environment(name, self._state.root)
+        where = self._up.environment(name, self.root)
         self._recipes[name] = recipe(variant, self._port(variant.stack), self._environments[name], where)
         self._variants[name] = variant
 
