@@ -141,6 +141,7 @@ def test_every_metric_can_be_measured() -> None:
         (("least = 2", 'least = 2\nof = ["async"]'), "claims[1].of = ['async']: must be two arms"),
         (("{value}", "{vlaue}"), "claims[1].holds = '{vlaue}': must be {one}, {other}, {value}"),
         (("{threads:async}", "{threads:sync}"), "claims[1].holds = '{threads:sync}': must be {one}"),
+        (('against = "blocking"', 'of = ["async", "blocking"]'), "claims[1].of = ('async', 'blocking'): needs against"),
         (("least = 2", "leest = 2"), "claims[1].leest = 2: unknown key; did you mean least?"),
     ],
 )

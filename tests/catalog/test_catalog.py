@@ -81,6 +81,10 @@ def test_a_manifest_says_how_much_a_stack_holds(tmp_path: Path) -> None:
     ("broken", "words"),
     [
         (MANIFEST.replace("port = 8199", "port = 80"), "port = 80: must be a whole number from 1024 to 65535"),
+        (
+            MANIFEST.split("[settings]")[0] + "[identity]\nprocesses = 1",
+            "stack.toml: capacity: is missing; give a table",
+        ),
         (MANIFEST.replace("port = 8199", "port = true"), "port = True: must be a whole number from 1024 to 65535"),
         (MANIFEST.replace("port = 8199", "prot = 8199"), "prot = 8199: unknown key; did you mean port?"),
         (MANIFEST.replace("port = 8199", ""), "port: is missing; give a whole number from 1024 to 65535"),
@@ -205,6 +209,11 @@ def test_parameters_change_request_answer_and_wait_together() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (
+            ("\njson = ", "\nfile = 'x'\njson = "),
+            "answer = ['json', 'file']: give exactly one of json, file, files, each",
+        ),
+        (("\njson = ", "\n# json = "), "answer = []: give exactly one of json, file, files, each"),
         (("path =", "pth ="), "request.pth = '/notes/': unknown key; did you mean path?"),
         (("$row\"}'\nrows", "$rwo\"}'\nrows"), "names no parameter"),
         (("status = 201", 'status = "201"'), "answer.status = '201': must be a whole number"),

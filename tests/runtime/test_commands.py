@@ -15,6 +15,8 @@ Traceback (most recent call last):
     module = importlib.import_module(module_str)
   File "<frozen importlib._bootstrap>", line 1387, in _gcd_import
   File "/opt/fastapi-sync/app.py", line 12, in <module>
+    import settings
+  File "/opt/fastapi-sync/settings.py", line 3, in <module>
     from fastapii import FastAPI
   File "/opt/venv/lib/python3.13/site-packages/deeper.py", line 1, in <module>
 ModuleNotFoundError: No module named 'fastapii'
@@ -22,7 +24,7 @@ ModuleNotFoundError: No module named 'fastapii'
 
 
 def test_an_import_that_fails_is_told_in_one_line_with_its_place() -> None:
-    assert why_ended(IMPORTING) == "fastapi-sync/app.py, line 12: ModuleNotFoundError: No module named 'fastapii'"
+    assert why_ended(IMPORTING) == "fastapi-sync/settings.py, line 3: ModuleNotFoundError: No module named 'fastapii'"
 
 
 def test_what_a_server_says_after_its_last_exception_is_passed_over() -> None:

@@ -73,7 +73,8 @@ def mistake(value: Any, kind: Any, error: ValidationError, key: str) -> MisfitEr
         if found := refusal(part, part_kind):
             return mistake(part, part_kind, found, where)
     if isinstance(error.__cause__, MisfitError):
-        return MisfitError(inside + error.__cause__.key, error.__cause__.value, error.__cause__.remedy)
+        at = (inside + error.__cause__.key).removesuffix(".")  # without a key of its own, it is the table's
+        return MisfitError(at, error.__cause__.value, error.__cause__.remedy)
     if is_table(bare) and isinstance(value, dict):
         for field in msgspec.structs.fields(bare):
             if field.required and field.encode_name not in value:

@@ -86,7 +86,7 @@ class AnswerTemplate(FileTable, frozen=True):
     def __post_init__(self) -> None:
         given = [key for key in ("json", "file", "files", "each") if getattr(self, key) is not None]
         if len(given) != 1:
-            raise MisfitError("json", given, "give exactly one of json, file, files, each")
+            raise MisfitError("", given, "give exactly one of json, file, files, each")
 
 
 class EffectTemplates(FileTable, frozen=True):
