@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stackmatrix.catalog.stacks import Stack
-from stackmatrix.catalog.workloads import Workload
+from stackmatrix.catalog.stacks import Stack, load_stacks
+from stackmatrix.catalog.workloads import Workload, load_workloads
 
 
 @dataclass(frozen=True)
@@ -13,3 +13,8 @@ class Catalog:
 
     stacks: Mapping[str, Stack]
     workloads: Mapping[str, Workload]
+
+    @classmethod
+    def of_checkout(cls) -> "Catalog":
+        """Read both from this checkout."""
+        return cls(load_stacks(), load_workloads())

@@ -32,8 +32,6 @@ def reproduce(
 ) -> int:
     """Time an experiment's arms and say what becomes of its claims; the exit code."""
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.catalog.stacks import load_stacks
-    from stackmatrix.catalog.workloads import load_workloads
     from stackmatrix.cli.execution import execute, new_run
 
     if name is None or list:
@@ -42,7 +40,7 @@ def reproduce(
         if getattr(execution, option) != getattr(EXECUTION, option):
             raise UserError(f"--{option}: an experiment says itself how long each arm is timed; leave it out")
     try_outputs(json=execution.json)
-    catalog = Catalog(load_stacks(), load_workloads())
+    catalog = Catalog.of_checkout()
     plan = experiment_plan(name, full, execution, catalog)
     return execute(plan, new_run(execution, plan), catalog, execution.json)
 
@@ -85,10 +83,8 @@ def experiment_budget_s(execution: Execution, scale: "Scale") -> float | None:
 def list_all(full: bool) -> int:
     """Print every experiment; the exit code."""
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.catalog.stacks import load_stacks
-    from stackmatrix.catalog.workloads import load_workloads
 
-    console(stderr=False).print(listing(Catalog(load_stacks(), load_workloads()), full))
+    console(stderr=False).print(listing(Catalog.of_checkout(), full))
     return 0
 
 

@@ -35,12 +35,10 @@ def judge_now(directory: "RunDirectory") -> None:
     """Judge the trials of a run that was killed before it came to that; UserError when its plan is not there."""
     from stackmatrix.analysis.run import Seen, judge_run
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.catalog.stacks import load_stacks
-    from stackmatrix.catalog.workloads import load_workloads
     from stackmatrix.results.plan import FILE, Plan, cells_of
 
     plan = directory.read(FILE, Plan)
     environment = directory.read("environment.json", dict[str, Any])
-    catalog = Catalog(load_stacks(), load_workloads())
+    catalog = Catalog.of_checkout()
     cells_of(plan, catalog)  # a copy of a stack that was compared is gone with the comparison
     judge_run(plan, directory, catalog, Seen("interrupted", environment, range(int(environment.get("cpus", 1)))))

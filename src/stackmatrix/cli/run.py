@@ -79,10 +79,8 @@ def time_matrix(
 def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path | None, execution: Execution) -> int:
     """Plan, execute, print; the exit code. What takes long to import comes after what may be misspelt."""
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.catalog.stacks import load_stacks
-    from stackmatrix.catalog.workloads import load_workloads
 
-    catalog = Catalog(load_stacks(), load_workloads())
+    catalog = Catalog.of_checkout()
     if resume is not None:
         return go_on(resume, catalog, execution.json)
     if slo is not None:

@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import msgspec
 from rich.console import Console
 
 from stackmatrix.analysis.run import Seen, judge_run
@@ -16,7 +14,6 @@ from stackmatrix.analysis.slo.level import parse_level
 from stackmatrix.analysis.statistics import DEFAULT_RULE, PRECISE_RULE
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.cli.shell import INTERRUPTED, console, deliver
 from stackmatrix.cli.watch import Watch
 from stackmatrix.contract.overlap import MANY
 from stackmatrix.cores import share_cores
@@ -28,10 +25,9 @@ from stackmatrix.measure.rounds import Policy, Rounds
 from stackmatrix.measure.slo import find
 from stackmatrix.measure.trial import Bench, crashed, measure
 from stackmatrix.meter import machine
-from stackmatrix.report.terminal import run_table
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Cell, Plan, Timing, cells_of
-from stackmatrix.results.reasons import NO_FAULT, Reason
+from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Identity
 from stackmatrix.results.run import Run as RunFile
 from stackmatrix.results.trial import Trial
@@ -51,29 +47,6 @@ class Session:
     identities: dict[str, Identity] = field(default_factory=dict)
     began: float = field(default_factory=monotonic)
 
-    def carry_out(self, json: Path | None) -> int:
-        """Time everything, and print and keep the report; the exit code.
-
-        It is 1 when a stack failed; what the machine spoiled or lacks is said, and is no failure.
-        """
-        out = console()
-        run = self.execute(out)
-        told = msgspec.json.encode(run).decode()
-        deliver((told if json == Path("-") else msgspec.json.format(told, indent=1)) + "\n", json)
-        if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):
-            console(stderr=json == Path("-")).print(run_table(run))
-            from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
-
-            write_reports(self.directory)
-        name = self.directory.shown
-        if run.ended_by == "interrupted":
-            out.print(f"interrupted; what was measured is kept; go on: ./scripts/check-performance.py --resume {name}")
-            return INTERRUPTED
-        out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
-        repeated = {arm.id for arm in self.plan.arms if arm.repeats}  # neither a tool's, nor shown failing
-        faults = (reason for arm in run.arms if arm.id in repeated for reason in arm.reasons)
-        return int(any(reason.kind not in NO_FAULT for reason in faults))
-
     def execute(self, out: Console) -> RunFile:
         """Time everything; whatever ends it, judge what there is, and keep that as run.json."""
         cells = cells_of(self.plan, self.catalog)
@@ -83,6 +56,7 @@ class Session:
                 ended_by: str = self.time(runtime, cells, out)
         except KeyboardInterrupt:
             ended_by = "interrupted"
+        out.print("servers are down; computing the results")
         return self.judge(ended_by)
 
     def time(self, runtime: Runtime, cells: Sequence[Cell], out: Console) -> str:
@@ -98,6 +72,7 @@ class Session:
         if not timed:
             return "contract"
         cpus = tuple(sorted(os.sched_getaffinity(0)))
+        out.print("calibrating the load generator")
         found = calibrate(share_cores(cpus, shards=self.plan.shards).generator, self.plan.shards)
         self.environment["generator"] = (
             f"{found.ceiling:.0f} requests/s at most, {found.cpu_us_per_request:.1f} µs of CPU for each"
@@ -140,8 +115,11 @@ class Session:
         """Look at what runs; the variants that break the contract or are not what their manifest says, and why."""
         refused: dict[str, Reason] = {}
         variants = {cell.variant.label: cell.variant for cell in cells}
-        out.print(f"holding {', '.join(variants)} against contract and manifest, a few seconds each", markup=False)
-        for label, variant in variants.items():
+        began = monotonic()
+        for number, (label, variant) in enumerate(variants.items()):
+            left = f", {(monotonic() - began) / number * (len(variants) - number):.0f} s left" if number else ""
+            place = f"{number + 1} of {len(variants)}{left}"
+            out.print(f"checking {label} against contract and manifest ({place})", markup=False)
             try:
                 with runtime.service(variant) as service:
                     seen = admit(runtime, service, waiting_users(cell for cell in cells if cell.variant.label == label))
