@@ -137,12 +137,12 @@ def comparisons(
 
 
 def workload_answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
-    """One sentence for each workload and load in which anything can be told apart: not without an interval."""
+    """A line for each place of each workload and load in which anything can be told apart: not without an interval."""
     groups: dict[str, list[ArmResult]] = {}
     for result in results:
         groups.setdefault(result.id.partition("/")[2], []).append(result)
     return {
-        name: answer_workload([(facts[result.id], result.rank) for result in group])
+        name: "\n".join(answer_workload([(facts[result.id], result.rank) for result in group]))
         for name, group in groups.items()
         if any(result.goodput and result.goodput.ci95 for result in group)
     }

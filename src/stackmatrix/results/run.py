@@ -189,7 +189,7 @@ class Run:
     aa: Floor | None = None
     """What the arm that was timed twice says; None when none was."""
     answers: dict[str, str] = field(default_factory=dict)
-    """One sentence per workload: who is first, who cannot be told apart, and what bound each."""
+    """By workload, a line for each place: who is first, who cannot be told apart, and what bound each."""
     comparisons: list[Comparison] = field(default_factory=list)
     """Every two valid arms of a workload and load."""
     identities: dict[str, Identity] = field(default_factory=dict)

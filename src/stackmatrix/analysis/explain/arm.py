@@ -1,26 +1,25 @@
-"""Why each number is what it is, in sentences made from the figures beside it.
+"""Why each number is what it is: a short list, made from the figures beside it, a claim a line.
 
-A sentence is written only when every fact that it rests on was measured; what another setting would do is the
+A line is written only when every fact that it rests on was measured; what another setting would do is the
 ceiling evaluated again with that setting, never a rule of thumb. The model is not asked where it disagrees.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from stackmatrix.analysis.explain.phrases import (
     BOUND_WORDS,
-    MOST_SENTENCES,
     allows,
     capital,
     crowd,
+    lines,
     listed,
     program,
-    sentences,
     thing,
     things,
     waited_for,
 )
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
-from stackmatrix.analysis.model.ceiling import BAND
+from stackmatrix.analysis.model.ceiling import BAND, Ceiling
 from stackmatrix.analysis.model.disagreement import USED_UP, in_flight, late
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import idle, lever
@@ -37,27 +36,29 @@ LATE_LOOP_S = 0.005
 
 
 def explain_arm(facts: Facts) -> list[str]:
-    """Two to four sentences: what bound the arm, where a request's time went, what would move its ceiling."""
+    """List what bound the arm, where a request's time went, and what would move its ceiling."""
     found = verdict(facts)
     if found.of_ceiling is None:
-        return sentences(without_number(facts, found))
+        return lines(without_number(facts, found))
     told = (
         what_bound(facts, found),
-        from_inside(facts, found) or from_outside(facts, found),
+        how_full(facts, found),
+        *(from_inside(facts, found) or from_outside(facts, found)),
+        *waiting_inside(facts),
         disagreement(facts, found),
-        outlook(facts, found),
+        *outlook(facts, found),
         known_default(found),
     )
-    return sentences(told)[:MOST_SENTENCES]
+    return lines(told)
 
 
 def without_number(facts: Facts, found: Verdict) -> Iterator[str]:
-    """Why there is none, and what to do about it."""
+    """Say why there is none, and what to do about it."""
     if not found.reasons:
-        yield f"Nothing was metered that could have bound {facts.arm}"
+        yield f"No number for {facts.arm}: nothing was metered that could have bound it"
         return
-    details = dict.fromkeys(reason.detail for reason in found.reasons)
-    yield f"{facts.arm} has no number: {'; '.join(details)}"
+    for detail in dict.fromkeys(reason.detail for reason in found.reasons):
+        yield f"No number for {facts.arm}: {detail}"
     yield capital(found.reasons[0].remedy)
 
 
@@ -65,14 +66,30 @@ def without_number(facts: Facts, found: Verdict) -> Iterator[str]:
 
 
 def what_bound(facts: Facts, found: Verdict) -> str | None:
-    """The throughput against its ceiling, and what bound it."""
+    """Hold the throughput against its ceiling, and name what bound it."""
     if facts.goodput is None or facts.ceiling is None or found.of_ceiling is None:
         return None
-    why = nothing_full(found) or CAUSES[found.name](facts, found)
-    if found.doubt is not None and why == found.doubt.words:
-        why = None  # the sentence on the model says it
-    reached = f"{rate(facts.goodput.value)}, {percent(found.of_ceiling)} of its ceiling of"
-    return f"{facts.arm} answered {reached} {rate(facts.ceiling.goodput)}" + (f": {why}" if why else "")
+    ceiling = rate(facts.ceiling.goodput)
+    reached = f"{rate(facts.goodput.value)}, {percent(found.of_ceiling)} of the ceiling of {ceiling}"
+    if nothing_full(found):
+        return f"{reached}: nothing that was metered bound {facts.arm}"
+    return f"{reached}: {facts.arm} is bound by {bound_by(facts, found)}"
+
+
+def bound_by(facts: Facts, found: Verdict) -> str:
+    """What bound an arm, in a few words."""
+    if found.name == "slots" and found.pool is not None and facts.demand is not None:
+        many = things(found.pool, facts.demand.workers)
+        return f"waits that block its {many}" if found.pool.name == "loop" else f"its {many}"
+    if found.name == "slots":
+        return f"{found.default.library}'s own limit" if found.default else "a limit that nobody declared"
+    return "what was not metered" if found.name == "void" else BOUND_WORDS[found.name]
+
+
+def how_full(facts: Facts, found: Verdict) -> str | None:
+    """Say how full what bound it was; where that is the fact against the model, the line on the model says it."""
+    why = fullest_resource(facts, found) if nothing_full(found) else CAUSES[found.name](facts, found)
+    return None if found.doubt is not None and why == found.doubt.words else capital(why or "")
 
 
 def used(found: Verdict) -> float | None:
@@ -80,19 +97,16 @@ def used(found: Verdict) -> float | None:
     return None if found.name == "void" else found.full.get(found.name)
 
 
-def nothing_full(found: Verdict) -> str | None:
-    """Where the model disagrees and no resource is used up: the fullest of them."""
+def nothing_full(found: Verdict) -> bool:
+    """Whether the model disagrees and no resource is used up."""
     share = used(found)
-    if (
-        found.doubt is None
-        or found.doubt.bound is not None
-        or found.name == "void"
-        or share is None
-        or share >= USED_UP
-    ):
-        return None
-    which = f"the pool of {thing(found.pool)}s" if found.pool else BOUND_WORDS[found.name]
-    return f"nothing metered is full, the fullest at {percent(share)} is {which}"
+    return not (found.doubt is None or found.doubt.bound or found.name == "void" or share is None or share >= USED_UP)
+
+
+def fullest_resource(facts: Facts, found: Verdict) -> str:
+    """Name the fullest resource, though it is not full."""
+    which = f"the pool of {thing(found.pool)}s" if found.pool else bound_by(facts, found)
+    return f"{percent(used(found))} is how full the fullest was, {which}"
 
 
 def by_load(facts: Facts, found: Verdict) -> str | None:
@@ -100,11 +114,11 @@ def by_load(facts: Facts, found: Verdict) -> str | None:
     demand, share = facts.demand, used(found)
     if demand is None or share is None:
         return None
-    if demand.users is None:
-        return "that is what was offered" if share >= USED_UP else None
+    if demand.rate is not None:
+        return f"{rate(demand.rate)} is all that was offered" if share >= USED_UP else None
     waits = [f"{duration(demand.wait_s)} for {waited_for(facts.waits_on)}"] if knows_wait(facts) else []
     pauses = [f"{duration(demand.think_s)} between requests"] if demand.think_s else []
-    who = some(demand.users, "user") + (f", waiting {listed(waits + pauses)}," if waits + pauses else "")
+    who = some(demand.users or 0, "user") + (f", waiting {listed(waits + pauses)}," if waits + pauses else "")
     return f"{who} cannot ask for more" if share >= USED_UP else f"{who} ask for little more"
 
 
@@ -112,14 +126,14 @@ def by_slots(facts: Facts, found: Verdict) -> str | None:
     """A pool is used up, one that is declared or not."""
     share, held = used(found), in_flight(facts)
     if found.pool is None or facts.demand is None:
-        return None if held is None else f"only about {some(round(held), 'request')} at a time got as far as the wait"
+        return None if held is None else f"{some(round(held), 'request')} at a time got as far as the wait"
     if share is None:
         return None
     state = "blocked" if found.pool.name == "loop" else "taken"
     each = f", {duration(facts.held_s)} by each request" if facts.held_s is not None else ""
     verb = "is" if found.pool.size * facts.demand.workers == 1 else "are"
-    many = things(found.pool, facts.demand.workers)
-    return f"its {many} {verb} {state} {percent(min(share, 1.0))} of the time{each}"
+    which = "it" if verb == "is" else "they"
+    return f"{percent(min(share, 1.0))} of the time {which} {verb} {state}{each}"
 
 
 def by_cpu(facts: Facts, found: Verdict) -> str | None:
@@ -131,8 +145,8 @@ def by_cpu(facts: Facts, found: Verdict) -> str | None:
     which = "its core is" if cores == 1 else f"its {count(cores)} cores are"
     each = f"{duration(facts.cpu_s)} by each request"
     if share - own < LEAST_SHARE:
-        return f"{which} busy {percent(min(own, 1.0))} of the time, {each}"
-    return f"{which} busy with it {percent(min(own, 1.0))} of the time, {each}, and with others {percent(share - own)}"
+        return f"{percent(min(own, 1.0))} of the time {which} busy, {each}"
+    return f"{percent(min(own, 1.0))} of the time {which} busy with it, {each}; {percent(share - own)} with others"
 
 
 def by_side(facts: Facts, found: Verdict) -> str | None:
@@ -142,7 +156,7 @@ def by_side(facts: Facts, found: Verdict) -> str | None:
         return None
     if found.shared is not None and found.name == found.shared.sides[0]:
         return crowd(found.shared, facts.cpu)
-    return f"{program(found.name, facts.cpu)} is busy {percent(min(share, 1.0))} of the time"
+    return f"{percent(min(share, 1.0))} of the time {program(found.name, facts.cpu)} is busy"
 
 
 CAUSES: Mapping[str, Callable[[Facts, Verdict], str | None]] = {
@@ -158,21 +172,21 @@ CAUSES: Mapping[str, Callable[[Facts, Verdict], str | None]] = {
 # Where a request's time went.
 
 
-def from_outside(facts: Facts, found: Verdict) -> str | None:
-    """Its wait and its CPU time as known, and what is left of the response time."""
+def from_outside(facts: Facts, found: Verdict) -> list[str]:
+    """Share out the response time: its wait and its CPU time as known, and what is left."""
     whole = facts.response_s
     if not whole or facts.cpu_s is None or facts.demand is None:
-        return None
+        return []
     parts = [(facts.demand.wait_s, f"waiting for {waited_for(facts.waits_on)}")] if knows_wait(facts) else []
     if facts.database_s and not facts.wait_known:
         parts.append((facts.database_s, "at work in the database"))
     parts.append((facts.cpu_s, "on the CPU"))
     rest = whole - sum(seconds for seconds, _ in parts)
     if rest < -BAND * whole:
-        return None  # the parts overlap, and their shares say nothing
+        return []  # the parts overlap, and their shares say nothing
     if rest >= LEAST_SHARE * whole:
         parts.append((rest, rest_words(facts, found)))
-    return f"A request took {duration(whole)} on average: {share_words(parts, whole)}"
+    return time_lines(f"{duration(whole)} a request", parts, whole)
 
 
 def knows_wait(facts: Facts) -> bool:
@@ -200,20 +214,19 @@ def in_line_for(found: Verdict) -> str | None:
     return "the event loop" if found.pool.name == "loop" else f"a free {thing(found.pool)}"
 
 
-def from_inside(facts: Facts, found: Verdict) -> str | None:
-    """As the application itself timed it in the explaining pass, and who stood in line meanwhile."""
+def from_inside(facts: Facts, found: Verdict) -> list[str]:
+    """Share out the response time as the application itself timed it in the explaining pass."""
     phases = facts.phases
     if phases is None or not phases.response_s:
-        return None
+        return []
     whole = phases.response_s
     known = [*queued(phases), *with_database(facts, found), *gathering(facts, found), *encoding(phases)]
     rest = phases.total_s - sum(seconds for seconds, _ in known)
     if min(rest, phases.outside_s) < -BAND * whole:
-        return None  # the parts overlap, and their shares say nothing
+        return []  # the parts overlap, and their shares say nothing
     parts = [*known, *unnamed_time(rest, phases, in_line_for(found))]
     worth = [(seconds, name) for seconds, name in parts if seconds >= LEAST_SHARE * whole]
-    told = f"With Server-Timing on, a request took {duration(whole)} on average: {share_words(worth, whole)}"
-    return "; ".join([told, *crowds(facts)])
+    return time_lines(f"{duration(whole)} a request, with Server-Timing on", worth, whole)
 
 
 def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
@@ -273,20 +286,26 @@ def gathering(facts: Facts, found: Verdict) -> TimedParts:
     ]
 
 
-def share_words(parts: Sequence[tuple[float, str]], whole: float) -> str:
-    """`1.00 s (40 %) waiting for the timer and 1.50 s (60 %) …`."""
-    return listed([f"{duration(part)} ({percent(min(part / whole, 1.0))}) {name}" for part, name in parts])
+def time_lines(head: str, parts: TimedParts, whole: float) -> list[str]:
+    """`2.50 s a request: 1.50 s (60 %) waiting …`: the largest part, and the others two a line."""
+    if not parts:
+        return [f"{head}, of which nothing is known"]
+    told = [
+        f"{duration(part)} ({percent(min(part / whole, 1.0))}) {name}"
+        for part, name in sorted(parts, key=lambda part: part[0], reverse=True)
+    ]
+    return [f"{head}: {told[0]}", *(listed(told[place : place + 2]) for place in range(1, len(told), 2))]
 
 
-def crowds(facts: Facts) -> Iterator[str]:
-    """Who stood in line inside the stack meanwhile, and what else was seen there."""
+def waiting_inside(facts: Facts) -> Iterator[str]:
+    """Who stood in line inside the stack in the explaining pass, and what else was seen there."""
     phases = facts.phases
     if phases is None:
         return
     if (held := in_line(facts, phases)) is not None and held >= 1:
-        yield f"about {some(round(held), 'request')} stood in line for a thread"
+        yield f"{some(round(held), 'request')} stood in line for a thread at any one time"
     if phases.lag_s is not None and phases.lag_s >= LATE_LOOP_S:
-        yield f"the event loop was {duration(phases.lag_s)} late"
+        yield f"{duration(phases.lag_s)} is how late the event loop was"
     if phases.sessions_active is not None and phases.sessions_idle is not None and phases.sessions_active >= 1:
         all_of_them = some(round(phases.sessions_active + phases.sessions_idle), "database session")
         yield f"{count(round(phases.sessions_active, 1))} of its {all_of_them} were at work"
@@ -312,30 +331,30 @@ def disagreement(facts: Facts, found: Verdict) -> str | None:
     expects = rate(facts.ceiling.predicted_goodput)
     if late(facts) and response_s is not None:
         expects = f"{duration(response_s)} a request"
-    return f"The model disagrees, it expects {expects}: {found.doubt.words}"
+    return f"The model expects {expects}, but {found.doubt.words}"
 
 
-def outlook(facts: Facts, found: Verdict) -> str | None:
+def outlook(facts: Facts, found: Verdict) -> list[str]:
     """What would move the ceiling, to what; and what would not."""
+    if facts.ceiling is None:
+        return []
     if found.doubt is not None:
-        return without_limit(facts, found)
+        return without_limit(facts.ceiling, found)
     change, useless = lever(facts, found), idle(facts)
     if change is None:
-        return None
-    told = f"With {change.what} its ceiling becomes {rate(change.ceiling.goodput)}, bound by {change.binds}"
-    return told + (f"; more {listed(useless, 'or')} alone would not move it" if useless else "")
+        return []
+    faster = f"To go faster: {change.what} ({rate(change.ceiling.goodput)}, bound by {change.binds})"
+    same = f"More {listed(useless, 'or')} would leave the ceiling at {rate(facts.ceiling.goodput)}"
+    return [faster, same] if useless else [faster]
 
 
-def without_limit(facts: Facts, found: Verdict) -> str | None:
+def without_limit(ceiling: Ceiling, found: Verdict) -> list[str]:
     """Of a limit that nobody declared: the ceiling is without it."""
-    if found.default is None or found.pool is not None or facts.ceiling is None:
-        return None
-    ceiling = facts.ceiling
-    return f"Without that limit its ceiling is {rate(ceiling.goodput)}, bound by {BOUND_WORDS[ceiling.bound]}"
+    if found.default is None or found.pool is not None:
+        return []
+    return [f"Without that limit the ceiling is {rate(ceiling.goodput)}, bound by {BOUND_WORDS[ceiling.bound]}"]
 
 
 def known_default(found: Verdict) -> str | None:
     """Of a declared pool: its size is what the library takes by itself."""
-    if found.pool is None or found.default is None:
-        return None
-    return f"Its limit equals a library's default: {allows(found.default)}"
+    return None if found.pool is None or found.default is None else allows(found.default)

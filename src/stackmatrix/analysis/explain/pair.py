@@ -1,10 +1,11 @@
-"""Why two arms of one workload differ, or do not; and a workload's answer in one sentence."""
+"""Why two arms of one workload differ, or do not; and who is first in a workload: short lists, a claim a line."""
 
 from collections.abc import Sequence
 
+from stackmatrix.analysis.explain.arm import bound_by
 from stackmatrix.analysis.explain.phases import time_by_part
-from stackmatrix.analysis.explain.phrases import BOUND_WORDS, MOST_SENTENCES, listed, sentences, things
-from stackmatrix.analysis.model.bottleneck import Verdict, verdict
+from stackmatrix.analysis.explain.phrases import arm_names, capital, lines, listed
+from stackmatrix.analysis.model.bottleneck import verdict
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import lever
@@ -13,10 +14,12 @@ from stackmatrix.formatting import duration, quantity, rate
 from stackmatrix.results.interval import Interval
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+MOST_BOUNDS = 2
+"""That are named of arms that share a place."""
 
 
 def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor: float = LEAST_FLOOR) -> list[str]:
-    """Up to four sentences on two arms of one workload and load; `ratio` is `one` ÷ `other`, paired by round.
+    """List what two arms of one workload and load have apart; `ratio` is `one` ÷ `other`, paired by round.
 
     Raises ValueError for arms of two workloads, of which nothing can be said together.
     """
@@ -24,9 +27,9 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
         raise ValueError(f"{one.arm} and {other.arm} are arms of two workloads: {one.workload}, {other.workload}")
     without = [facts.arm for facts in (one, other) if facts.goodput is None or facts.reasons]
     if without or one.goodput is None or other.goodput is None:
-        return [f"No comparison: {listed(without)} {'has' if len(without) == 1 else 'have'} no number."]
+        return [f"No comparison: no number for {arm_names(without)}."]
     if not min(one.goodput.value, other.goodput.value):
-        return ["No comparison: one of them answered nothing."]
+        return ["No comparison: one of them answered nothing (0/s)."]
     ratio = ratio or Interval(one.goodput.value / other.goodput.value)
     if ratio.value < 1:
         return explain_pair(other, one, ratio.reciprocal, floor)
@@ -36,23 +39,23 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
         figures_behind(one, other, ratio),
         remedy(one, other),
     )
-    return sentences((*told, longest_part(one, other)))[:MOST_SENTENCES]
+    return lines((*told, longest_part(one, other)))
 
 
 def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> str | None:
-    """How many times more, with the interval; or that no difference was shown."""
+    """Say how many times more, with the interval; or that no difference was shown."""
     if one.goodput is None or other.goodput is None:
         return None
     figures = f"{rate(one.goodput.value)} against {rate(other.goodput.value)}"
-    times = f"{one.arm} answered {quantity(ratio.value)} times as much as {other.arm}"
+    times = f"{quantity(ratio.value)} times as much on {one.arm} as on {other.arm}"
     if ratio.ci95 is None:
-        return f"{times}, {figures}, without an interval that would show a difference"
+        return f"{times}, by estimate alone: {figures}"
     low, high = ratio.ci95
-    interval = f"95 % interval {quantity(low)} to {quantity(high)}"
+    interval = f"95 %: {quantity(low)} to {quantity(high)}"
     if low > 1 + floor:
-        return f"{times}: {figures}, {interval}"
-    shown = f"No difference between {one.arm} and {other.arm} was shown"
-    return f"{shown}: {figures}, ratio {quantity(ratio.value)}, {interval}"
+        return f"{times}: {figures} ({interval})"
+    names = arm_names([one.arm, other.arm])
+    return f"No difference between {names} was shown: {figures}, ratio {quantity(ratio.value)} ({interval})"
 
 
 def bounds(one: Facts, other: Facts) -> str:
@@ -63,39 +66,31 @@ def bounds(one: Facts, other: Facts) -> str:
     )
 
 
-def bound_by(facts: Facts, found: Verdict) -> str:
-    """What bound an arm, in a few words."""
-    if found.name == "slots" and found.pool is not None and facts.demand is not None:
-        many = things(found.pool, facts.demand.workers)
-        return f"waits that block its {many}" if found.pool.name == "loop" else many
-    if found.name == "slots":
-        return f"{found.default.library}'s own limit" if found.default else "a limit that nobody declared"
-    return "what was not metered" if found.name == "void" else BOUND_WORDS[found.name]
-
-
 def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
-    """Which figures stand in the same ratio: the CPU times where CPU binds, else the ceilings."""
+    """Name the figures that stand in the same ratio: the CPU times where CPU binds, else the ceilings."""
     for facts in (other, one):
         doubted = verdict(facts).doubt
         if doubted is not None:
             return f"The model disagrees with {facts.arm}: {doubted.words}"
     if verdict(one).name == verdict(other).name == "server-cpu" and one.cpu_s and other.cpu_s:
-        costs = f"A request costs {duration(one.cpu_s)} of CPU on {one.arm} and {duration(other.cpu_s)} on {other.arm}"
         cpu = other.cpu_s / one.cpu_s
-        return f"{costs}, {quantity(cpu)} times as much" if cpu >= 1 and within_band(cpu, ratio.value) else costs
+        costs = f"{duration(other.cpu_s)} against {duration(one.cpu_s)} of CPU a request"
+        if cpu >= 1 and within_band(cpu, ratio.value):
+            return f"{quantity(cpu)} times as much CPU on {other.arm}, and that is the difference: {costs}"
+        return f"{costs} on {other.arm}"
     if one.ceiling is None or other.ceiling is None:
         return None
     above, below = one.ceiling.goodput, other.ceiling.goodput
     if rate(above) == rate(below):
-        return f"Both have a ceiling of {rate(above)}"
-    ceilings = f"Their ceilings are {rate(above)} and {rate(below)}"
+        return f"{rate(above)} is the ceiling of both"
+    ceilings = f"{rate(above)} against {rate(below)}"
     if within_band(above, below) or not within_band(above / below, ratio.value):
-        return ceilings
-    return f"{ceilings}, {quantity(above / below)} times apart, and that is the difference"
+        return f"{ceilings} are their ceilings"
+    return f"{quantity(above / below)} times apart are their ceilings, and that is the difference: {ceilings}"
 
 
 def longest_part(one: Facts, other: Facts) -> str | None:
-    """On which part of its time a request spends most of what it takes longer; none when no part stands out."""
+    """Say on which part a request spends most of what it takes longer; None when no part stands out."""
     if one.phases is None or other.phases is None:
         return None
     longer = other.phases.response_s - one.phases.response_s
@@ -104,8 +99,8 @@ def longest_part(one: Facts, other: Facts) -> str | None:
     part = max(gaps, key=lambda part: gaps[part])
     if longer <= BAND * one.phases.response_s or gaps[part] < longer / 2:
         return None
-    most = f"{duration(gaps[part])} more {part}"
-    return f"With Server-Timing on, a request took {duration(longer)} longer on {other.arm}: {most}"
+    most = f"{duration(gaps[part])} of it {part}"
+    return f"A request took {duration(longer)} longer on {other.arm} with Server-Timing on, {most}"
 
 
 def within_band(one: float, other: float) -> bool:
@@ -114,7 +109,7 @@ def within_band(one: float, other: float) -> bool:
 
 
 def remedy(one: Facts, other: Facts) -> str | None:
-    """What would lift the slower; where the load binds both, what would tell them apart."""
+    """Say what would lift the slower; where the load binds both, what would tell them apart."""
     first, second = verdict(one), verdict(other)
     if first.doubt or second.doubt:
         return None
@@ -122,18 +117,14 @@ def remedy(one: Facts, other: Facts) -> str | None:
     if first.name == second.name == "load":
         if ahead is None or behind is None or within_band(ahead.ceiling.goodput, behind.ceiling.goodput):
             return "The load sets this figure, not the stacks"
-        return (
-            f"With {behind.what} their ceilings become {rate(ahead.ceiling.goodput)} and {rate(behind.ceiling.goodput)}"
-        )
+        return f"To tell them apart: {behind.what} ({rate(ahead.ceiling.goodput)} and {rate(behind.ceiling.goodput)})"
     if behind is None:
         return None
-    return (
-        f"With {behind.what} the ceiling of {other.arm} becomes {rate(behind.ceiling.goodput)}, bound by {behind.binds}"
-    )
+    return f"To make {other.arm} faster: {behind.what} ({rate(behind.ceiling.goodput)}, bound by {behind.binds})"
 
 
-def answer_workload(arms: Sequence[tuple[Facts, int | None]]) -> str:
-    """One sentence: who is first, who shares a place because no difference was shown, and what bound each.
+def answer_workload(arms: Sequence[tuple[Facts, int | None]]) -> list[str]:
+    """Say who is first, who shares a place because no difference was shown, and what bound each: a line a place.
 
     `arms` come with their places as `statistics.ranks` deals them (1, 1, 3 …), None for those without a number.
     """
@@ -145,23 +136,23 @@ def answer_workload(arms: Sequence[tuple[Facts, int | None]]) -> str:
             by_place.setdefault(place, []).append(facts)
     told = [one_place(place, by_place[place], len(by_place) == 1) for place in sorted(by_place)]
     without = [facts.arm for facts, place in arms if place is None or facts.goodput is None]
-    if without:
-        told.append(f"{listed(without)} {'has' if len(without) == 1 else 'have'} no number")
-    return f"{arms[0][0].workload}: {'; '.join(told)}."
+    first, *more = [*told, *([f"no number for {arm_names(without)}"] if without else [])]
+    return lines([f"{arms[0][0].workload}: {first}", *map(capital, more)])
 
 
 def one_place(place: int, arms: Sequence[Facts], only: bool) -> str:
-    """The arms of one place, the best first."""
+    """Name the arms of one place, the best first."""
     best = sorted(arms, key=goodput_of, reverse=True)
     most, least = rate(goodput_of(best[0])), rate(goodput_of(best[-1]))
-    why = listed(list(dict.fromkeys(bound_by(facts, verdict(facts)) for facts in best)))
-    names = listed([facts.arm for facts in best])
-    if only:
-        who = f"no difference between {names} was shown" if len(best) > 1 else f"{names} stands alone"
-    else:
-        ordinal = ORDINALS[place - 1] if place <= len(ORDINALS) else f"{place}th"
-        who = f"{names} {'share' if len(best) > 1 else 'takes'} {ordinal} place"
-    return f"{who} ({most if most == least else f'{least} to {most}'}, bound by {why})"
+    reasons = list(dict.fromkeys(bound_by(facts, verdict(facts)).removeprefix("its ") for facts in best))
+    why = listed(reasons if len(reasons) <= MOST_BOUNDS else [*reasons[:MOST_BOUNDS], "others"])
+    figure = most if most == least else f"{least} to {most}"
+    names = arm_names([facts.arm for facts in best])
+    if only and len(best) > 1:
+        return f"no difference between {names} was shown ({figure}, bound by {why})"
+    ordinal = ORDINALS[place - 1] if place <= len(ORDINALS) else f"{place}th"
+    who = "alone" if only else f"{ordinal} place{' shared' if len(best) > 1 else ''}"
+    return f"{figure} for {names}, {who}, bound by {why}"
 
 
 def goodput_of(facts: Facts) -> float:

@@ -8,8 +8,6 @@ from stackmatrix.analysis.model.library_defaults import Default
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.formatting import count, percent, some
 
-MOST_SENTENCES = 4
-"""Of an explanation."""
 POOLS = {
     "threads": "thread",
     "greenlets": "greenlet",
@@ -34,13 +32,20 @@ def listed(parts: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
+def arm_names(names: Sequence[str], most: int = 8) -> str:
+    """List arms by their names, in quotes where a name has commas of its own; beyond the `most`, how many more."""
+    quoted = [f"“{name}”" for name in names] if any("," in name for name in names) else list(names)
+    more = len(names) - most
+    return listed(quoted if more < 1 else [*quoted[:most], f"{more} more"])
+
+
 def capital(text: str) -> str:
     """The first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
-def sentences(texts: Iterable[str | None]) -> list[str]:
-    """Those that there is something to say in, each with its full stop."""
+def lines(texts: Iterable[str | None]) -> list[str]:
+    """Keep those that say something, each with its full stop."""
     return [f"{text}." for text in texts if text]
 
 
@@ -61,9 +66,8 @@ def things(pool: Pool, workers: int) -> str:
 
 
 def allows(default: Default) -> str:
-    """`AnyIO allows 40 threads in each process unless told otherwise (to_thread's CapacityLimiter)`."""
-    limit = some(default.size, default.noun)
-    return f"{default.library} allows {limit} in each process unless told otherwise ({default.how})"
+    """`40 threads in each process is AnyIO's default (to_thread's CapacityLimiter)`."""
+    return f"{some(default.size, default.noun)} in each process is {default.library}'s default ({default.how})"
 
 
 def program(side: Bound, cpu: CpuTimes) -> str:
@@ -76,5 +80,5 @@ def program(side: Bound, cpu: CpuTimes) -> str:
 def crowd(together: Shared, cpu: CpuTimes) -> str:
     """A core that several programs share, and how busy it is."""
     names = listed([program(side, cpu) for side in together.sides])
-    cores = "a core that is" if together.cores == 1 else f"{count(together.cores)} cores that are"
-    return f"{names} share {cores} busy {percent(min(together.share, 1.0))} of the time"
+    cores = "a core" if together.cores == 1 else f"{count(together.cores)} cores"
+    return f"{names} share {cores}, {percent(min(together.share, 1.0))} busy"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from stackmatrix.analysis.explain.phrases import allows, crowd, waited_for
+from stackmatrix.analysis.explain.phrases import crowd, waited_for
 from stackmatrix.analysis.model.ceiling import BAND, Bound
 from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, fullest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
@@ -110,8 +110,8 @@ def short_window(facts: Facts) -> Doubt | None:
         return None
     few = facts.response_s > facts.window_s / WHOLE_ROUNDS
     words = (
-        f"in a window of {duration(facts.window_s)} requests of {duration(facts.response_s)} are few, "
-        "and those that its end cuts off are missing"
+        f"a window of {duration(facts.window_s)} holds few requests of {duration(facts.response_s)}, "
+        "and its end cuts the last ones off"
     )
     lost = facts.response_s / facts.window_s
     return Doubt("short-window", words) if few and 1 - facts.of_predicted <= lost else None
@@ -133,7 +133,8 @@ def default_limit(facts: Facts) -> Doubt | None:
     for waiting, pools in ((held * facts.calls, limits & CALL_POOLS), (held, limits - CALL_POOLS)):
         found = matching(waiting, pools, facts.libraries, workers=facts.demand.workers, cpus=facts.cpus)
         if found is not None:
-            words = f"about {count(round(waiting))} are in flight at once, and {allows(found)}"
+            own = f"{found.library}'s default in each process ({found.how})"
+            words = f"about {count(round(waiting))} are in flight at once, {own}"
             return Doubt("default-limit", words, "slots", found)
     return None
 

@@ -20,7 +20,7 @@ class Change:
     """One thing changed, and what then bounds the arm."""
 
     what: str
-    """After `with`: `THREADS=500`; of a change that does nothing, after `more`: `users`."""
+    """After `to go faster`: `500 threads`; of a change that does nothing, after `more`: `users`."""
     demand: Demand
     pools: tuple[Pool, ...]
 
@@ -73,8 +73,12 @@ def doubled(demand: Demand, pools: tuple[Pool, ...]) -> Iterator[Change]:
             more = tuple(replace(each, size=2 * each.size) if each == pool else each for each in pools)
             yield Change(f"{thing(pool)}s", replace(demand, slots=slots(more, demand.workers)), more)
     twice = None if demand.slots is None else 2 * demand.slots
-    yield Change("workers", replace(demand, workers=2 * demand.workers, slots=twice, users_per_worker=None), pools)
-    yield Change("cores", replace(demand, cores=2 * demand.cores), pools)
+    yield Change(
+        "workers on the same cores",
+        replace(demand, workers=2 * demand.workers, slots=twice, users_per_worker=None),
+        pools,
+    )
+    yield Change("cores for the same workers", replace(demand, cores=2 * demand.cores), pools)
 
 
 def more_load(demand: Demand) -> tuple[str, Demand]:
@@ -90,7 +94,7 @@ def another_core(demand: Demand) -> tuple[str, Demand]:
     workers, cores = 2 * demand.workers, 2 * min(demand.cores, demand.workers * demand.cores_per_worker)
     twice = None if demand.slots is None else 2 * demand.slots
     more = replace(demand, workers=workers, cores=cores, slots=twice, users_per_worker=None)
-    return f"WORKERS={workers} on {some(cores, 'core')}", more
+    return f"{workers} workers on {some(cores, 'core')}", more
 
 
 def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | None:
@@ -103,7 +107,8 @@ def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | Non
     rest = ceiling(replace(demand, slots=slots(others, demand.workers))).goodput
     each = ceil(rest * demand.service_s / demand.workers - 1e-6) * pool.takes
     more = tuple(replace(other, size=max(each, pool.size)) if other == pool else other for other in pools)
-    return Change(f"{pool.name.upper()}={each}", replace(demand, slots=slots(more, demand.workers)), more)
+    many = some(each, thing(pool)) + (" in each worker" if demand.workers > 1 else "")
+    return Change(many, replace(demand, slots=slots(more, demand.workers)), more)
 
 
 def generator_apart(cores: Cores) -> Cores:
