@@ -243,7 +243,7 @@ def test_verdict_prediction_identity_and_explanation_are_shown(runs: Runs) -> No
         if cell.arm.predicted:
             assert f"predicted <b>{quantity(cell.arm.predicted.goodput)}/s</b>" in text
         assert cell.identity == found.run.identities[cell.name]
-    assert all(str(escape(group.places)) in text for group in found.groups)
+    assert all(str(escape(line)) in text for group in found.groups for line in group.places.splitlines())
     assert "made-up/1.0" in text
 
 
@@ -257,7 +257,7 @@ def test_where_the_time_goes_is_shown_with_what_looking_cost(runs: Runs) -> None
     assert "% of the headline's goodput, at 103 % of its CPU per request" in unescape(text)
     assert "a goodput that tells nothing of its cost: the host took 3.0% of the CPU time" in text
     assert "| fastapi-sync | " in document and "| waiting for a thread | with the database |" in document
-    assert any("With Server-Timing on" in " ".join(cell.arm.explanation) for cell in timed)
+    assert any("with Server-Timing on" in " ".join(cell.arm.explanation) for cell in timed)
     (drawn,) = [cell for cell in found.cells if cell.arm.profile]
     assert '<a href="profiles/first.svg">Flame graph</a>' in text
     assert f"[{drawn.name}](profiles/first.svg)" in document

@@ -1,6 +1,6 @@
 """Where a tool and the project's own generator differ, or an arm and its prediction, and why."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from statistics import median
 
 from stackmatrix.analysis.experiment.metrics import (
@@ -19,70 +19,39 @@ from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.analysis.validity import GENERATOR_SHARE
-from stackmatrix.catalog.experiments import Candidate, Experiment, PublishedLoad
+from stackmatrix.catalog.experiments import By, Candidate, Experiment, PublishedLoad
 from stackmatrix.formatting import duration, percent, quantity, rate, some
 
 
 def tool_differences(experiment: Experiment, sight: Sight) -> list[str]:
-    """Where tool and generator agree, where whole rounds part them, and where something else does, with the reason."""
-    agreeing: list[ToolPair] = []
-    rounded: list[ToolPair] = []
-    parted: dict[str, list[str]] = {}
-    absent: list[str] = []
+    """Say arm by arm whether tool and generator agree, and if not why: whole rounds, or something else."""
+    told: list[str] = []
     for candidate in experiment.candidates:
         own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
-        if own is None or tool is None:
-            continue
-        one, other = measured_rate(own), measured_rate(tool)
-        if not one or other is None:
-            absent.append(f"{candidate.name}: {without_figure(own, tool)}.")
-        elif abs(other / one - 1) <= BAND:
-            agreeing.append((own, tool, other / one))
-        elif whole_rounds(own, tool) and abs((of_predicted(tool) or 0.0) - 1) <= BAND:
-            rounded.append((own, tool, other / one))
-        else:
-            figures = f"{rate(other)} by {tool.offer.tool} against {rate(one)} on {candidate.name}"
-            parted.setdefault(listed(why(own, tool)), []).append(figures)
-    told = [f"{listed(figures)}: {reasons}." for reasons, figures in parted.items()]
-    return [*agreement(agreeing), *cut_rounds(rounded), *told, *absent]
+        if own is not None and tool is not None:
+            told += difference_lines(own, tool)
+    return list(dict.fromkeys(told))
 
 
-ToolPair = tuple[ArmView, ArmView, float]
-"""The same arm by the generator and by the tool, and the tool's rate as a multiple of the generator's."""
-
-
-def agreement(pairs: Sequence[ToolPair]) -> Iterable[str]:
-    """On which arms there is nothing to explain."""
-    for name, group in grouped_by_tool(pairs):
-        widest = max(abs(ratio - 1) for _, _, ratio in group)
-        yield (
-            f"{name} and the project's own generator agree within {percent(widest)} on "
-            f"{listed([own.candidate.name for own, _, _ in group])}."
-        )
-
-
-def cut_rounds(pairs: Sequence[ToolPair]) -> Iterable[str]:
-    """The arms on which a cold window of whole rounds explains all."""
-    for name, group in grouped_by_tool(pairs):
-        tools = [tool for _, tool, _ in group]
-        ratios = [ratio for _, _, ratio in group]
-        low, high = min(ratios), max(ratios)
-        span_words = percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
-        off = max(abs((of_predicted(tool) or 0.0) - 1) for tool in tools)
-        counts = listed([f"{middle(map(requests, tool.counted)) or 0:.0f}" for tool in tools])
-        yield (
-            f"{name} counts {span_words} of the rate that the project's own generator sees in steady state on "
-            f"{listed([tool.candidate.name for tool in tools])}: its {duration(tools[0].offer.seconds)} begin "
-            f"cold{ramped(tools[0].offer)}, and only whole rounds end in them. The model makes that "
-            f"{listed([str(tool.rounds.requests) for tool in tools if tool.rounds])} requests, counted were {counts}, "
-            f"within {percent(off)} of the predicted rate."
-        )
-
-
-def grouped_by_tool(pairs: Sequence[ToolPair]) -> Iterable[tuple[str, list[ToolPair]]]:
-    """The pairs of each tool, with its name."""
-    for name in dict.fromkeys(tool.offer.tool for _, tool, _ in pairs):
-        yield name, [pair for pair in pairs if pair[1].offer.tool == name]
+def difference_lines(own: ArmView, tool: ArmView) -> list[str]:
+    """Hold the tool's figure of an arm against the generator's; a claim a line."""
+    name = f"“{own.candidate.name}”"
+    one, other = measured_rate(own), measured_rate(tool)
+    if not one or other is None:
+        return [f"No figure by {by} on {name}: {why_not}." for by, why_not in without_figure(own, tool)]
+    share = f"{percent(other / one)} of the generator's rate by {tool.offer.tool} on {name}"
+    if abs(other / one - 1) <= BAND:
+        return [f"{share}: they agree."]
+    if tool.rounds and whole_rounds(own, tool) and abs((of_predicted(tool) or 0.0) - 1) <= BAND:
+        counted = middle(map(requests, tool.counted)) or 0
+        cold = f"The {duration(tool.offer.seconds)} of {tool.offer.tool} begin cold{ramped(tool.offer)}"
+        return [
+            f"{share}: whole rounds alone, {tool.rounds.requests} requests predicted and {counted:.0f} counted.",
+            f"{cold}: only whole rounds end in them.",
+        ]
+    first, *more = why(own, tool)
+    figures = f"{rate(other)} by {tool.offer.tool} against {rate(one)} on {name}"
+    return [f"{figures}: {first}.", *(f"Besides, on {name}: {reason}." for reason in more)]
 
 
 def ramped(offer: PublishedLoad) -> str:
@@ -90,15 +59,16 @@ def ramped(offer: PublishedLoad) -> str:
     return f", {duration(offer.ramp_s)} of them to start the users" if offer.ramp_s else ""
 
 
-def without_figure(own: ArmView, tool: ArmView) -> str:
-    """Which of the two has no figure, and why."""
-    parts = [
-        f"no figure by {'the project’s own generator' if seen.by == 'generator' else seen.offer.tool}"
-        f" ({'; '.join(reasons_of(seen)) or 'not timed'})"
-        for seen in (own, tool)
-        if not measured_rate(seen)
-    ]
-    return listed(parts)
+def without_figure(own: ArmView, tool: ArmView) -> Iterable[tuple[str, str]]:
+    """Name those of the two that have no figure, and why."""
+    for seen in (own, tool):
+        if not measured_rate(seen):
+            yield program_of(seen), "; ".join(reasons_of(seen)) or "not timed"
+
+
+def program_of(seen: ArmView) -> str:
+    """Who timed it."""
+    return "the generator" if seen.by == "generator" else seen.offer.tool
 
 
 def reasons_of(seen: ArmView) -> list[str]:
@@ -131,8 +101,8 @@ def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
         return None
     counts = median(requests(trial) for trial in tool.counted)
     return (
-        f"in {duration(tool.offer.seconds)} that begin cold{ramped(tool.offer)} only whole rounds of "
-        f"{duration(rounds.cycle_s)} end, {rounds.requests} requests by the model and {counts:.0f} as counted"
+        f"{duration(tool.offer.seconds)} that begin cold end only whole rounds, "
+        f"{rounds.requests} requests predicted, {counts:.0f} counted"
     )
 
 
@@ -150,8 +120,9 @@ def killed(seen: ArmView) -> str | None:
     if not ended:
         return None
     timeout = seen.candidate.variant(seen.scale).settings.get("worker_timeout")
-    after = f", whose time-out is {timeout} s" if timeout is not None else ""
-    return f"{some(ended, 'process')} of the stack ended under the load{after}"
+    if timeout is None:
+        return f"{some(ended, 'process')} of the stack ended under the load"
+    return f"{some(ended, 'blocked worker')} killed after the timeout of {timeout} s"
 
 
 def busy(tool: ArmView) -> str | None:
@@ -170,7 +141,7 @@ def dearer(own: ArmView, tool: ArmView) -> str | None:
     if not one or not other or abs(other / one - 1) <= BAND or own.bounds is None or own.bounds.bound in HELD:
         return None
     write = MEASURES["cpu_us"].write
-    return f"a request cost the stack {write(other)} of CPU with {tool.offer.tool}, {write(one)} with the generator"
+    return f"{write(other)} of CPU a request with {tool.offer.tool}, {write(one)} with the generator"
 
 
 def noted(tool: ArmView) -> str | None:
@@ -180,22 +151,20 @@ def noted(tool: ArmView) -> str | None:
 
 
 def missed_predictions(candidate: Candidate, sight: Sight) -> Iterable[str]:
-    """Why an arm that load or slots bind is not within the band of its prediction; void arms, and why."""
+    """Say why an arm that load or slots bind is not within the band of its prediction, and why one is void."""
     if candidate.expects_failures:
         return
-    for by in ("generator", "tool"):
-        seen = sight(candidate.name, "generator" if by == "generator" else "tool")
+    sides: tuple[By, By] = ("generator", "tool")
+    for seen in (sight(candidate.name, by) for by in sides):
         if seen is None:
             continue
-        who = f"{candidate.name}, by {'the project’s own generator' if by == 'generator' else candidate.offer.tool}"
+        who = f"by {program_of(seen)} on “{candidate.name}”"
         expected, found = expected_figure("goodput", seen), measured_rate(seen)
         if found is None:
-            yield f"{who}: no number ({'; '.join(reasons_of(seen)) or seen.void or 'not timed'})."
+            yield f"No number {who}: {'; '.join(reasons_of(seen)) or seen.void or 'not timed'}."
         elif expected and is_predictable(seen) and abs(found / expected - 1) > BAND:
-            yield (
-                f"{who}: {rate(found)}, {percent(found / expected)} of the predicted {rate(expected)}: "
-                f"{why_missed(seen)}."
-            )
+            yield f"{rate(found)} {who}, {percent(found / expected)} of the predicted {rate(expected)}."
+            yield f"On “{candidate.name}” by {program_of(seen)}: {why_missed(seen)}."
 
 
 def why_missed(seen: ArmView) -> str:

@@ -110,8 +110,8 @@ def short_window(facts: Facts) -> Doubt | None:
         return None
     few = facts.response_s > facts.window_s / WHOLE_ROUNDS
     words = (
-        f"a window of {duration(facts.window_s)} holds few requests of {duration(facts.response_s)}, "
-        "and its end cuts the last ones off"
+        f"a window of {duration(facts.window_s)} holds few requests of {duration(facts.response_s)} "
+        "and cuts off the last"
     )
     lost = facts.response_s / facts.window_s
     return Doubt("short-window", words) if few and 1 - facts.of_predicted <= lost else None
