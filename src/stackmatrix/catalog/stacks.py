@@ -245,13 +245,14 @@ def read_stack(file: Path) -> Stack:
     manifest = read_typed(file, Manifest)
     fields = {key: getattr(manifest, key) for key in manifest.__struct_fields__}
     stack = Stack(name=file.parent.name, directory=file.parent, **fields)
-    if (file.parent / "requirements.txt").exists():
-        locked = stack.locked()
-        for name in stack.packages:
-            if name not in locked:
-                lock = shown(file.parent / "requirements.txt")
-                misfit = MisfitError("packages.watch", name, f"no package of {lock}; {suggestion(name, locked)}")
-                raise misfitting(file, misfit)
+    lock = file.parent / "requirements.txt"
+    if lock.exists():
+        pinned = f"\n{lock.read_text(encoding='utf-8')}"
+        for name in (name for name in stack.packages if f"\n{name}==" not in pinned):
+            misfit = MisfitError(
+                "packages.watch", name, f"no package of {shown(lock)}; {suggestion(name, stack.locked())}"
+            )
+            raise misfitting(file, misfit)
     return stack
 
 
