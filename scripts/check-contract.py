@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hold stacks to contract/openapi.yaml and print the table of stack × check; `--help` says how."""
+"""Check stacks against contract/openapi.yaml; `--help` says how."""
 
 from _venv import enter
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say of two stacks, revisions or runs whether the second is faster, slower, or neither; `--help` says how."""
+"""Say whether B is faster or slower than A, or neither; `--help` says how."""
 
 from _venv import enter
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Carry out the experiments and write docs/findings.md; `--help` says how."""
+"""Run the experiments and write docs/findings.md; `--help` says how."""
 
 from _venv import enter
 

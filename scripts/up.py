@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bring up stacks and their upstreams in containers, and leave them up: `./scripts/up.py [STACK …]`."""
+"""Bring up stacks and upstreams in containers, and leave them up; `--help` says how."""
 
 from _venv import enter
 

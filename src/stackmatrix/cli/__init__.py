@@ -1,1 +1,1 @@
-"""The commands: arguments in, one run of the harness, words and an exit code out."""
+"""Turns arguments into one run of the harness, and its results into words, files and an exit code."""

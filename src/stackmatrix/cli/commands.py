@@ -35,7 +35,7 @@ def door(name: str) -> NoReturn:
 
 
 def run_tokens(tokens: Sequence[str]) -> int:
-    """Do what was typed; the exit code. Raises UserError for what cannot be understood."""
+    """Run what was typed and return its exit code; UserError for what cannot be understood."""
     app = application()
     sub = next((sub for sub in SUBCOMMANDS if list(tokens[:1]) == [sub.name]), None)
     if not tokens or any(token in ("--help", "-h") for token in tokens):
@@ -51,7 +51,7 @@ def run_tokens(tokens: Sequence[str]) -> int:
 
 
 def application() -> App:
-    """Every subcommand, none of them imported yet."""
+    """Register every subcommand without importing any."""
     app = App(name=PROGRAM, version=installed_version, default_parameter=Parameter(negative=(), show_default=False))
     for sub in SUBCOMMANDS:
         app.command(f"stackmatrix.cli.{sub.function}", name=sub.name, help=sub.summary)
@@ -60,7 +60,7 @@ def application() -> App:
 
 
 def print_help(app: App, sub: Subcommand | None, tokens: Sequence[str]) -> None:
-    """Say what a subcommand takes, or which there are; UserError for one that is none."""
+    """Print what a subcommand takes, or which there are; UserError for one that does not exist."""
     from stackmatrix.cli.help import details, overview
 
     if sub is None and tokens and not tokens[0].startswith("-"):
@@ -69,14 +69,14 @@ def print_help(app: App, sub: Subcommand | None, tokens: Sequence[str]) -> None:
 
 
 def installed_version() -> str:
-    """What is installed."""
+    """Read the version of the installed distribution."""
     from importlib.metadata import version as installed
 
     return installed("stack-matrix")
 
 
 def hand_over(sub: Subcommand, tokens: Sequence[str]) -> None:
-    """Let the checkout around the working directory do what an installed command cannot; UserError without one."""
+    """Run the script of the checkout around the working directory, unless this is one; UserError without any."""
     from stackmatrix.catalog import ROOT
 
     if is_checkout(ROOT):
@@ -95,12 +95,12 @@ def hand_over(sub: Subcommand, tokens: Sequence[str]) -> None:
 
 
 def is_checkout(place: Path) -> bool:
-    """Whether a directory holds stacks, contract and scripts."""
+    """Tell whether a directory holds stacks, contract and scripts."""
     return all((place / name).exists() for name in ("stacks", "contract/openapi.yaml", "scripts/_venv.py"))
 
 
 def in_one_line(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """What is wrong with the command line, where, and the remedy."""
+    """Say what is wrong with the command line, where, and the remedy."""
     match error:
         case UnknownOptionError():
             word = (error.token.keyword or error.token.value).partition("=")[0]
@@ -126,22 +126,22 @@ def in_one_line(error: CycloptsError, tokens: Sequence[str]) -> str:
 
 
 def usage_of(tokens: Sequence[str]) -> str:
-    """The usage line of the subcommand that was typed, to stand behind a mistake."""
+    """Repeat the usage line of the subcommand that was typed, to stand behind a mistake."""
     return next((f"; usage: {usage(sub)}" for sub in SUBCOMMANDS if tokens[:1] == [sub.name]), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` where something similar exists."""
+    """Write `; did you mean …?` where a similar name exists."""
     near = nearest(word, known)
     return "" if near is None else f"; did you mean {near}?"
 
 
 def unknown_command(word: str) -> str:
-    """What is wrong with a command that does not exist."""
+    """Say that a command does not exist, and which do."""
     names = [sub.name for sub in SUBCOMMANDS]
     return f"no command is called {word!r}{did_you_mean(word, names) or '; there are ' + enumerated(names, 'and')}"
 
 
 def enumerated(words: Sequence[str], last: str) -> str:
-    """`a, b or c`."""
+    """Write `a, b or c`."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -29,7 +29,7 @@ def compare_sides(
     ] = None,
     execution: Execution = EXECUTION,
 ) -> int:
-    """Compare, print, write; the exit code."""
+    """Compare, print and write; return the exit code."""
     if markdown == execution.json == STDOUT:
         raise UserError("only one of --markdown and --json can go to standard output")
     try_outputs(markdown=markdown, json=execution.json)
@@ -46,7 +46,7 @@ def compare_sides(
 
 
 def print_comparison(report: "Report", json: Path | None, markdown: Path | None) -> int:
-    """Print the comparison, and write it where that is asked for; the exit code."""
+    """Print the comparison, write it where that is asked for, and return the exit code."""
     import msgspec
 
     from stackmatrix.report.compare import compare_markdown, terminal

@@ -35,7 +35,7 @@ Sides = tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]
 
 
 def one_side(text: str, stacks: Stacks) -> Operand:
-    """What the user means; UserError that lists what it may be."""
+    """Find out what one operand means; UserError when it is neither stack nor run."""
     path = Path(text)
     if any((path / file).exists() for file in RUN_FILES):
         return RunDirectory.open(path)
@@ -59,7 +59,7 @@ def one_side(text: str, stacks: Stacks) -> Operand:
 
 
 def both_sides(one: str, other: str, stacks: Stacks) -> Sides:
-    """Both sides; UserError when one is a run and the other a stack."""
+    """Find out what both operands mean; UserError when one is a run and the other a stack."""
     match one_side(one, stacks), one_side(other, stacks):
         case RunDirectory() as a, RunDirectory() as b:
             return a, b
@@ -73,7 +73,7 @@ def both_sides(one: str, other: str, stacks: Stacks) -> Sides:
 
 
 def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: "Copies") -> list[Variant]:
-    """What is to be timed, each under a name of its own; copies are made of what is not in the working tree.
+    """Give each side a name of its own, and copy what is not in the working tree.
 
     UserError for a revision, stack or setting that does not exist, and for a broken manifest.
     """
@@ -89,7 +89,7 @@ def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: "Copie
 
 
 def provided(side: Timed, stacks: Mapping[str, Stack], copies: "Copies") -> Stack:
-    """The stack of one side: the checkout's own, or a copy."""
+    """Take the stack of one side from the checkout, or copy it."""
     if side.revision is not None:
         commit = revisions.commit_of(side.revision)
         return copies.of_revision(commit, side.stack, f"{side.stack}-at-{commit[:7]}")
@@ -99,19 +99,19 @@ def provided(side: Timed, stacks: Mapping[str, Stack], copies: "Copies") -> Stac
 
 
 def free(name: str, stacks: Mapping[str, Stack], copies: "Copies") -> str:
-    """The name, or what follows from it and no stack has yet."""
+    """Find a name, derived from this one, that no stack has yet."""
     while name in stacks or name in copies.stacks:
         name = f"{name}-copy"
     return name
 
 
 def slug(name: str) -> str:
-    """A directory's name as containers and databases can bear it."""
+    """Reduce a directory's name to what containers and databases accept."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "stack"
 
 
 def side_remarks(sides: Sequence[Timed]) -> list[str]:
-    """What a reader should know of where the sides come from."""
+    """Warn of what a reader should know about where the sides come from."""
     if not any(side.revision for side in sides):
         return []
     plain = [side.stack for side in sides if side.revision is None and side.directory is None]

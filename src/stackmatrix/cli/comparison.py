@@ -44,7 +44,7 @@ class CompareRequest:
     execution: Execution
 
     def make(self, sides: Sides, stacks: Stacks, show: Show) -> int:
-        """Compare and show; the exit code."""
+        """Compare and show; return the exit code."""
         match sides:
             case (RunDirectory() as a, RunDirectory() as b):
                 return show(self.of_runs(a, b))
@@ -56,7 +56,7 @@ class CompareRequest:
         raise AssertionError("two of a kind")
 
     def timed(self, sides: Sequence[Timed], variants: Sequence[Variant], catalog: Catalog, show: Show) -> int:
-        """Time both in turn, and tell."""
+        """Time both in the same rounds, and show what came of it."""
         execution = replace(self.execution, explain=bool(self.execution.explain))
         plan = make_plan(execution, self.arms(variants, catalog), "compare", fresh=True)
         sources = {f"stacks/{variant.stack.name}": digest(variant.stack.directory) for variant in variants}
@@ -77,7 +77,7 @@ class CompareRequest:
         return INTERRUPTED if run.ended_by == "interrupted" else status
 
     def arms(self, variants: Sequence[Variant], catalog: Catalog) -> list[Arm]:
-        """Both variants under every workload and load, and a twin of the first under each, to see the noise by."""
+        """Combine both variants with every workload and load, each with a twin of the first, to see the noise by."""
         names = self.work.workload or USUAL_WORKLOADS
         workloads = [pick("workload", name, catalog.workloads) for name in names]
         found = arms_of(variants, workloads, self.work.params, self.work.loads(), twice=False)
@@ -112,7 +112,7 @@ class CompareRequest:
         answers: list[compared.CellComparison],
         remarks: list[str],
     ) -> Report:
-        """All of the comparison; `first` says when and where it was measured."""
+        """Put the comparison together; `first` says when and where it was measured."""
         return Report(
             schema=SCHEMA,
             a=self.a,
@@ -128,7 +128,7 @@ class CompareRequest:
         )
 
     def agree(self, plans: Sequence[Plan], runs: Sequence[Run]) -> None:
-        """UserError with a table of what differs when two runs were measured in different ways."""
+        """Raise UserError, with a table of what differs, when two runs were measured in different ways."""
         one, other = (
             Conditions(run.environment, {key: getattr(plan, key) for key in SETTINGS}, plan.inputs)
             for plan, run in zip(plans, runs, strict=True)
@@ -146,7 +146,7 @@ class CompareRequest:
 
 
 def read_or_judge(directory: RunDirectory) -> Run:
-    """What a run says, judged now when it was killed before it came to that."""
+    """Read a run's results; compute them now if it was killed before."""
     if not (directory.path / "run.json").exists():
         judge_now(directory)
     return read_run(directory)

@@ -38,7 +38,7 @@ def check_contract(
     list: Annotated[bool, Parameter(help="list the checks, and what each is about")] = False,
     runtime: Annotated[RuntimeChoice, RUNTIME] = "auto",
 ) -> int:
-    """Go through the checks; the exit code: 1 when one does not hold."""
+    """Run the checks; return the exit code, 1 when one does not hold."""
     from stackmatrix.contract.suite import CHECKS
     from stackmatrix.runtime.select import choose
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WindowBounds:
-    """Between what bounds the windows of trials are sized to the budget, in seconds."""
+    """Bounds between which the windows of trials are sized to the budget, in seconds."""
 
     least_s: float
     most_s: float
@@ -47,7 +47,7 @@ FRESH_SERVERS = WindowBounds(0.4, 2.0, 1.0)
 def make_plan(
     execution: Execution, arms: list[Arm], name: str, fresh: bool = False, window_s: float | None = None
 ) -> Plan:
-    """The plan that the options ask for; UserError for a budget that cannot hold it, and too few cores.
+    """Make the plan that the options ask for; UserError for a budget that cannot hold it, and too few cores.
 
     `fresh`: each trial has a server that was just started. `window_s` stands instead of one sized to the budget.
     """
@@ -77,7 +77,7 @@ def make_plan(
 
 
 def check_bounds(execution: Execution) -> None:
-    """UserError for options that each are well and do not go together, or not with this machine."""
+    """Raise UserError for options that contradict each other, or ask for more than this machine has."""
     cores = len(os.sched_getaffinity(0))
     if cores <= execution.shards > 1:
         raise UserError(
@@ -91,14 +91,14 @@ def check_bounds(execution: Execution) -> None:
 
 
 def new_run(execution: Execution, plan: Plan) -> RunDirectory:
-    """A directory for a new run, with its plan in it."""
+    """Make the directory of a new run, with its plan in it."""
     directory = RunDirectory.create(plan.name, execution.results or RESULTS)
     directory.write(PLAN_FILE, plan)
     return directory
 
 
 def execute(plan: Plan, directory: RunDirectory, catalog: "Catalog", json: Path | None) -> int:
-    """Time everything, print the matrix, write the reports; the exit code."""
+    """Time everything, print the matrix, write the reports; return the exit code."""
     from stackmatrix.report.terminal import run_table
 
     run = Session(plan, directory, catalog).execute(console())
@@ -111,7 +111,7 @@ def execute(plan: Plan, directory: RunDirectory, catalog: "Catalog", json: Path 
 
 
 def write_reports_of(directory: RunDirectory) -> None:
-    """Write every report of a run, saying so: it takes seconds."""
+    """Write every report of a run, and say so: it takes seconds."""
     with stage(console(), f"writing {directory.shown}/report.html"):
         from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
 
@@ -119,7 +119,7 @@ def write_reports_of(directory: RunDirectory) -> None:
 
 
 def tell_end(run: "Run", directory: RunDirectory, arms: Sequence[Arm]) -> int:
-    """Say where the run is kept; 1 when a stack failed, 0 when all that is missing is the machine's doing."""
+    """Say where the run is kept; return 1 when a stack failed, 0 when only the machine kept numbers from being told."""
     out, name = console(), directory.shown
     if run.ended_by == "interrupted":
         out.print(f"interrupted; what was measured is kept; go on: {as_typed('run')} --resume {name}")

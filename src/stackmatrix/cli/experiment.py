@@ -30,7 +30,7 @@ def reproduce(
     list: Annotated[bool, Parameter(help="list the experiments, and how long each takes")] = False,
     execution: Execution = EXECUTION,
 ) -> int:
-    """Time an experiment's arms and say what becomes of its claims; the exit code."""
+    """Time an experiment's arms and say which of its claims hold; return the exit code."""
     from stackmatrix.catalog.catalog import Catalog
     from stackmatrix.cli.execution import execute, new_run
 
@@ -46,7 +46,7 @@ def reproduce(
 
 
 def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catalog") -> "Plan":
-    """The plan of one experiment."""
+    """Make the plan of one experiment."""
     from stackmatrix.analysis.experiment.judge import experiment_named
     from stackmatrix.catalog.experiments import AS_PUBLISHED
     from stackmatrix.cli.execution import make_plan
@@ -69,19 +69,19 @@ def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catal
 
 
 def default_rounds(own: int, full: bool) -> int:
-    """In how many rounds an experiment is timed unless the user says so."""
+    """Choose in how many rounds an experiment is timed unless the user says so."""
     return max(FULL_ROUNDS, own) if full else own
 
 
 def experiment_budget_s(execution: Execution, scale: "Scale") -> float | None:
-    """What all of it may take: what the user says, else three minutes; without an end when full or of N rounds."""
+    """Choose how long all of it may take: what the user says, else three minutes; no limit when full or of N rounds."""
     if execution.budget is not None:
         return execution.budget
     return None if scale.full or execution.rounds else LIMIT_S
 
 
 def list_all(full: bool) -> int:
-    """Print every experiment; the exit code."""
+    """Print every experiment; return the exit code."""
     from stackmatrix.catalog.catalog import Catalog
 
     console(stderr=False).print(listing(Catalog.of_checkout(), full))
@@ -89,7 +89,7 @@ def list_all(full: bool) -> int:
 
 
 def listing(catalog: "Catalog", full: bool) -> "RenderableType":
-    """Every experiment: its name, its question, and the minutes that it takes."""
+    """List every experiment's name and question, and the minutes that it takes."""
     from rich.console import Group
     from rich.text import Text
 

@@ -22,7 +22,7 @@ def write_down(
     ],
     out: Annotated[Path | None, option(Path, "FILE", "the document (default docs/findings.md)")] = None,
 ) -> int:
-    """Run what is to be run, and write the document; the exit code."""
+    """Run the experiments, unless runs are given, and write the document; return the exit code."""
     from stackmatrix.catalog import ROOT
     from stackmatrix.catalog.experiments import experiment_names
     from stackmatrix.report.findings import write_findings
@@ -40,7 +40,7 @@ def write_down(
 
 
 def reproduced(name: str, more: Sequence[str]) -> Path:
-    """Run one experiment as a user would, and say where it is kept; UserError when it did not come to an end."""
+    """Run one experiment as a user would, and return its directory; UserError when it did not finish."""
     from stackmatrix.catalog import ROOT
     from stackmatrix.results.directory import RESULTS
 

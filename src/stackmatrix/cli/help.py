@@ -1,4 +1,4 @@
-"""What `--help` prints: plain text in the width of the terminal, without the half second that panels take."""
+"""Writes what `--help` prints: plain text in the width of the terminal, in half the time that panels take."""
 
 import shutil
 import textwrap
@@ -17,7 +17,7 @@ EXIT_CODES = (
 
 
 def overview() -> str:
-    """Every subcommand in a line."""
+    """Write a line for every subcommand."""
     flags = [("--help", "say this, or with a command what it takes"), ("--version", "say what is installed"),
              ("--install-completion", "complete names and options in your shell with the tab key")]  # fmt: skip
     return paragraphs(
@@ -32,7 +32,7 @@ def overview() -> str:
 
 
 def details(sub: Subcommand, app: App, defaults: Parameter | None) -> str:
-    """Everything that a subcommand takes."""
+    """Write everything that a subcommand takes."""
     shown = app.assemble_argument_collection(default_parameter=defaults).filter_by(show=True)
     positional = [argument for argument in shown if argument.field_info.is_positional]
     tables = [("Arguments", positional)]
@@ -48,7 +48,7 @@ def details(sub: Subcommand, app: App, defaults: Parameter | None) -> str:
 
 
 def row_of(argument: Argument) -> tuple[str, str]:
-    """An option with its metavar, and what it does."""
+    """Pair an option and its metavar with what it does."""
     metavar = argument.parameter.metavar or ""
     words = argument.parameter.help or ""
     choices = argument.get_choices()
@@ -60,7 +60,7 @@ def row_of(argument: Argument) -> tuple[str, str]:
 
 
 def help_table(title: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """A titled table of names and explanations; nothing when it would be empty."""
+    """Write a titled table of names and explanations; nothing when it would be empty."""
     found = list(pairs)
     if not found:
         return ""
@@ -76,15 +76,15 @@ def help_table(title: str, pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def wrapped(words: str) -> str:
-    """A paragraph in the terminal's width."""
+    """Wrap a paragraph to the terminal's width."""
     return textwrap.fill(words, width())
 
 
 def width() -> int:
-    """Columns that are read well."""
+    """Use the terminal's columns, but no more than read well."""
     return min(shutil.get_terminal_size((100, 24)).columns, 110)
 
 
 def paragraphs(*texts: str) -> str:
-    """Texts with an empty line between them."""
+    """Join texts with an empty line between them."""
     return "\n\n".join(filter(None, texts))

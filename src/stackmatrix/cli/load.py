@@ -93,7 +93,7 @@ def offer_load(
     offer: LoadShape = OFFER,
     source: Source = SOURCE,
 ) -> int:
-    """LoadShape the load, print the table; the exit code: 1 when no answer at all was right."""
+    """Offer the load and print the table; return the exit code, 1 when no answer at all was right."""
     if (offer.users is None) == (offer.rate is None):
         raise UserError("--users or --rate: give one of them, and not both" if offer.users else
                         "--users or --rate is missing: give one of them")  # fmt: skip
@@ -103,7 +103,7 @@ def offer_load(
 
 
 def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
-    """With the project's own generator."""
+    """Offer the load with the project's own generator."""
     from stackmatrix.cli.load_summary import numbers, print_summary
     from stackmatrix.load.generator import Interrupted
     from stackmatrix.load.summary import summarise
@@ -124,7 +124,7 @@ def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
 
 
 def run_tool(url: str, wanted: "LoadJob", source: Source) -> int:
-    """With another tool, which says what it likes."""
+    """Offer the load with another tool, and show what it says."""
     from stackmatrix.cli.load_summary import print_told, told_numbers
     from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 
@@ -172,7 +172,7 @@ def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "Loa
 
 
 def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
-    """What the options ask for; UserError for what cannot be."""
+    """Make the job that the options ask for; UserError for what cannot be sent."""
     from stackmatrix.http import Expected, Request
     from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
 
@@ -215,7 +215,7 @@ class UrlParts(NamedTuple):
 
 
 def parse_url(url: str) -> UrlParts:
-    """Where a URL points; UserError for one that is not plain HTTP."""
+    """Split a URL into its parts; UserError for one that is not plain HTTP."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -230,14 +230,14 @@ def parse_url(url: str) -> UrlParts:
 
 
 def content(text: str | None) -> bytes | None:
-    """The body that the option gives, or names."""
+    """Read the body that the option gives, or names a file for."""
     if text is None:
         return None
     return bytes_of(Path(text[1:])) if text.startswith("@") else text.encode()
 
 
 def bytes_of(file: Path) -> bytes:
-    """A file's bytes; UserError when they cannot be had."""
+    """Read a file's bytes; UserError when that fails."""
     try:
         return file.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `stackmatrix load` prints and writes of a load, its own or another tool's."""
+"""Prints and writes the results of a load, the project's own or another tool's."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -57,7 +57,7 @@ def print_told(url: str, told: Told) -> None:
 
 
 def three_columns(title: str) -> Table:
-    """An empty table for a name, a number and what it is."""
+    """Make an empty table for a name, a number and what it is."""
     table = Table(title=title, title_justify="left", box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -66,19 +66,19 @@ def three_columns(title: str) -> Table:
 
 
 def add_latencies(table: Table, latency: Latency, missing: str) -> None:
-    """One row for each, a dash where there is none."""
+    """Add a row for each latency, a dash where there is none."""
     for name, value in asdict(latency).items():
         label = "p99.9" if name == "p999" else name
         table.add_row(label, "–" if value is None else f"{value:,.3f}", "ms" if value is not None else missing)
 
 
 def add_failures(table: Table, failed: Mapping[str, int]) -> None:
-    """How many, and of which classes."""
+    """Add a row for how many requests failed, and of which classes."""
     table.add_row("failed", f"{sum(failed.values()):,}", ", ".join(f"{n:,} {name}" for name, n in failed.items()))
 
 
 def told_numbers(told: Told) -> dict[str, Any]:
-    """What `--json` holds of another tool; null for what it does not measure."""
+    """Collect what `--json` holds of another tool; null for what it does not measure."""
     return {
         "generator": told.tool,
         "version": told.version,
@@ -97,7 +97,7 @@ def told_numbers(told: Told) -> dict[str, Any]:
 
 
 def numbers(outcome: LoadRun, summary: Summary) -> dict[str, Any]:
-    """What `--json` holds; null where the sample cannot support a number."""
+    """Collect what `--json` holds; null where the sample cannot support a number."""
     return {
         "rps": summary.rps,
         "n": summary.n,

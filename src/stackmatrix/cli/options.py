@@ -1,4 +1,4 @@
-"""Options that several commands share, and how every option is read: a mistake names option, value and remedy."""
+"""Defines the options that several commands share, and how each is read: a mistake names option, value and remedy."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ DEFAULT_BUDGET_S = 600.0
 
 
 def option(read: Callable[[str], object], metavar: str, help: str) -> Parameter:
-    """An option whose text `read` turns into a value; its ValueError becomes one line with the option and the text."""
+    """Make an option whose text `read` turns into a value; its ValueError becomes one line with option and text."""
 
     def convert(_hint: object, tokens: Sequence[Token]) -> object:
         text = ",".join(token.value for token in tokens)  # a list that is given in parts is one list
@@ -33,7 +33,7 @@ def option(read: Callable[[str], object], metavar: str, help: str) -> Parameter:
 
 
 def repeated(read: Callable[[str], object], metavar: str, help: str) -> Parameter:
-    """An option that can be given again and again; the value is a tuple."""
+    """Make an option that can be given again and again; its value is a tuple."""
 
     def convert(_hint: object, tokens: Sequence[Token]) -> tuple[object, ...]:
         return tuple(named(read, token.keyword or metavar, token.value) for token in tokens)
@@ -42,7 +42,7 @@ def repeated(read: Callable[[str], object], metavar: str, help: str) -> Paramete
 
 
 def named(read: Callable[[str], object], name: str, text: str) -> object:
-    """What `read` makes of the text; UserError with the option's name."""
+    """Read a text; UserError with the option's name when it cannot be read."""
     try:
         return read(text)
     except ValueError as error:
@@ -54,7 +54,7 @@ def _parameter(convert: Callable[..., Any], metavar: str, help: str) -> Paramete
 
 
 def names_of(kind: Literal["stack", "workload", "experiment"]) -> Callable[[object], Iterable[str]]:
-    """What the shell offers to complete a name with."""
+    """Find the names that the shell completes an option with."""
 
     def candidates(_context: object) -> Iterable[str]:
         from stackmatrix.catalog import ROOT
@@ -117,11 +117,11 @@ class Work:
 
     @property
     def params(self) -> dict[str, str]:
-        """The changed parameters by name."""
+        """Map the changed parameters by name."""
         return dict(self.param)
 
     def loads(self) -> list["Load"]:
-        """How requests are offered, closed loops first; UserError for what does not go together."""
+        """List how requests are offered, closed loops first; UserError for what does not go together."""
         from stackmatrix.results.plan import Load
 
         if self.generator is not None and self.rate:
@@ -194,7 +194,7 @@ class Execution:
 
     @property
     def budget_s(self) -> float:
-        """The budget in force."""
+        """Apply the default budget."""
         return DEFAULT_BUDGET_S if self.budget is None else self.budget
 
 

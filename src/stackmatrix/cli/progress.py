@@ -1,4 +1,4 @@
-"""How waiting looks: a bar or a spinner on a terminal, plain lines elsewhere."""
+"""Shows that something is being waited for: a bar or a spinner on a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def stage(out: "Console", words: str) -> Iterator[None]:
 
 
 def steps_bar(out: "Console") -> "Progress":
-    """A bar for a known number of steps; nothing on what is no terminal."""
+    """Make a bar for a known number of steps; it shows nothing where there is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()

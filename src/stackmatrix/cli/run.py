@@ -62,7 +62,7 @@ def time_matrix(
         Parameter(group=EXPERIMENTS, help="list the experiments, and how long each takes"),
     ] = False,
 ) -> int:
-    """Time a matrix, an experiment, or what is left of a stopped run; the exit code."""
+    """Time a matrix, an experiment, or what is left of a stopped run; return the exit code."""
     from stackmatrix.cli import experiment as experiments
 
     if list:
@@ -77,7 +77,7 @@ def time_matrix(
 
 
 def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path | None, execution: Execution) -> int:
-    """Plan, execute, print; the exit code. What takes long to import comes after what may be misspelt."""
+    """Plan, execute and print; return the exit code. Names are checked before what takes long to import."""
     from stackmatrix.catalog.catalog import Catalog
 
     catalog = Catalog.of_checkout()
@@ -98,7 +98,7 @@ def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path 
 
 
 def go_on(run: Path, catalog: "Catalog", json: Path | None) -> int:
-    """Go on with a run that was stopped; the exit code."""
+    """Go on with a run that was stopped; return the exit code."""
     from stackmatrix.results.directory import RunDirectory
     from stackmatrix.results.plan import resume
 
@@ -111,7 +111,7 @@ def go_on(run: Path, catalog: "Catalog", json: Path | None) -> int:
 
 
 def matrix_arms(stack: tuple[str, ...], work: Work, catalog: "Catalog", twice: bool) -> "list[Arm]":
-    """Every stack under every workload and load; UserError for names that do not exist."""
+    """Combine every stack with every workload and load; UserError for names that do not exist."""
     from stackmatrix.catalog.stacks import load_stacks, parse_variant
     from stackmatrix.results.plan import arms_of
 
@@ -122,14 +122,14 @@ def matrix_arms(stack: tuple[str, ...], work: Work, catalog: "Catalog", twice: b
 
 
 def worth_a_twin(rounds: int | None) -> bool:
-    """Whether a second copy of an arm tells anything: without an interval it would not."""
+    """Tell whether a second copy of an arm is of use: without an interval it is not."""
     from stackmatrix.analysis.statistics import LEAST_ROUNDS
 
     return rounds is None or rounds >= LEAST_ROUNDS
 
 
 def refuse_beside_slo(work: Work, execution: Execution) -> None:
-    """UserError for options that do not go with a search for the largest rate."""
+    """Raise UserError for options that do not go with a search for the largest rate."""
     if work.rate or len(work.users) > 1 or work.generator is not None:
         raise UserError("--slo finds the rate itself, and begins near the goodput of one closed loop: give one --users")
     if execution.explain or execution.profile:
@@ -139,7 +139,7 @@ def refuse_beside_slo(work: Work, execution: Execution) -> None:
 def refuse_beside_experiment(
     stack: tuple[str, ...], work: Work, slo: str | None, resume: Path | None, execution: Execution
 ) -> None:
-    """UserError for options that say what an experiment says itself."""
+    """Raise UserError for options that an experiment sets itself."""
     given = ["--stack"] if stack else []
     given += [f"--{field.name}" for field in fields(work) if getattr(work, field.name) != field.default]
     given += [f"--{name}" for name in ("duration", "warmup") if getattr(execution, name) != getattr(EXECUTION, name)]

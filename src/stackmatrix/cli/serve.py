@@ -32,7 +32,7 @@ def serve_stack(
     ] = None,
     runtime: Annotated[RuntimeChoice, RUNTIME] = "auto",
 ) -> int:
-    """Bring the stack up, say where it is, wait for Ctrl-C; the exit code."""
+    """Bring the stack up, say where it is, wait for Ctrl-C; return the exit code."""
     from stackmatrix.catalog.stacks import load_stacks, parse_variant
     from stackmatrix.runtime.select import choose
 
@@ -52,7 +52,7 @@ def serve_stack(
 
 
 def joined(stack: str, settings: Sequence[str]) -> str:
-    """The variant as one word: `name[variant]` and more settings make `name[variant,key=value]`."""
+    """Join a variant and settings in one word: `name[variant,key=value]`."""
     if not settings:
         return stack
     name, _, inner = stack.removesuffix("]").partition("[")
@@ -60,7 +60,7 @@ def joined(stack: str, settings: Sequence[str]) -> str:
 
 
 def urls(service: "Service") -> list[str]:
-    """Where it answers: itself, and the port that its container publishes."""
+    """List where it answers: itself, and the port that its container publishes."""
     places = [(service.host, service.port)]
     if service.host != "127.0.0.1":
         places.insert(0, ("127.0.0.1", service.stack.port))

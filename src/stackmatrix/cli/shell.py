@@ -1,4 +1,4 @@
-"""What every command does in the same way: say things, end on a user's mistake with one line, stop on Ctrl-C."""
+"""Does what every command does in the same way: print, end on a mistake with one line, stop on Ctrl-C."""
 
 import codecs
 import io
@@ -27,7 +27,7 @@ ASCII = str.maketrans({"µ": "u", "–": "-", "—": "-", "…": "...", "×": "x
 
 
 def console(stderr: bool = True) -> "Console":
-    """Where words go: progress to standard error, so that standard output holds nothing but the result."""
+    """Make a console; progress goes to standard error, so that standard output holds nothing but the result."""
     from rich.console import Console
 
     out = Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
@@ -53,7 +53,7 @@ def deliver(text: str, path: Path | None) -> None:
 
 
 def try_outputs(**paths: Path | None) -> None:
-    """Find out before anything is started whether the files that options name can be written; UserError if not."""
+    """Try, before anything is started, whether the files that options name can be written; UserError if not."""
     for name, path in paths.items():
         if path is None or path == STDOUT:
             continue
@@ -90,7 +90,7 @@ def ending(main: Callable[[], int]) -> int:
 
 
 def interrupt(_signum: int, _frame: FrameType | None) -> None:
-    """A signal ends a command as Ctrl-C does."""
+    """End a command on a signal as on Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -103,7 +103,7 @@ def in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def unaccented(char: str) -> str:
-    """A letter without its accents; a question mark where nothing is left."""
+    """Take a letter's accents away; a question mark where nothing is left."""
     return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or "?"
 
 

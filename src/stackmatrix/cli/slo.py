@@ -12,7 +12,7 @@ from stackmatrix.results.trial import Trial
 
 
 class LevelWatch:
-    """A `levels.run.LevelWatcher` on a console: a line for each rate, on a terminal and elsewhere."""
+    """Shows a search on a console: a line for each rate, on a terminal and elsewhere."""
 
     def __init__(self, console: Console, level: Level, rounds: int) -> None:
         self._console = console
@@ -20,12 +20,12 @@ class LevelWatch:
         self._rounds = rounds
 
     def capacity(self, trial: Trial) -> None:
-        """A closed loop of an arm was timed."""
+        """Print the goodput that a search begins near."""
         reasons = "".join(f"; {reason.kind}: {reason.detail}" for reason in trial.reasons)
         self._say(f"{trial.arm}: {quantity(trial.goodput)}/s{reasons}")
 
     def probe(self, probe: Probe) -> None:
-        """A rate was tried."""
+        """Print what came of one rate."""
         value = f"{self._level.metric} {milliseconds(probe.value_ms)} ms, {PROBE_WORDS[probe.outcome]}"
         if probe.overload is not None:
             back = probe.overload.recovery_s
@@ -34,7 +34,7 @@ class LevelWatch:
         self._say(f"{probe.arm} at {quantity(probe.rate)}/s: {value}")
 
     def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
-        """One search is over."""
+        """Print what a search found, and about how long the rest takes."""
         rate = f"{quantity(found)}/s" if found else "no rate"
         left = f"about {clock(wanted_s)} left"
         if left_s is not None and wanted_s > left_s:

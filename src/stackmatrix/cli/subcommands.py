@@ -1,4 +1,4 @@
-"""The subcommands of `stackmatrix`, the words of their help, and how each is typed: as a script or as one command."""
+"""Lists the subcommands of `stackmatrix`, the words of their help, and how each is typed here."""
 
 import shlex
 import sys
@@ -125,22 +125,22 @@ Examples:
 
 
 def by_script() -> bool:
-    """Whether a script of scripts/ was typed, and not `stackmatrix`."""
+    """Tell whether a script of scripts/ was typed, and not `stackmatrix`."""
     return any(sub.script.split()[0] == Path(sys.argv[0]).name for sub in SUBCOMMANDS)
 
 
 def as_typed(name: str) -> str:
-    """How a subcommand is typed here."""
+    """Write a subcommand as it is typed here."""
     script = next(sub.script for sub in SUBCOMMANDS if sub.name == name)
     return f"./scripts/{script}" if by_script() else f"{PROGRAM} {name}"
 
 
 def usage(sub: Subcommand) -> str:
-    """The command line of a subcommand."""
+    """Write the command line of a subcommand."""
     return f"{as_typed(sub.name)} {sub.takes}"
 
 
 def typed_line() -> str:
-    """The whole command line, as it was typed."""
+    """Repeat the whole command line, as it was typed."""
     program = f"./scripts/{Path(sys.argv[0]).name}" if by_script() else PROGRAM
     return shlex.join([program, *sys.argv[1:]])

@@ -16,7 +16,7 @@ def bring_up(
         Parameter(metavar="STACK", help="names of stacks; none means all", completer=names_of("stack")),
     ],
 ) -> int:
-    """Bring stacks up; the exit code."""
+    """Bring stacks up; return the exit code."""
     from stackmatrix.catalog.stacks import load_stacks
     from stackmatrix.runtime.docker import DockerRuntime
 

@@ -44,16 +44,16 @@ class Amount(Generic[Num]):
 
     @property
     def lowest(self) -> float:
-        """The lower bound as a number."""
+        """Read the lower bound."""
         return self._value(self.least) or 0.0
 
     @property
     def highest(self) -> float:
-        """The upper bound as a number."""
+        """Read the upper bound."""
         return self._value(self.most) or 0.0
 
     def within(self, least: str, most: str, example: str | None = None) -> "Amount[Num]":
-        """The same kind of amount between other bounds."""
+        """Make the same kind of amount between other bounds."""
         return Amount(self.kind, example or self.example, least, most, self.as_type, self.units)
 
     def written(self, value: float) -> str:

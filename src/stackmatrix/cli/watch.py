@@ -14,7 +14,7 @@ from stackmatrix.results.trial import Trial
 
 
 class Watch:
-    """A `run.Watcher` on a console."""
+    """Shows the rounds on a console."""
 
     def __init__(self, console: Console, arms: int) -> None:
         self._console = console
@@ -35,7 +35,7 @@ class Watch:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """The bar stands at the bottom of the terminal meanwhile; without a terminal there is none."""
+        """Keep the bar at the bottom of the terminal meanwhile; without a terminal there is none."""
         if not self._console.is_terminal:
             yield
             return
@@ -43,12 +43,12 @@ class Watch:
             yield
 
     def trial(self, arm: Arm, round: int, attempt: int) -> None:
-        """A trial begins."""
+        """Name the trial that begins."""
         again = f", repeat {attempt}" if attempt else ""
         self._bar.update(self._task, description=arm.id, round=f"round {round + 1}{again}")
 
     def ended(self, trial: Trial) -> None:
-        """A trial is kept."""
+        """Count a trial, and print its figures."""
         self._ended += 1
         self._total = max(self._total, self._ended)
         self._bar.update(self._task, completed=self._ended, total=self._total, eta=f"{self._eta()} left")
@@ -61,7 +61,7 @@ class Watch:
             self._console.print(f"[{self._ended}/{self._total}, {self._eta()} left] {line}{words}", markup=False)
 
     def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
-        """A whole round is done."""
+        """Print how many rounds are left."""
         self._total = max(self._ended, self._ended + (expected - rounds) * self._arms)
         self._bar.update(self._task, total=self._total)
         reached = f"; widest half-width {percent(widest)}" if widest is not None else ""
@@ -69,20 +69,20 @@ class Watch:
         self._console.print(f"round {rounds} of about {expected} done{left}{reached}", markup=False)
 
     def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
-        """A round of some arms is repeated."""
+        """Print which arms are repeated, and why."""
         self._total += len(arms)
         kinds = Counter(reason.kind for trial in bad for reason in trial.reasons)
         why = ", ".join(f"{kind} ×{count}" if count > 1 else kind for kind, count in kinds.items())
         self._console.print(f"repeating {len(arms)} arms of {arms[0].workload}: {why}", markup=False)
 
     def _eta(self) -> str:
-        """From the mean time of a trial so far."""
+        """Estimate the time left from the mean of the trials so far."""
         each = (time.monotonic() - self._began) / max(1, self._ended)
         return clock((self._total - self._ended) * each)
 
 
 def clock(seconds: float) -> str:
-    """45 s, 3 min, 1 h 5 min."""
+    """Write 45 s, 3 min, 1 h 5 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
