@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := $(VENV)/pytest -n logical --dist worksteal -m
 
-.PHONY: help venv lock up down bench test unit coverage mutants test-bare lint report findings docs base-image clean
+.PHONY: help venv lock up down bench test unit native coverage mutants test-bare lint report findings docs base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,11 +33,18 @@ bench: ## time the matrix; BUDGET=3m bounds it
 
 test: venv ## every test: the delay server's, unit tests, and the contract against real servers
 	cd upstream/delay && GOTOOLCHAIN=local GOFLAGS=-mod=mod PATH="$(CURDIR)/$(VENV):$$PATH" go test ./...
+ifdef COVER
+	@$(MAKE) --no-print-directory coverage
+else
 	$(PARALLEL) "not servers and not native and not browser"
+endif
 	$(VENV)/pytest -m "servers or native or browser"
 
 unit: venv ## the tests that need no other programs, on every core; HYPOTHESIS_PROFILE=ci tries more examples
 	$(PARALLEL) "not servers and not native and not browser and not tools"
+
+native: venv ## the tests whose servers run as processes of this machine
+	$(VENV)/pytest -m native
 
 coverage: venv ## the share of statements and branches that tests without servers run, by package
 	$(PARALLEL) "not servers and not native and not browser" --cov --cov-report=

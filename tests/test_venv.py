@@ -14,7 +14,7 @@ def test_a_step_is_a_plain_line_where_there_is_no_terminal(capfd: pytest.Capture
 
 
 def test_a_step_that_fails_shows_its_last_words_and_the_remedy() -> None:
-    failing = [sys.executable, "-c", "import sys; print(*range(20), sep='\\n'); sys.exit('no index')"]
+    failing = [sys.executable, "-c", "import sys; print(*range(20), sep='\\n', flush=True); sys.exit('no index')"]
     with pytest.raises(SystemExit) as caught:
         _venv.step("the packages", failing, "check that the package index answers")
     lines = str(caught.value).splitlines()
