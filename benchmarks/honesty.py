@@ -25,7 +25,7 @@ enter()
 
 import msgspec
 
-from stackmatrix.analysis.compare import CellComparison, Report
+from stackmatrix.results.compare import CellComparison, ComparisonReport
 
 STACK = "fastapi-async"
 WORKLOAD = "json-small"
@@ -80,7 +80,7 @@ def ask(*arguments: str) -> CellComparison:
     done = compare(arguments)
     if not done.stdout:
         sys.exit(f"error: compare.py gave no answer:\n{done.stderr}")
-    (answer,) = msgspec.json.decode(done.stdout, type=Report).answers
+    (answer,) = msgspec.json.decode(done.stdout, type=ComparisonReport).answers
     return answer
 
 

@@ -10,18 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.analysis.comparability import Conditions, mismatches
-from stackmatrix.analysis.compare import (
-    ArmRounds,
-    CellComparison,
-    Measured,
-    Noise,
-    answer,
-    between_runs,
-    interleaved,
-    larger,
-)
+from stackmatrix.analysis.compare import ArmRounds, Measured, Noise, answer, between_runs, interleaved, larger
 from stackmatrix.analysis.statistics import NoiseFloor, RoundValues, noise_floor, ratio
 from stackmatrix.load.latency import Latency
+from stackmatrix.results.compare import CellComparison
 from stackmatrix.results.directory import SCHEMA
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import yaml
 
-from stackmatrix.analysis.compare import Report
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
@@ -23,6 +22,7 @@ from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import CatalogError, UserError
 from stackmatrix.formatting import quantity
 from stackmatrix.measure.copies import Copies, copies
+from stackmatrix.results.compare import ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import FILE as PLAN_FILE
 from stackmatrix.results.plan import Load, Plan, arms_of
@@ -222,7 +222,7 @@ class TestRuns:
         )
         assert "worse by more than 5.0 %: worse (fastapi-async under json-small, 64 users)" in done.stdout
         assert "The rounds of two runs are no pairs" in done.stdout
-        report = msgspec.json.decode(file.read_bytes(), type=Report)
+        report = msgspec.json.decode(file.read_bytes(), type=ComparisonReport)
         assert (report.outcome, report.interleaved, report.limit) == ("worse", False, 0.05)
         (answer,) = report.answers
         assert answer.goodput.ratio is not None

@@ -11,9 +11,9 @@ import msgspec
 import psutil
 import pytest
 
-from stackmatrix.analysis.compare import CellComparison, Report
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
+from stackmatrix.results.compare import CellComparison, ComparisonReport
 from stackmatrix.runtime import revisions
 from stackmatrix.runtime.docker import engine_version
 from stackmatrix.runtime.native.state import State
@@ -51,9 +51,9 @@ def revision() -> str:
     return f"{STACK}@HEAD"
 
 
-def compare(*arguments: str) -> tuple[subprocess.CompletedProcess[str], Report | None]:
+def compare(*arguments: str) -> tuple[subprocess.CompletedProcess[str], ComparisonReport | None]:
     done = subprocess.run([*SCRIPT, *arguments, "--json", "-"], capture_output=True, text=True, check=False)
-    return done, msgspec.json.decode(done.stdout, type=Report) if done.stdout else None
+    return done, msgspec.json.decode(done.stdout, type=ComparisonReport) if done.stdout else None
 
 
 def spoiled(answer: CellComparison) -> bool:

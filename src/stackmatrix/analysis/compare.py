@@ -9,7 +9,6 @@ bears what spoils a wall clock, and keeps the trials that were repeated for noth
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from stackmatrix.analysis.judge import by_round, comparable, cpu_us, interval, last_attempts
 from stackmatrix.analysis.statistics import (
@@ -27,21 +26,23 @@ from stackmatrix.analysis.statistics import (
     standing,
 )
 from stackmatrix.formatting import percent, quantity
+from stackmatrix.results.compare import CellComparison, LimitOutcome, MetricRatio, Sense, SpeedVerdict
 from stackmatrix.results.interval import Interval
-from stackmatrix.results.plan import Arm, Load
+from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
 from stackmatrix.results.run import ArmResult, Run
 from stackmatrix.results.trial import Trial
 
-Sense = Literal["better", "worse", "same", "unknown"]
-SpeedVerdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
-LimitOutcome = Literal["no worse", "worse", "undecided"]
-
 MOST_FLOOR = 0.05
 """A run that cannot see 5 % does not say that there is no difference."""
+
+
 MOST_ROUNDS = 1000
 """More further rounds than anybody would run are none."""
+
+
 WAITING = ("load", "slots")
+
 
 GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
     "better": "faster",
@@ -49,47 +50,9 @@ GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
     "same": "no difference",
     "unknown": "can't tell",
 }
+
+
 CPU_WORDS: Mapping[Sense, SpeedVerdict] = {"better": "cheaper", "worse": "dearer"}
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRatio:
-    """One metric of both arms: B ÷ A, and what it shows beside the noise floor."""
-
-    a: float | None
-    b: float | None
-    ratio: Interval | None
-    floor: float
-    rounds: int
-    """In which both were timed."""
-    sense: Sense
-    """Of B, where it is trusted and clear."""
-    trusted: bool
-    """Whether there is an interval, and the copies of A agree with each other."""
-    further_rounds: int | None
-    """About how many more rounds would settle it, if the ratio holds; None where that cannot be said."""
-    against: list[str]
-    """Why nothing can be told, if so."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellComparison:
-    """One workload under one load."""
-
-    stack: str | None
-    """The variant that both runs timed; None where A and B are two variants."""
-    workload: str
-    params: dict[str, int | str]
-    load: Load
-    verdict: SpeedVerdict
-    words: str
-    goodput: MetricRatio
-    cpu_us: MetricRatio
-    """CPU of the stack per request: the less the better."""
-    bound: tuple[str, str]
-    """What bound A, and what bound B."""
-    outcome: LimitOutcome | None = None
-    """Held against the limit that was given."""
 
 
 @dataclass(frozen=True)
@@ -364,28 +327,6 @@ def interval_words(found: Interval) -> str:
 def settled(metric: MetricRatio) -> str:
     """How many more rounds would settle it."""
     return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All of a comparison, as `compare.py --json` writes it."""
-
-    schema: int
-    a: str
-    b: str
-    """As the command was given them."""
-    interleaved: bool
-    """Whether both were timed in the same rounds; else two runs were held against each other."""
-    runs: list[str]
-    started: str
-    environment: dict[str, Any]
-    """Of the measurement; of two runs, of the first, which the second agrees with."""
-    answers: list[CellComparison]
-    limit: float | None
-    """The share by which B may be worse."""
-    outcome: LimitOutcome | None
-    """Of all answers together, where there is a limit."""
-    remarks: list[str]
 
 
 def overall(answers: Iterable[CellComparison]) -> LimitOutcome:

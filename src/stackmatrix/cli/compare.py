@@ -11,7 +11,7 @@ from stackmatrix.cli.shell import STDOUT, console, deliver, try_outputs
 from stackmatrix.errors import UserError
 
 if TYPE_CHECKING:
-    from stackmatrix.analysis.compare import Report
+    from stackmatrix.results.compare import ComparisonReport
 
 
 def compare_sides(
@@ -45,7 +45,7 @@ def compare_sides(
     return comparison.make(sides, stacks, lambda report: print_comparison(report, execution.json, markdown))
 
 
-def print_comparison(report: "Report", json: Path | None, markdown: Path | None) -> int:
+def print_comparison(report: "ComparisonReport", json: Path | None, markdown: Path | None) -> int:
     """Print the comparison, write it where that is asked for, and return the exit code."""
     import msgspec
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from stackmatrix.analysis import compare as compared
 from stackmatrix.analysis.comparability import SETTINGS, Conditions, mismatches
-from stackmatrix.analysis.compare import Measured, Report, overall
+from stackmatrix.analysis.compare import Measured, overall
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stacks, Variant
 from stackmatrix.catalog.workloads import load_workloads
@@ -20,6 +20,7 @@ from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
 from stackmatrix.report.view import read_run
+from stackmatrix.results.compare import CellComparison, ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import FILE as PLAN_FILE
 from stackmatrix.results.plan import Arm, Plan, arms_of, digest
@@ -28,7 +29,7 @@ from stackmatrix.results.run import Run
 USUAL_WORKLOADS = ("notes-read", "http", "json-small")
 """One that waits for the database, one for an upstream, one for the CPU."""
 
-Show = Callable[[Report], int]
+Show = Callable[[ComparisonReport], int]
 """Prints a report and writes it where that is asked for; the exit code."""
 
 
@@ -84,7 +85,7 @@ class CompareRequest:
         twins = [replace(arm, id=f"{arm.id} again", twin_of=arm.id) for arm in found[:: len(variants)]]
         return [*found, *twins]
 
-    def of_runs(self, a: RunDirectory, b: RunDirectory) -> Report:
+    def of_runs(self, a: RunDirectory, b: RunDirectory) -> ComparisonReport:
         """Compare two runs; UserError when they were not measured in the same way."""
         plans = [directory.read(PLAN_FILE, Plan) for directory in (a, b)]
         runs = [read_or_judge(directory) for directory in (a, b)]
@@ -109,11 +110,11 @@ class CompareRequest:
         self,
         directories: Sequence[RunDirectory],
         first: Run,
-        answers: list[compared.CellComparison],
+        answers: list[CellComparison],
         remarks: list[str],
-    ) -> Report:
+    ) -> ComparisonReport:
         """Put the comparison together; `first` says when and where it was measured."""
-        return Report(
+        return ComparisonReport(
             schema=SCHEMA,
             a=self.a,
             b=self.b,

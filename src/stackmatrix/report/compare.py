@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from stackmatrix.analysis.compare import CellComparison, MetricRatio, Report
 from stackmatrix.formatting import MISSING, percent, quantity
 from stackmatrix.report import markdown, method
+from stackmatrix.results.compare import CellComparison, ComparisonReport, MetricRatio
 
 HEAD = (
     "workload",
@@ -40,7 +40,7 @@ APART = (
 )
 
 
-def terminal(report: Report) -> RenderableType:
+def terminal(report: ComparisonReport) -> RenderableType:
     """The answers, one line each, then the table, then what to know of them."""
     table = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
     for place, name in enumerate(HEAD):
@@ -55,17 +55,17 @@ def terminal(report: Report) -> RenderableType:
     return Group(*sides(report), *said, *held(report), Text(), table, Text(), *notes)
 
 
-def sides(report: Report) -> list[Text]:
+def sides(report: ComparisonReport) -> list[Text]:
     """Which is A and which B."""
     return [Text(f"A  {report.a}"), Text(f"B  {report.b}")]
 
 
-def held(report: Report) -> list[Text]:
+def held(report: ComparisonReport) -> list[Text]:
     """What the limit says, if one was given."""
     return [] if report.outcome is None else [Text(limit(report), style="bold")]
 
 
-def compare_markdown(report: Report) -> str:
+def compare_markdown(report: ComparisonReport) -> str:
     """The comparison in Markdown, for a pull request."""
     parts = [
         f"## {compare_headline(report)}",
@@ -81,7 +81,7 @@ def compare_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def compare_headline(report: Report) -> str:
+def compare_headline(report: ComparisonReport) -> str:
     """B against A in a few words: the verdicts, each with its workloads."""
     verdicts: dict[str, list[str]] = {}
     for answer in report.answers:
@@ -101,7 +101,7 @@ def answer_line(answer: CellComparison) -> str:
     return f"{answer.verdict}: {answer.words}" if answer.words else answer.verdict
 
 
-def limit(report: Report) -> str:
+def limit(report: ComparisonReport) -> str:
     """What was asked for with `--fail-if-worse`, and which workloads decide it."""
     assert report.limit is not None
     which = [cell_title(answer) for answer in report.answers if answer.outcome == report.outcome != "no worse"]
@@ -109,7 +109,7 @@ def limit(report: Report) -> str:
     return f"worse by more than {percent(report.limit)}: {report.outcome}{where}"
 
 
-def about(report: Report) -> str:
+def about(report: ComparisonReport) -> str:
     """How it was measured."""
     return INTERLEAVED if report.interleaved else APART
 

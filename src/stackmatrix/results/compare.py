@@ -1,0 +1,73 @@
+"""What `compare --json` writes: two arms held against each other, workload by workload."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stackmatrix.results.interval import Interval
+from stackmatrix.results.plan import Load
+
+Sense = Literal["better", "worse", "same", "unknown"]
+SpeedVerdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
+LimitOutcome = Literal["no worse", "worse", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRatio:
+    """One metric of both arms: B ÷ A, and what it shows beside the noise floor."""
+
+    a: float | None
+    b: float | None
+    ratio: Interval | None
+    floor: float
+    rounds: int
+    """In which both were timed."""
+    sense: Sense
+    """Of B, where it is trusted and clear."""
+    trusted: bool
+    """Whether there is an interval, and the copies of A agree with each other."""
+    further_rounds: int | None
+    """About how many more rounds would settle it, if the ratio holds; None where that cannot be said."""
+    against: list[str]
+    """Why nothing can be told, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellComparison:
+    """One workload under one load."""
+
+    stack: str | None
+    """The variant that both runs timed; None where A and B are two variants."""
+    workload: str
+    params: dict[str, int | str]
+    load: Load
+    verdict: SpeedVerdict
+    words: str
+    goodput: MetricRatio
+    cpu_us: MetricRatio
+    """CPU of the stack per request: the less the better."""
+    bound: tuple[str, str]
+    """What bound A, and what bound B."""
+    outcome: LimitOutcome | None = None
+    """Held against the limit that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """All of a comparison, as `compare --json` writes it."""
+
+    schema: int
+    a: str
+    b: str
+    """As the command was given them."""
+    interleaved: bool
+    """Whether both were timed in the same rounds; else two runs were held against each other."""
+    runs: list[str]
+    started: str
+    environment: dict[str, Any]
+    """Of the measurement; of two runs, of the first, which the second agrees with."""
+    answers: list[CellComparison]
+    limit: float | None
+    """The share by which B may be worse."""
+    outcome: LimitOutcome | None
+    """Of all answers together, where there is a limit."""
+    remarks: list[str]
