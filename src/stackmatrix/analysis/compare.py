@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stackmatrix.analysis.judge import by_round, comparable, cpu_us, interval, last_attempts
+from stackmatrix.analysis.judge import by_round, comparable, cpu_holds, cpu_us, interval, last_attempts
+from stackmatrix.analysis.model.ceiling import WAIT_BOUNDS
 from stackmatrix.analysis.statistics import (
     LEAST_FLOOR,
     LEAST_ROUNDS,
@@ -29,7 +30,7 @@ from stackmatrix.formatting import percent, quantity
 from stackmatrix.results.compare import CellComparison, LimitOutcome, MetricRatio, Sense, SpeedVerdict
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Arm
-from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
+from stackmatrix.results.reasons import NOISE, Reason
 from stackmatrix.results.run import ArmResult, Run
 from stackmatrix.results.trial import Trial
 
@@ -39,9 +40,6 @@ MOST_FLOOR = 0.05
 
 MOST_ROUNDS = 1000
 """More further rounds than anybody would run are none."""
-
-
-WAITING = ("load", "slots")
 
 
 GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
@@ -134,11 +132,7 @@ def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues
     """Goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
     rounds = 1 + max((trial.round for trial in trials), default=-1)
     own = [trial for trial in trials if trial.arm == arm]
-    costs = {
-        (trial.round, trial.attempt): cpu_us(trial)
-        for trial in own
-        if all(reason.kind in WALL_CLOCK for reason in trial.reasons)
-    }
+    costs = {(trial.round, trial.attempt): cpu_us(trial) for trial in own if cpu_holds(trial)}
     attempts = sorted({(trial.round, trial.attempt) for trial in trials})
     return by_round(last_attempts(own), rounds), [costs.get(attempt) for attempt in attempts]
 
@@ -173,7 +167,7 @@ def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: 
     }
     goodput = metric_ratio((a.goodput, b.goodput), noise.goodput, quotient, "higher", void)
     cpu = metric_ratio((a.cpu, b.cpu), noise.cpu, quotient, "lower", faulty)
-    waiting = all(result.verdict in WAITING for result in results.values())
+    waiting = all(result.verdict in WAIT_BOUNDS for result in results.values())
     asked = goodput.sense == "unknown" or (waiting and goodput.sense == "same")
     verdict = GOODPUT_WORDS[goodput.sense]
     if asked:

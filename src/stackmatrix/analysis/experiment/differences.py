@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from statistics import median
 
 from stackmatrix.analysis.experiment.metrics import (
-    HELD,
     MEASURES,
     ArmView,
     Sight,
@@ -16,7 +15,7 @@ from stackmatrix.analysis.experiment.metrics import (
     requests,
 )
 from stackmatrix.analysis.explain.phrases import listed
-from stackmatrix.analysis.model.ceiling import BAND
+from stackmatrix.analysis.model.ceiling import BAND, WAIT_BOUNDS
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.analysis.validity import GENERATOR_SHARE
 from stackmatrix.catalog.experiments import By, Candidate, Experiment, PublishedLoad
@@ -138,7 +137,7 @@ def busy(tool: ArmView) -> str | None:
 def dearer(own: ArmView, tool: ArmView) -> str | None:
     """A request cost the stack another amount of CPU, where that binds it."""
     one, other = MEASURES["cpu_us"].value(own), MEASURES["cpu_us"].value(tool)
-    if not one or not other or abs(other / one - 1) <= BAND or own.bounds is None or own.bounds.bound in HELD:
+    if not one or not other or abs(other / one - 1) <= BAND or own.bounds is None or own.bounds.bound in WAIT_BOUNDS:
         return None
     write = MEASURES["cpu_us"].write
     return f"{write(other)} of CPU a request with {tool.offer.tool}, {write(one)} with the generator"

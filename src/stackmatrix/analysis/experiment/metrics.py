@@ -7,7 +7,15 @@ from statistics import median
 from typing import Final
 
 from stackmatrix.analysis.judge import cpu_us, last_attempts
-from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, WholeRounds, ceiling, ramp, rounds_in_window
+from stackmatrix.analysis.model.ceiling import (
+    WAIT_BOUNDS,
+    Ceiling,
+    Demand,
+    WholeRounds,
+    ceiling,
+    ramp,
+    rounds_in_window,
+)
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.observed import Setup, facts_of
 from stackmatrix.analysis.statistics import middle, most
@@ -18,16 +26,6 @@ from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.run import ArmResult
 from stackmatrix.results.trial import Entry, Trial
-
-HELD: Final[tuple[Bound, ...]] = ("load", "slots")
-"""What binds the arms that the model must predict within its band."""
-
-
-STATEMENTS: Final = "SQL statements"
-
-
-CALLS: Final = "upstream calls"
-
 
 COUNTS: Final = "requests"
 """Where a tool's window has its own number of whole rounds, this is the figure to predict."""
@@ -201,7 +199,7 @@ def of_predicted(seen: ArmView) -> float | None:
 
 def is_predictable(seen: ArmView) -> bool:
     """Whether load or slots bind it and the model knows how long a request waits."""
-    return seen.bounds is not None and seen.bounds.bound in HELD and seen.facts.wait_known
+    return seen.bounds is not None and seen.bounds.bound in WAIT_BOUNDS and seen.facts.wait_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +261,10 @@ MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
     ),
     "failed": ArmMetric("number of failures", "requests", counted(lambda trial: trial.errors.total), noun("request")),
     "failed_share": ArmMetric("share of failures", "", counted(failed_share), percent),
-    "statements": ArmMetric("count of statements", "a request", counted(entry(STATEMENTS)), noun("statement")),
+    "statements": ArmMetric("count of statements", "a request", counted(entry("SQL statements")), noun("statement")),
     "sessions": ArmMetric("number of sessions", "sessions", peak("db_sessions"), noun("session")),
     "new_sessions": ArmMetric("count of new sessions", "a request", counted(new_sessions), quantity),
-    "calls": ArmMetric("count of calls", "a request", counted(entry(CALLS)), noun("call")),
+    "calls": ArmMetric("count of calls", "a request", counted(entry("upstream calls")), noun("call")),
     "kilobytes": ArmMetric("size of answers", "kB", counted(kilobytes), lambda kb: f"{quantity(kb)} kB"),
     "reachable": ArmMetric("number of slots in reach", "slots", reachable, noun("slot")),
     "most_connections": ArmMetric("deal of connections", "connections", most_connections, noun("connection")),
@@ -281,7 +279,7 @@ def expected_figure(metric: str, seen: ArmView) -> float | None:
     """What the model expects of this side's very window; None where it says nothing about the metric."""
     if seen.bounds is None or seen.candidate.expects_failures:
         return None
-    if seen.bounds.bound in HELD and not is_predictable(seen):
+    if seen.bounds.bound in WAIT_BOUNDS and not is_predictable(seen):
         return None  # no more than an upper bound
     if seen.rounds is not None:
         known = {
@@ -305,7 +303,7 @@ def explained(metric: str, seen: ArmView) -> float | None:
         return None
     stated = waiting.seconds or 0.0
     demand = replace(seen.demand, wait_s=stated, rates={})
-    if ceiling(demand).bound not in HELD or offer.requests is not None:
+    if ceiling(demand).bound not in WAIT_BOUNDS or offer.requests is not None:
         return None
     rounds = in_window(demand, offer)
     return {COUNTS: float(rounds.requests), "goodput": rounds.requests / counted_seconds(rounds, offer)}.get(metric)

@@ -41,6 +41,8 @@ from stackmatrix.load.records import Floats
 
 Bound = Literal["load", "slots", "server-cpu", "database", "upstream", "generator"]
 
+WAIT_BOUNDS: tuple[Bound, ...] = ("load", "slots")
+"""What binds arms whose requests mostly wait: the model must predict them within its band, and their CPU is spare."""
 BAND = 0.10
 
 
