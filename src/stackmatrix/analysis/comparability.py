@@ -45,7 +45,7 @@ class Mismatch:
 
 
 def mismatches(a: Conditions, b: Conditions) -> list[Mismatch]:
-    """What keeps two runs from being compared: machine, software, settings, and inputs other than the stacks.
+    """List what keeps two runs from being compared: machine, software, settings, and inputs other than the stacks.
 
     Of the workloads only those count that both runs have.
     """
@@ -63,10 +63,10 @@ def mismatches(a: Conditions, b: Conditions) -> list[Mismatch]:
 
 
 def both(a: Conditions, b: Conditions) -> Mapping[str, str]:
-    """The inputs that both runs have, the stacks left out: they are what is compared."""
+    """List the inputs that both runs have, without the stacks: they are what is compared."""
     return {path: path for path in a.inputs if path in b.inputs and not path.startswith("stacks/")}
 
 
 def told(value: object) -> str:
-    """A value as the table shows it."""
+    """Write a value as the table shows it."""
     return "–" if value is None else str(value)

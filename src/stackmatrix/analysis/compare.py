@@ -85,7 +85,7 @@ Quotient = Callable[[RoundValues, RoundValues], Estimate | None]
 
 
 def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[CellComparison]:
-    """Two variants, `a` and `b` by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
+    """Compare two variants, by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
 
     `limit` is the share by which B may be worse.
     """
@@ -104,7 +104,7 @@ def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) 
 
 
 def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[CellComparison]:
-    """Two runs: the arms that both have. Their rounds are no pairs, and the larger of both noise floors stands."""
+    """Compare the arms that two runs have; their rounds are no pairs, and the larger of both noise floors stands."""
     floors = Noise(*(larger(*each) for each in zip(floors_of(a), floors_of(b), strict=True)))
     others = {result.id: result for result in b.run.arms}
     alike = timed_as(a).items() & timed_as(b).items()
@@ -119,17 +119,17 @@ def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[C
 
 
 def label(arm: Arm | ArmResult) -> str:
-    """Its stack and variant, as the command line takes them."""
+    """Return its stack and variant, as the command line takes them."""
     return arm.id.partition("/")[0]
 
 
 def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
-    """How each arm was timed, by its id."""
+    """Say how each arm was timed, by its id."""
     return {arm.id: (*comparable(arm), arm.timing) for arm in measured.arms if arm.twin_of is None}
 
 
 def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues]:
-    """Goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
+    """Gather goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
     rounds = 1 + max((trial.round for trial in trials), default=-1)
     own = [trial for trial in trials if trial.arm == arm]
     costs = {(trial.round, trial.attempt): cpu_us(trial) for trial in own if cpu_holds(trial)}
@@ -138,19 +138,19 @@ def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues
 
 
 def rounds_of(result: ArmResult, arm: str, trials: Sequence[Trial]) -> ArmRounds:
-    """An arm with its metrics."""
+    """Gather an arm's metrics."""
     return ArmRounds(result, *metrics(arm, trials))
 
 
 def floors_of(measured: Measured) -> tuple[NoiseFloor, NoiseFloor]:
-    """The largest noise floors of a run's twins: of goodput, and of CPU per request."""
+    """Return the largest noise floors of a run's twins: of goodput, and of CPU per request."""
     twins = [[metrics(arm, measured.trials) for arm in (one.twin_of, one.id)] for one in measured.arms if one.twin_of]
     goodput, cpu = (larger(*(noise_floor(one[place], copy[place]) for one, copy in twins)) for place in (0, 1))
     return goodput, cpu
 
 
 def larger(*floors: NoiseFloor) -> NoiseFloor:
-    """The largest of some noise floors, valid only when all are; of none, the least that any has, and not known."""
+    """Return the largest noise floor, valid only when all are; of none, the least that any has, and not known."""
     if not floors:
         return NoiseFloor(LEAST_FLOOR, None, None)
     worst = max(floors, key=lambda floor: floor.value)
@@ -159,7 +159,7 @@ def larger(*floors: NoiseFloor) -> NoiseFloor:
 
 
 def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: float | None = None) -> CellComparison:
-    """What one pair says."""
+    """Compare two arms of one workload and load."""
     results = {"A": a.result, "B": b.result}
     void = {name: result for name, result in results.items() if not result.valid}
     faulty = {
@@ -193,7 +193,7 @@ def metric_ratio(
     good: str,
     void: Mapping[str, ArmResult],
 ) -> MetricRatio:
-    """One metric; `good`: whether more of it is better (`higher`) or less (`lower`); `void`: arms that have none."""
+    """Compare one metric: more of it is better, or less (`good`); `void` are arms that have none."""
     estimate = quotient(rounds[1], rounds[0]) if not void else None
     against = list(why_untrusted(void, estimate, noise))
     trusted = not against
@@ -222,7 +222,7 @@ def metric_ratio(
 
 
 def why_untrusted(void: Mapping[str, ArmResult], estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
-    """Why a ratio is not to be trusted."""
+    """Say why a ratio is not to be trusted."""
     for name, result in void.items():
         yield f"{name} has no number ({'; '.join(kinds(result.reasons))})"
     if void:
@@ -238,7 +238,7 @@ def why_untrusted(void: Mapping[str, ArmResult], estimate: Estimate | None, nois
 
 
 def kinds(reasons: Iterable[Reason]) -> Iterator[str]:
-    """Why an arm has no number: each kind once, with the first of its details."""
+    """Say why an arm has no number: each kind once, with the first of its details."""
     found: dict[str, list[str]] = {}
     for reason in dict.fromkeys(reasons):
         found.setdefault(reason.kind, []).append(reason.detail)
@@ -248,7 +248,7 @@ def kinds(reasons: Iterable[Reason]) -> Iterator[str]:
 
 
 def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
-    """About how many more rounds would lift the interval out of the noise floor, or fit it in, if the ratio holds.
+    """Estimate how many more rounds would lift the interval out of the noise floor, or fit it in, if the ratio holds.
 
     From the interval's width, which shrinks with the root of the rounds; the noise floor is taken as it is.
     """
@@ -267,7 +267,7 @@ def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
 
 
 def worst_outcome(limit: float, goodput: MetricRatio, cpu: MetricRatio | None) -> LimitOutcome:
-    """Whether B is worse by more than `limit`, a share: by either metric, where CPU is asked as well.
+    """Tell whether B is worse by more than `limit`, a share: by either metric, where CPU is asked as well.
 
     CPU alone can say that B is worse, but not that it is no worse: what is not measured may be.
     """
@@ -280,7 +280,7 @@ def worst_outcome(limit: float, goodput: MetricRatio, cpu: MetricRatio | None) -
 
 
 def outcome_of(limit: float, metric: MetricRatio) -> LimitOutcome:
-    """Worse when the whole interval of B ÷ A lies below 1 − limit, no worse when it does not reach there.
+    """Judge by the whole interval of B ÷ A: worse below 1 − limit, no worse when it does not reach there.
 
     A run whose noise floor is above the limit cannot say that nothing is worse.
     """
@@ -293,7 +293,7 @@ def outcome_of(limit: float, metric: MetricRatio) -> LimitOutcome:
 
 
 def verdict_words(verdict: SpeedVerdict, goodput: MetricRatio, cpu: MetricRatio, waiting: bool) -> str:
-    """The answer with its figures."""
+    """Write the answer with its figures."""
     rate, cost = ratio_words("goodput", goodput), ratio_words("CPU per request", cpu)
     across = f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
     untold = [] if goodput.sense != "unknown" else goodput.against or [across]
@@ -307,24 +307,24 @@ def verdict_words(verdict: SpeedVerdict, goodput: MetricRatio, cpu: MetricRatio,
 
 
 def ratio_words(what: str, metric: MetricRatio) -> str:
-    """`goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
+    """Write `goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
     if metric.ratio is None:
         return ""
     return f"{what} B ÷ A {quantity(metric.ratio.value)} ({interval_words(metric.ratio)})"
 
 
 def interval_words(found: Interval) -> str:
-    """The interval in words."""
+    """Write the interval."""
     return f"95 %: {quantity(found.ci95[0])} to {quantity(found.ci95[1])}" if found.ci95 else "no interval"
 
 
 def settled(metric: MetricRatio) -> str:
-    """How many more rounds would settle it."""
+    """Say how many more rounds would settle it."""
     return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
 
 
 def overall(answers: Iterable[CellComparison]) -> LimitOutcome:
-    """The worst of all answers; where nothing was answered nothing is decided."""
+    """Return the worst of all answers; where nothing was answered nothing is decided."""
     found = {answer.outcome for answer in answers}
     if "worse" in found:
         return "worse"

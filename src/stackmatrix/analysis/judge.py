@@ -125,7 +125,7 @@ def judge(
 def comparisons(
     results: Sequence[ArmResult], goodputs: Mapping[str, list[float | None]], facts: Mapping[str, Facts], floor: float
 ) -> list[Comparison]:
-    """Every two valid arms of a workload and load, explained by each other."""
+    """Explain every two valid arms of a workload and load by each other."""
     found: list[Comparison] = []
     for one, other in combinations([result for result in results if result.valid], 2):
         if (one.workload, one.params, one.load) == (other.workload, other.params, other.load):
@@ -137,7 +137,7 @@ def comparisons(
 
 
 def workload_answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -> dict[str, str]:
-    """A line for each place of each workload and load in which anything can be told apart: not without an interval."""
+    """Answer each workload and load in which anything can be told apart: not without an interval."""
     groups: dict[str, list[ArmResult]] = {}
     for result in results:
         groups.setdefault(result.id.partition("/")[2], []).append(result)
@@ -149,7 +149,7 @@ def workload_answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -
 
 
 def last_attempts(trials: Iterable[Trial]) -> list[Trial]:
-    """The trial that stands for each arm and round: the last attempt, in order of the rounds."""
+    """Keep the trial that stands for each arm and round, the last attempt, in order of the rounds."""
     standing: dict[tuple[str, int], Trial] = {}
     for trial in trials:
         place = trial.arm, trial.round
@@ -159,7 +159,7 @@ def last_attempts(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def by_round(trials: Iterable[Trial], rounds: int, metric: TrialMetric = GOODPUT) -> list[float | None]:
-    """The metric of each round; None where the arm has no trial without a reason against it."""
+    """Return the metric of each round; None where the arm has no trial without a reason against it."""
     values: list[float | None] = [None] * rounds
     for trial in trials:
         if not trial.reasons:
@@ -168,12 +168,12 @@ def by_round(trials: Iterable[Trial], rounds: int, metric: TrialMetric = GOODPUT
 
 
 def cpu_us(trial: Trial) -> float | None:
-    """The stack's CPU-µs per request."""
+    """Return the stack's CPU-µs per request."""
     return trial.cpu_us(trial.cpu_s.stack)
 
 
 def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Floor | None:
-    """The noise floor from the arms that were timed twice; None when none was."""
+    """Find the noise floor by the arms that were timed twice; None when none was."""
     twins = [(arm.twin_of, arm.id) for arm in arms if arm.twin_of is not None]
     floors = [statistics.noise_floor(goodputs[baseline], goodputs[copy]) for baseline, copy in twins]
     seen = [item for item in floors if item.aa is not None]
@@ -185,7 +185,7 @@ def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Fl
 
 
 def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], setup: Setup) -> dict[str, Reason]:
-    """The arms that open more database sessions per request than another one that they are compared with.
+    """Find the arms that open more database sessions per request than another one that they are compared with.
 
     Statements, calls and files need no comparison: the ledger holds every arm to what the workload says. A variant
     that does other work on purpose is neither held to this nor the measure for others.
@@ -208,7 +208,7 @@ def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], set
 
 
 def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float:
-    """Database sessions opened per right answer, without those that fill the pools once in a trial."""
+    """Count the database sessions opened per right answer, without those that fill the pools once in a trial."""
     variant = setup.variant(arm)
     pools = workers_of(variant) * int(variant.settings.get("db_pool", 0))
     opened = sum(max(0, trial.new_db_sessions - pools) for trial in trials)
@@ -216,7 +216,7 @@ def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float
 
 
 def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
-    """What arms have in common that are compared with one another."""
+    """Say what arms have in common that are compared with one another."""
     return arm.workload, tuple(sorted(arm.params.items())), arm.load
 
 
@@ -291,7 +291,7 @@ def prediction(facts: Facts) -> Predicted | None:
 
 
 def cost_of_looking(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
-    """What a look at an arm cost it."""
+    """Say what a look at an arm cost it."""
     if extra.reasons:
         return Cost(unknown=[reason.detail for reason in extra.reasons])
     return Cost(
@@ -301,18 +301,18 @@ def cost_of_looking(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost
 
 
 def interval(estimate: statistics.Estimate) -> Interval:
-    """An estimate as the results keep it."""
+    """Return an estimate as the results keep it."""
     found = estimate.interval
     return Interval(estimate.value, (found.low, found.high) if found else None)
 
 
 def cpu_holds(trial: Trial) -> bool:
-    """Whether nothing but the clock on the wall speaks against a trial."""
+    """Tell whether nothing but the clock on the wall speaks against a trial."""
     return all(reason.kind in WALL_CLOCK for reason in trial.reasons)
 
 
 def cpu_per_request(trials: Sequence[Trial]) -> CpuPerRequest:
-    """The median over rounds of the CPU-µs per request of stack, upstreams and generator."""
+    """Return the median over rounds of the CPU-µs per request of stack, upstreams and generator."""
     return CpuPerRequest(
         stack=middle(trial.cpu_us(trial.cpu_s.stack) for trial in trials),
         upstreams=middle(trial.cpu_us(trial.cpu_s.upstreams) for trial in trials),
@@ -340,7 +340,7 @@ def ranked(results: list[ArmResult], goodputs: Mapping[str, list[float | None]],
 
 
 def summed_ledger(trials: Sequence[Trial]) -> list[Entry]:
-    """The ledgers of all rounds added up, line by line."""
+    """Add up the ledgers of all rounds, line by line."""
     lines: dict[str, Entry] = {}
     for entry in (entry for trial in trials for entry in trial.ledger):
         before = lines.get(entry.what, Entry(entry.what, 0, 0))

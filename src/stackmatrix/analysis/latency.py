@@ -13,13 +13,13 @@ from stackmatrix.results.trial import Trial
 
 
 def right_answers(records: Records, start: float, end: float) -> Records:
-    """The expected answers that ended in the window: the sample of latencies, CPU and bytes per request."""
+    """Select the expected answers that ended in the window: the sample of latencies, CPU and bytes per request."""
     inside: Records = records[summary.within(records["end"], start, end) & (records["verdict"] == Ending.OK)]
     return inside
 
 
 def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
-    """The latencies of all requests of some trials together, from the records on disk."""
+    """Pool the latencies of all requests of some trials, from the records on disk."""
     parts = [
         right_answers(
             read_records(directory.path / trial.records), trial.window_start, trial.window_start + trial.window_s

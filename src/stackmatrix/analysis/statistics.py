@@ -35,13 +35,13 @@ Number = TypeVar("Number", int, float)
 
 
 def middle(values: Iterable[float | None]) -> float | None:
-    """The median of what is there; None when nothing is."""
+    """Return the median of what is there; None when nothing is."""
     seen = [value for value in values if value is not None]
     return median(seen) if seen else None
 
 
 def most(values: Iterable[Number | None]) -> Number | None:
-    """The largest of what is there; None when nothing is."""
+    """Return the largest of what is there; None when nothing is."""
     return max((value for value in values if value is not None), default=None)
 
 
@@ -122,7 +122,7 @@ class StoppingRule:
     half_width: float = 0.05
 
     def ended_by(self, rounds: int, headlines: Iterable[Estimate], budget_spent: bool) -> RuleEnd | None:
-        """What ends the run after so many whole rounds; None when another round is due.
+        """Say what ends the run after so many whole rounds; None when another round is due.
 
         `headlines` are the ratios that the run is to settle. The A/A ratio belongs to them: it sets
         the floor, and it keeps one lucky narrow interval from ending the run. (With it coverage stays
@@ -144,7 +144,7 @@ PRECISE_RULE = StoppingRule(half_width=0.03)
 
 @cache
 def signed_rank_cdf(n: int) -> Floats:
-    """P(W ≤ w) for w = 0 … n(n+1)/2 of Wilcoxon's signed-rank statistic under the null hypothesis.
+    """Return P(W ≤ w), w = 0 … n(n+1)/2, of Wilcoxon's signed-rank statistic under the null hypothesis.
 
     Counts the subsets of the ranks 1 … n by their sum; exact in float64 while 2ⁿ is (n ≤ 53).
     """
@@ -157,7 +157,7 @@ def signed_rank_cdf(n: int) -> Floats:
 
 @cache
 def rank_cut(n: int, confidence: float = CONFIDENCE) -> int | None:
-    """How many sorted Walsh averages lie outside the interval at each end; None where none exists.
+    """Count the sorted Walsh averages that lie outside the interval at each end; None where none exists.
 
     At 95 % that is for n < 6: even the widest interval would cover less (at n = 5, 93.75 %).
     """
@@ -166,24 +166,24 @@ def rank_cut(n: int, confidence: float = CONFIDENCE) -> int | None:
 
 
 def coverage(n: int, confidence: float = CONFIDENCE) -> float | None:
-    """The real coverage of the interval from n rounds; None where no interval exists."""
+    """Return the real coverage of the interval from n rounds; None where no interval exists."""
     outside = rank_cut(n, confidence)
     return None if outside is None else float(1 - 2 * signed_rank_cdf(n)[outside])
 
 
 def walsh_averages(values: Floats) -> Floats:
-    """The sorted averages of all pairs, each value with itself included: (…, n) → (…, n(n+1)/2)."""
+    """Return the sorted averages of all pairs, each value with itself included: (…, n) → (…, n(n+1)/2)."""
     first, second = np.triu_indices(values.shape[-1])
     return np.sort((values[..., first] + values[..., second]) / 2, axis=-1)
 
 
 def hodges_lehmann(values: Floats) -> Floats:
-    """The median of the Walsh averages: (…, n) → (…)."""
+    """Return the median of the Walsh averages: (…, n) → (…)."""
     return np.asarray(np.median(walsh_averages(values), axis=-1))
 
 
 def signed_rank_bounds(values: Floats, confidence: float = CONFIDENCE) -> tuple[Floats, Floats] | None:
-    """Both ends of the exact interval for the centre: (…, n) → (…), (…); None below 6 values at 95 %."""
+    """Return both ends of the exact interval for the centre: (…, n) → (…), (…); None below 6 values at 95 %."""
     outside = rank_cut(values.shape[-1], confidence)
     if outside is None:
         return None
@@ -192,7 +192,7 @@ def signed_rank_bounds(values: Floats, confidence: float = CONFIDENCE) -> tuple[
 
 
 def location(rounds: RoundValues, confidence: float = CONFIDENCE) -> Estimate | None:
-    """The centre of one arm's metric over its rounds, on the logarithmic scale; None without any round.
+    """Estimate the centre of one arm's metric over its rounds, on the logarithmic scale; None without any round.
 
     Where a round counted zero no logarithm exists: then the plain median stands, without an interval.
     Raises ValueError for a negative or infinite metric.
@@ -207,7 +207,7 @@ def location(rounds: RoundValues, confidence: float = CONFIDENCE) -> Estimate | 
 
 
 def ratio(arm: RoundValues, baseline: RoundValues, confidence: float = CONFIDENCE) -> Estimate | None:
-    """Arm ÷ baseline, from the rounds in which both were timed; None where no ratio exists.
+    """Estimate arm ÷ baseline from the rounds in which both were timed; None where no ratio exists.
 
     That is without a common round, or with a zero in one. Raises ValueError for sequences of
     different length and for a negative or infinite metric.
@@ -217,7 +217,7 @@ def ratio(arm: RoundValues, baseline: RoundValues, confidence: float = CONFIDENC
 
 
 def log_ratios(arm: RoundValues, baseline: RoundValues) -> Floats:
-    """The natural logarithm of arm ÷ baseline per round that has both; not finite where one is zero."""
+    """Return the natural logarithm of arm ÷ baseline per round that has both; not finite where one is zero."""
     both = [pair for pair in zip(arm, baseline, strict=True) if pair[0] is not None and pair[1] is not None]
     seen = np.array(both, dtype=float).reshape(-1, 2)
     _check(seen)
@@ -228,7 +228,7 @@ def log_ratios(arm: RoundValues, baseline: RoundValues) -> Floats:
 
 @cache
 def rank_sum_cdf(m: int, n: int) -> Floats:
-    """P(U ≤ u) for u = 0 … mn of the Mann–Whitney statistic of samples of m and n under the null hypothesis.
+    """Return P(U ≤ u), u = 0 … mn, of the Mann–Whitney statistic of samples of m and n under the null hypothesis.
 
     Counts the partitions of u into at most m parts of at most n each, which the Gaussian binomial coefficient
     generates; exact in float64 while (m+n choose m) is.
@@ -243,7 +243,7 @@ def rank_sum_cdf(m: int, n: int) -> Floats:
 
 
 def shift(arm: RoundValues, baseline: RoundValues, confidence: float = CONFIDENCE) -> Estimate | None:
-    """Arm ÷ baseline where their rounds were not timed together; None without a round of each, or with a zero.
+    """Estimate arm ÷ baseline where rounds were not timed together; None without a round of each, or with a zero.
 
     The Hodges–Lehmann shift of the logarithms, the median of all differences, with the interval of those that the
     Mann–Whitney test does not reject (Hollander, Wolfe, Chicken, §4.1–4.3); none below 6 rounds of either, as
@@ -266,7 +266,7 @@ def shift(arm: RoundValues, baseline: RoundValues, confidence: float = CONFIDENC
 
 
 def noise_floor(baseline: RoundValues, copy: RoundValues) -> NoiseFloor:
-    """What two copies of the baseline say of the run: max(2 %, A/A's half-width, |A/A − 1|).
+    """Judge a run by two copies of the baseline: max(2 %, A/A's half-width, |A/A − 1|).
 
     Both are taken on the logarithmic scale, so that it does not matter which copy is the numerator.
     Copies that differ by more than 2 %, with their whole interval, make the run invalid. An interval
@@ -283,7 +283,7 @@ def noise_floor(baseline: RoundValues, copy: RoundValues) -> NoiseFloor:
 
 
 def standing(comparison: Estimate | None, floor: float) -> Standing:
-    """Whether a ratio is clear of the floor, [1/(1 + floor), 1 + floor]; an interval that touches it ties.
+    """Tell whether a ratio is clear of the floor, [1/(1 + floor), 1 + floor]; an interval that touches it ties.
 
     So does a ratio without an interval: nothing has been shown.
     """
@@ -295,7 +295,7 @@ def standing(comparison: Estimate | None, floor: float) -> Standing:
 
 
 def ranks(arms: Mapping[str, RoundValues], floor: float, higher_is_better: bool = True) -> dict[str, Rank]:
-    """The place of every arm that has a round: 1, 1, 3 … as in a competition. No rank for the others.
+    """Rank every arm that has a round: 1, 1, 3 … as in a competition. No rank for the others.
 
     Every pair of arms is compared directly, round by round. Ties are not transitive (A ties with B and
     B with C, yet A beats C), so places are dealt from the best arm down: an arm shares the place of
@@ -332,17 +332,17 @@ def ranks(arms: Mapping[str, RoundValues], floor: float, higher_is_better: bool 
 
 
 def is_precise(estimate: Estimate, half_width: float) -> bool:
-    """Whether the interval exists and is as narrow as asked for (relative half-width, 0.05 is 5 %)."""
+    """Tell whether the interval exists and is as narrow as asked for (relative half-width, 0.05 is 5 %)."""
     return estimate.interval is not None and estimate.interval.half_width <= half_width
 
 
 def rounds_to_precision(estimate: Estimate, half_width: float) -> int | None:
-    """About how many further rounds narrow the interval to a relative half-width; None without one now."""
+    """Estimate how many further rounds narrow the interval to a relative half-width; None without one now."""
     return _further_rounds(estimate, math.log1p(half_width))
 
 
 def rounds_to_settle(comparison: Estimate, floor: float) -> int | None:
-    """About how many further rounds would lift the comparison clear of the floor, should the ratio hold.
+    """Estimate how many further rounds would lift the comparison clear of the floor, should the ratio hold.
 
     0 where it is clear already. None where no number would do, because the ratio itself lies within
     the floor, and where there is no interval yet to judge by.
@@ -366,7 +366,7 @@ _EXACT_ROUNDS = 50
 
 
 def _relative_width(n: int) -> float:
-    """How the interval's expected width shrinks with n: the null's half-span of W over its slope, n²."""
+    """Say how the interval's expected width shrinks with n: the null's half-span of W over its slope, n²."""
     if n <= _EXACT_ROUNDS:
         outside = rank_cut(n)
         assert outside is not None, "an estimate with an interval has at least 6 rounds"
@@ -375,7 +375,7 @@ def _relative_width(n: int) -> float:
 
 
 def _exp_estimate(logs: Floats, confidence: float) -> Estimate:
-    """Estimate and interval of the logarithms, back on the metric's own scale."""
+    """Bring estimate and interval of the logarithms back to the metric's own scale."""
     value, covered = math.exp(float(hodges_lehmann(logs))), coverage(logs.size, confidence)
     bounds = signed_rank_bounds(logs, confidence)
     if bounds is None or covered is None:

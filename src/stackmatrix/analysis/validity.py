@@ -26,7 +26,7 @@ STEAL_SHARE = 0.02
 
 
 def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None) -> list[Reason]:
-    """Every reason not to trust this trial; none when it passed.
+    """List every reason not to trust this trial; none when it passed.
 
     `generator_rps` is the most that the generator can do on this machine, by its calibration.
     """
@@ -43,7 +43,7 @@ def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None) -
 
 
 def failed_requests(trial: Trial) -> Iterator[Reason]:
-    """One failed request is enough: a stack that errs does other work than one that answers."""
+    """Stop at one failed request: a stack that errs does other work than one that answers."""
     if trial.errors.total:
         yield Reason("errors", f"{trial.errors.total} of {trial.offered} requests failed: {trial.errors}")
     if trial.errors_outside.total:
@@ -55,7 +55,7 @@ def failed_requests(trial: Trial) -> Iterator[Reason]:
 
 
 def keep_alive(trial: Trial) -> Iterator[Reason]:
-    """Connecting anew is work that the other stacks do not do, and that no workload asks for."""
+    """Stop at one reconnect: connecting anew is work that the other stacks do not do, and that no workload asks for."""
     if trial.reconnects:
         yield Reason(
             "reconnects",
@@ -65,14 +65,14 @@ def keep_alive(trial: Trial) -> Iterator[Reason]:
 
 
 def effects(trial: Trial) -> Iterator[Reason]:
-    """The ledger must balance where the other side could be asked."""
+    """Hold the ledger in balance where the other side could be asked."""
     for entry in trial.ledger:
         if entry.balanced is False:
             yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
 
 
 def unsteady_halves(trial: Trial) -> Iterator[Reason]:
-    """A stack that warms up while it is timed, or breaks down, has no one throughput."""
+    """Stop a stack that warms up while it is timed, or breaks down: it has no one throughput."""
     first, p50 = trial.first_answer_s, trial.latency_ms.p50
     if first is not None and p50 is not None and first > max(trial.warmup_s, LATE_FIRST_ANSWER * p50 / 1000):
         yield Reason(
@@ -88,7 +88,7 @@ def unsteady_halves(trial: Trial) -> Iterator[Reason]:
 
 
 def processes(trial: Trial) -> Iterator[Reason]:
-    """What is timed at the end must be what was timed at the start, and nothing may have held it back."""
+    """Hold the processes of the end to those of the start, and stop at whatever held them back."""
     if trial.started_processes or trial.ended_processes:
         yield Reason(
             "restart",
@@ -101,9 +101,9 @@ def processes(trial: Trial) -> Iterator[Reason]:
 
 
 def closed(trial: Trial, load: Load) -> Iterator[Reason]:
-    """Closed loop: the interactive response-time law N = X(R + Z) (Denning & Buzen 1978) must hold.
+    """Hold a closed loop to the interactive response-time law N = X(R + Z) (Denning & Buzen 1978).
 
-    It speaks of long windows: the edges of one that holds k rounds may shift it by 2/k, and below ten rounds
+    The law speaks of long windows: the edges of one that holds k rounds may shift it by 2/k, and below ten rounds
     it says too little to be asked.
     """
     if trial.little is not None and load.users and trial.answered >= 10 * load.users:
@@ -115,7 +115,7 @@ def closed(trial: Trial, load: Load) -> Iterator[Reason]:
 
 
 def open_(trial: Trial, load: Load) -> Iterator[Reason]:
-    """Open loop: requests must have left when they were due."""
+    """Hold an open loop to its schedule: requests must have left when they were due."""
     drift, p50 = trial.drift_p99_ms, trial.latency_ms.p50
     if drift is not None and drift > max(DRIFT_MS, DRIFT_OF_P50 * (p50 or 0)):
         yield Reason("drift", f"1 % of requests left more than {drift:.1f} ms late")
@@ -125,7 +125,7 @@ def open_(trial: Trial, load: Load) -> Iterator[Reason]:
 
 
 def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
-    """What offers the load must have had room to offer more."""
+    """Stop where what offers the load had no room to offer more."""
     if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
         yield Reason("generator", f"the generator used {percent(trial.generator_share)} of its core")
     elif most_rps is not None and trial.goodput > GENERATOR_SHARE * most_rps:
@@ -134,7 +134,7 @@ def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
 
 
 def disturbances(trial: Trial) -> Iterator[Reason]:
-    """Neighbours and host must not have taken part in the result."""
+    """Stop where neighbours or the host took part in the result."""
     if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
         yield Reason("neighbour", f"others used {percent(trial.foreign_share)} of the stack's core")
     if trial.steal_share > STEAL_SHARE:

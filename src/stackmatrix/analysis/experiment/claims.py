@@ -12,7 +12,7 @@ from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 
 
 def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
-    """Whether a claim holds, in its words with the figures filled in."""
+    """Tell whether a claim holds, in its words with the figures filled in."""
     value = value_of(claim, sight)
     outcome = claim_outcome(claim, value)
     arms = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
@@ -29,14 +29,14 @@ def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
 
 
 def claim_outcome(claim: Claim, value: float | None) -> ClaimOutcome:
-    """What a value makes of a claim."""
+    """Judge a claim by its value."""
     if value is None:
         return "unknown"
     return "holds" if claim.least <= value <= claim.most else "fails"
 
 
 def value_of(claim: Claim, sight: Sight) -> float | None:
-    """The figure, ratio or share that is claimed; None when a part of it was not measured."""
+    """Return the figure, ratio or share that is claimed; None when a part of it was not measured."""
     names = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
     found = [
         value for name in names if (value := figure_value(Figure(claim.metric, claim.by, name), sight)) is not None
@@ -50,13 +50,13 @@ def value_of(claim: Claim, sight: Sight) -> float | None:
 
 
 def figure_value(wanted: Figure, sight: Sight) -> float | None:
-    """A figure of one arm."""
+    """Return a figure of one arm."""
     seen = sight(wanted.arm, wanted.by)
     return None if seen is None else MEASURES[wanted.metric].value(seen)
 
 
 def filled(words: str, claim: Claim, value: float | None, sight: Sight) -> str:
-    """The words of a claim with the measured figures in their places."""
+    """Fill the measured figures into the words of a claim."""
 
     def write(place: re.Match[str]) -> str:
         wanted = claim.figure(place[1], sight.names)
@@ -69,7 +69,7 @@ def filled(words: str, claim: Claim, value: float | None, sight: Sight) -> str:
 
 
 def claimed_words(claim: Claim, value: float | None) -> str:
-    """What `{value}` is written as: a ratio, a share, or the figure itself."""
+    """Write what `{value}` stands for: a ratio, a share, or the figure itself."""
     if value is None:
         return "an unknown figure"
     if claim.of:
@@ -78,7 +78,7 @@ def claimed_words(claim: Claim, value: float | None) -> str:
 
 
 def unknown(claim: Claim, arms: Sequence[str], sight: Sight) -> str:
-    """That a claim could not be judged, and for want of what."""
+    """Say that a claim could not be judged, and for want of what."""
     measure = MEASURES[claim.metric]
     without = []
     for name in dict.fromkeys(arms):
@@ -89,5 +89,5 @@ def unknown(claim: Claim, arms: Sequence[str], sight: Sight) -> str:
 
 
 def finite(value: float) -> float | None:
-    """None for no limit: JSON has no infinity."""
+    """Turn no limit into None: JSON has no infinity."""
     return value if math.isfinite(value) else None

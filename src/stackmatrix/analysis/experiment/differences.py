@@ -54,7 +54,7 @@ def difference_lines(own: ArmView, tool: ArmView) -> list[str]:
 
 
 def ramped(offer: PublishedLoad) -> str:
-    """That users are started one after another, if so."""
+    """Say that users are started one after another, if so."""
     return f", {duration(offer.ramp_s)} of them to start the users" if offer.ramp_s else ""
 
 
@@ -66,17 +66,17 @@ def without_figure(own: ArmView, tool: ArmView) -> Iterable[tuple[str, str]]:
 
 
 def program_of(seen: ArmView) -> str:
-    """Who timed it."""
+    """Say who timed it."""
     return "the generator" if seen.by == "generator" else seen.offer.tool
 
 
 def reasons_of(seen: ArmView) -> list[str]:
-    """What speaks against its trials."""
+    """Say what speaks against its trials."""
     return list(dict.fromkeys(reason.detail for trial in seen.trials for reason in trial.reasons))
 
 
 def why(own: ArmView, tool: ArmView) -> list[str]:
-    """The measured facts that part the two, the most telling first; that there is none, if so."""
+    """List the measured facts that part the two, the most telling first; or that there is none."""
     connecting = noted(tool)
     facts = (
         whole_rounds(own, tool),
@@ -90,7 +90,7 @@ def why(own: ArmView, tool: ArmView) -> list[str]:
 
 
 def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
-    """The tool's window begins cold and cuts its last round off: held against what that makes the count."""
+    """Say that the tool's window begins cold and cuts off its last round, if that changes its count."""
     rounds, steady = tool.rounds, own.bounds
     if rounds is None or steady is None or not rounds.requests:
         return None
@@ -106,7 +106,7 @@ def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
 
 
 def too_late(tool: ArmView) -> str | None:
-    """Answers beyond the tool's time-out."""
+    """Count the answers beyond the tool's time-out."""
     late = median(trial.errors.timeout for trial in tool.counted) if tool.counted else 0
     if not late or tool.offer.timeout_s is None:
         return None
@@ -114,7 +114,7 @@ def too_late(tool: ArmView) -> str | None:
 
 
 def killed(seen: ArmView) -> str | None:
-    """Workers that went under the load."""
+    """Count the workers that ended under the load."""
     ended = most(trial.ended_processes for trial in seen.counted)
     if not ended:
         return None
@@ -125,7 +125,7 @@ def killed(seen: ArmView) -> str | None:
 
 
 def busy(tool: ArmView) -> str | None:
-    """The tool was near its own limit."""
+    """Say that the tool was near its own limit, if so."""
     share = middle(trial.generator_share for trial in tool.counted)
     return (
         f"{tool.offer.tool} itself used {percent(share)} of its core"
@@ -135,7 +135,7 @@ def busy(tool: ArmView) -> str | None:
 
 
 def dearer(own: ArmView, tool: ArmView) -> str | None:
-    """A request cost the stack another amount of CPU, where that binds it."""
+    """Say that a request cost the stack another amount of CPU, where that binds it."""
     one, other = MEASURES["cpu_us"].value(own), MEASURES["cpu_us"].value(tool)
     if not one or not other or abs(other / one - 1) <= BAND or own.bounds is None or own.bounds.bound in WAIT_BOUNDS:
         return None
@@ -144,7 +144,7 @@ def dearer(own: ArmView, tool: ArmView) -> str | None:
 
 
 def noted(tool: ArmView) -> str | None:
-    """What the tool says of its connections in this very run; of answers that were too late there is a figure."""
+    """Say what the tool says of its connections in this very run; of answers that were too late there is a figure."""
     notes = (note for trial in tool.counted if trial.told for note in trial.told.notes)
     return next((note for note in notes if note[:1].isdigit() and "connection" in note), None)
 
@@ -167,7 +167,7 @@ def missed_predictions(candidate: Candidate, sight: Sight) -> Iterable[str]:
 
 
 def why_missed(seen: ArmView) -> str:
-    """What the facts say against the prediction."""
+    """Say what the facts say against the prediction."""
     facts = [fact for fact in (too_late(seen), killed(seen), busy(seen)) if fact] if seen.by == "tool" else []
     if facts:
         return listed(facts)

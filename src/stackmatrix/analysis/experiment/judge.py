@@ -26,7 +26,7 @@ def examine(
     results: Sequence[ArmResult],
     setup: Setup,
 ) -> ExperimentResult:
-    """The rows, the claims, and where things differ from one another or from the model."""
+    """Gather the rows, the claims, and where things differ from one another or from the model."""
     seen = Sight(experiment, carried, arms, trials, results, setup)
     claims = [judge_claim(claim, seen) for claim in experiment.claims]
     return ExperimentResult(
@@ -45,7 +45,7 @@ def examine(
 
 
 def experiment_rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
-    """Goodput, and whatever else was published of one arm."""
+    """Write down goodput, and whatever else was published of one arm."""
     own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
     if own is None or tool is None:
         return []
@@ -67,7 +67,7 @@ def experiment_rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
 
 
 def side_of(metric: MetricName, seen: ArmView) -> Side:
-    """One figure as one side has it; counts of a window are the tool's alone, for it alone has a window of its own."""
+    """Return a figure of one side; counts of a window are the tool's alone, for the generator has no such window."""
     if metric == COUNTS and seen.by == "generator" and not seen.candidate.expects_failures:
         return Side()
     value = MEASURES[metric].value(seen)
@@ -80,7 +80,7 @@ def side_of(metric: MetricName, seen: ArmView) -> Side:
 
 
 def experiment_named(name: str, catalog: Catalog, root: Path = ROOT) -> Experiment:
-    """One experiment; UserError for a name that does not exist, or a broken file."""
+    """Read one experiment; UserError for a name that does not exist, or a broken file."""
     pick("experiment", name, dict.fromkeys(experiment_names(root)))
     return read_experiment(root / "experiments" / f"{name}.toml", catalog.stacks, catalog.workloads)
 
@@ -88,7 +88,7 @@ def experiment_named(name: str, catalog: Catalog, root: Path = ROOT) -> Experime
 def examined(
     plan: Plan, directory: RunDirectory, results: Sequence[ArmResult], setup: Setup
 ) -> ExperimentResult | None:
-    """What the trials on disk say to the plan's experiment; None when it has none."""
+    """Judge the plan's experiment by the trials on disk; None when it has none."""
     if plan.experiment is None:
         return None
     experiment = experiment_named(plan.experiment.name, setup.catalog)

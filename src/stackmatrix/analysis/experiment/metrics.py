@@ -104,23 +104,23 @@ class ArmView:
 
 
 def in_window(demand: Demand, offer: PublishedLoad) -> WholeRounds:
-    """Whole rounds of a load that begins cold."""
+    """Count the whole rounds of a load that begins cold."""
     starts = ramp(offer.users, offer.users / offer.ramp_s) if offer.ramp_s else None
     return rounds_in_window(demand, offer.seconds, starts)
 
 
 def counted_seconds(rounds: WholeRounds, offer: PublishedLoad) -> float:
-    """What a tool divides its count by: Locust until its last answer, the others by the window."""
+    """Say what a tool divides its count by: Locust until its last answer, the others by the window."""
     return rounds.last_s if offer.tool == "locust" and rounds.last_s else offer.seconds
 
 
 def per_right(trial: Trial, count: float | None) -> float | None:
-    """A count of a whole trial, per right answer of it."""
+    """Return a count of a whole trial, per right answer of it."""
     return None if count is None or not trial.right else count / trial.right
 
 
 def entry(what: str) -> Callable[[Trial], float | None]:
-    """What the other side counted, per right answer."""
+    """Say what the other side counted, per right answer."""
 
     def counted(trial: Trial) -> float | None:
         lines: Iterable[Entry] = (line for line in trial.ledger if line.what == what)
@@ -130,33 +130,33 @@ def entry(what: str) -> Callable[[Trial], float | None]:
 
 
 def new_sessions(trial: Trial) -> float | None:
-    """Database sessions opened, per right answer."""
+    """Return database sessions opened, per right answer."""
     return per_right(trial, trial.new_db_sessions)
 
 
 def failed_share(trial: Trial) -> float | None:
-    """Of all requests that ended."""
+    """Return the share of failures of all requests that ended."""
     ended = requests(trial) if trial.told else trial.answered + trial.errors.total
     return trial.errors.total / ended if ended else None
 
 
 def cpu_share(trial: Trial) -> float | None:
-    """CPU seconds of the stack per second."""
+    """Return CPU seconds of the stack per second."""
     return None if trial.cpu_s.stack is None or not trial.window_s else trial.cpu_s.stack / trial.window_s
 
 
 def counted(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
-    """The median over the rounds that count."""
+    """Return the median over the rounds that count."""
     return lambda seen: middle(map(value, seen.counted))
 
 
 def clocked(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
-    """The median over the rounds in which the clock can be trusted."""
+    """Return the median over the rounds in which the clock can be trusted."""
     return lambda seen: middle(map(value, seen.clocked))
 
 
 def measured_rate(seen: ArmView) -> float | None:
-    """The run's own estimate, or what an arm without one did; of a tool what it says, with all that it counts."""
+    """Return the run's own estimate, or what an arm without one did; of a tool its own figure, whatever it counts."""
     if seen.by == "tool":
         return middle(trial.told.rps for trial in seen.clocked if trial.told)
     if seen.result.goodput is not None:
@@ -165,7 +165,7 @@ def measured_rate(seen: ArmView) -> float | None:
 
 
 def mean_ms(seen: ArmView) -> float | None:
-    """As measured; of a tool that ends by count, as it reckons it itself: users ÷ rate."""
+    """Return the mean time; of a tool that ends by count users ÷ rate, as it reckons it itself."""
     if seen.by == "tool" and seen.offer.requests is not None:
         per_second = measured_rate(seen)
         return seen.offer.users / per_second * 1e3 if per_second else None
@@ -173,12 +173,12 @@ def mean_ms(seen: ArmView) -> float | None:
 
 
 def requests(trial: Trial) -> float:
-    """Of one window: right answers, or all that a tool counts."""
+    """Count the right answers of one window, or all that a tool counts."""
     return trial.told.requests if trial.told else trial.answered
 
 
 def reachable(seen: ArmView) -> float | None:
-    """Slots that the connections can take, as the accepts dealt them to the workers."""
+    """Count the slots that the connections can take, as the accepts dealt them to the workers."""
     slots = seen.demand.slots_per_worker if seen.demand else None
     deals = [trial.connections_per_worker for trial in seen.counted if trial.connections_per_worker]
     if not deals:
@@ -187,18 +187,18 @@ def reachable(seen: ArmView) -> float | None:
 
 
 def most_connections(seen: ArmView) -> float | None:
-    """Of the worker that has the most."""
+    """Count the connections of the worker that has the most."""
     return middle(max(trial.connections_per_worker) for trial in seen.counted if trial.connections_per_worker)
 
 
 def of_predicted(seen: ArmView) -> float | None:
-    """Measured ÷ predicted."""
+    """Return measured ÷ predicted."""
     measured, expected = measured_rate(seen), expected_figure("goodput", seen)
     return measured / expected if measured is not None and expected else None
 
 
 def is_predictable(seen: ArmView) -> bool:
-    """Whether load or slots bind it and the model knows how long a request waits."""
+    """Tell whether load or slots bind it and the model knows how long a request waits."""
     return seen.bounds is not None and seen.bounds.bound in WAIT_BOUNDS and seen.facts.wait_known
 
 
@@ -213,27 +213,27 @@ class ArmMetric:
 
 
 def noun(one: str) -> Callable[[float], str]:
-    """`4 threads`."""
+    """Write a number with this noun: `4 threads`."""
     return lambda value: some(float(f"{value:.3g}") if value < 1000 else round(value), one)
 
 
 def ms_words(value: float) -> str:
-    """A time given in ms."""
+    """Write a time that is given in ms."""
     return duration(value / 1e3)
 
 
 def us_words(value: float) -> str:
-    """A time given in µs."""
+    """Write a time that is given in µs."""
     return duration(value / 1e6)
 
 
 def peak(name: str) -> Callable[[ArmView], float | None]:
-    """The largest of a trial's own figure in any round."""
+    """Return the largest of a trial's own figure in any round."""
     return lambda seen: most(getattr(trial, name) for trial in seen.counted)
 
 
 def phase(name: str) -> Callable[[ArmView], float | None]:
-    """A part of a request's time in the explaining pass."""
+    """Return a part of a request's time in the explaining pass."""
 
     def spent(seen: ArmView) -> float | None:
         seconds = getattr(seen.result.phases, name, None)
@@ -243,7 +243,7 @@ def phase(name: str) -> Callable[[ArmView], float | None]:
 
 
 def kilobytes(trial: Trial) -> float | None:
-    """Of one answer."""
+    """Return the size of one answer."""
     return trial.bytes / trial.answered / 1e3 if trial.bytes and trial.answered else None
 
 
@@ -276,7 +276,7 @@ MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
 
 
 def expected_figure(metric: str, seen: ArmView) -> float | None:
-    """What the model expects of this side's very window; None where it says nothing about the metric."""
+    """Say what the model expects of this side's very window; None where it says nothing about the metric."""
     if seen.bounds is None or seen.candidate.expects_failures:
         return None
     if seen.bounds.bound in WAIT_BOUNDS and not is_predictable(seen):
@@ -297,7 +297,7 @@ def expected_figure(metric: str, seen: ArmView) -> float | None:
 
 
 def explained(metric: str, seen: ArmView) -> float | None:
-    """What the model makes of the published command, where load or slots bind; CPU is another machine's."""
+    """Say what the model makes of the published command, where load or slots bind; CPU is another machine's."""
     waiting, offer = seen.candidate.workload.waiting(), seen.candidate.offer
     if seen.demand is None or waiting is None or waiting.ms is None or seen.candidate.expects_failures:
         return None
@@ -340,5 +340,5 @@ class Sight:
                 )
 
     def __call__(self, name: str, by: By) -> ArmView | None:
-        """One arm; None when the run does not have it."""
+        """Look up one arm; None when the run does not have it."""
         return self._seen.get((name, by))

@@ -77,7 +77,7 @@ def what_bound(facts: Facts, found: Verdict) -> str | None:
 
 
 def bound_by(facts: Facts, found: Verdict) -> str:
-    """What bound an arm, in a few words."""
+    """Say what bound an arm, in a few words."""
     if found.name == "slots" and found.pool is not None and facts.demand is not None:
         many = things(found.pool, facts.demand.workers)
         return f"waits that block its {many}" if found.pool.name == "loop" else f"its {many}"
@@ -93,12 +93,12 @@ def how_full(facts: Facts, found: Verdict) -> str | None:
 
 
 def used(found: Verdict) -> float | None:
-    """How full what bound the arm was, whoever filled it."""
+    """Say how full what bound the arm was, whoever filled it."""
     return None if found.name == "void" else found.full.get(found.name)
 
 
 def nothing_full(found: Verdict) -> bool:
-    """Whether the model disagrees and no resource is used up."""
+    """Tell whether the model disagrees and no resource is used up."""
     share = used(found)
     return not (found.doubt is None or found.doubt.bound or found.name == "void" or share is None or share >= USED_UP)
 
@@ -110,7 +110,7 @@ def fullest_resource(facts: Facts, found: Verdict) -> str:
 
 
 def by_load(facts: Facts, found: Verdict) -> str | None:
-    """The load asks for no more."""
+    """Say that the load asks for no more."""
     demand, share = facts.demand, used(found)
     if demand is None or share is None:
         return None
@@ -123,7 +123,7 @@ def by_load(facts: Facts, found: Verdict) -> str | None:
 
 
 def by_slots(facts: Facts, found: Verdict) -> str | None:
-    """A pool is used up, one that is declared or not."""
+    """Say that a pool is used up, one that is declared or not."""
     share, held = used(found), in_flight(facts)
     if found.pool is None or facts.demand is None:
         return None if held is None else f"{some(round(held), 'request')} at a time got as far as the wait"
@@ -137,7 +137,7 @@ def by_slots(facts: Facts, found: Verdict) -> str | None:
 
 
 def by_cpu(facts: Facts, found: Verdict) -> str | None:
-    """The stack's cores are used up."""
+    """Say that the stack's cores are used up."""
     own, share = found.utilisation.get("server-cpu"), used(found)
     if own is None or share is None or facts.cpu_s is None or facts.demand is None:
         return None
@@ -150,7 +150,7 @@ def by_cpu(facts: Facts, found: Verdict) -> str | None:
 
 
 def by_side(facts: Facts, found: Verdict) -> str | None:
-    """An upstream or the generator is at its end, alone or on a core that it shares."""
+    """Say that an upstream or the generator is at its end, alone or on a core that it shares."""
     share = used(found)
     if share is None or found.name == "void" or (found.doubt is not None and found.doubt.bound == found.name):
         return None
@@ -190,12 +190,12 @@ def from_outside(facts: Facts, found: Verdict) -> list[str]:
 
 
 def knows_wait(facts: Facts) -> bool:
-    """Whether a request waits, for a time that is known."""
+    """Tell whether a request waits, for a time that is known."""
     return facts.demand is not None and facts.waits_on is not None and facts.wait_known and facts.demand.wait_s > 0
 
 
 def rest_words(facts: Facts, found: Verdict) -> str:
-    """What a request did besides its own wait and CPU time, as far as it is known."""
+    """Say what a request did besides its own wait and CPU time, as far as it is known."""
     unknown = [waited_for(facts.waits_on)] if facts.waits_on and not facts.wait_known and not facts.database_s else []
     line = in_line_for(found)
     if line is None:
@@ -204,7 +204,7 @@ def rest_words(facts: Facts, found: Verdict) -> str:
 
 
 def in_line_for(found: Verdict) -> str | None:
-    """What requests stand in line for: something inside the stack that is full; None when nothing is."""
+    """Say what requests stand in line for: something inside the stack that is full; None when nothing is."""
     if found.name == "slots" and found.pool is None:
         return "its turn"
     if found.name not in ("slots", "server-cpu") or (found.doubt is not None and found.full[found.name] < USED_UP):
@@ -230,7 +230,7 @@ def from_inside(facts: Facts, found: Verdict) -> list[str]:
 
 
 def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
-    """What no phase names: in a thread pool requests stand in line within the application, for all else before it."""
+    """Place what no phase names: in a thread pool the line lies within the application, for all else before it."""
     inside, outside = "elsewhere in the application", "outside the application"
     if line == "a free thread" and phases.queue_s is None:
         inside += f", in line for {line}"
@@ -240,17 +240,17 @@ def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
 
 
 def queued(phases: Phases) -> TimedParts:
-    """Its line for a thread."""
+    """Return its time in line for a thread."""
     return [] if phases.queue_s is None else [(phases.queue_s, "waiting for a thread")]
 
 
 def encoding(phases: Phases) -> TimedParts:
-    """Its answer's way into bytes."""
+    """Return the time that its answer takes to become bytes."""
     return [] if phases.encode_s is None else [(phases.encode_s, "encoding")]
 
 
 def with_database(facts: Facts, found: Verdict) -> TimedParts:
-    """Its time with the database: what the database counted itself, and what is around that."""
+    """Split its time with the database: what the database counted itself, and what is around that."""
     whole = facts.phases.db_s if facts.phases else None
     if whole is None:
         return []
@@ -269,7 +269,7 @@ def with_database(facts: Facts, found: Verdict) -> TimedParts:
 
 
 def gathering(facts: Facts, found: Verdict) -> TimedParts:
-    """Its time with upstreams or the timer: the wait that is stated, and what is around that."""
+    """Split its time with upstreams or the timer: the wait that is stated, and what is around that."""
     whole = facts.phases.gather_s if facts.phases else None
     if whole is None:
         return []
@@ -287,7 +287,7 @@ def gathering(facts: Facts, found: Verdict) -> TimedParts:
 
 
 def time_lines(head: str, parts: TimedParts, whole: float) -> list[str]:
-    """`2.50 s a request: 1.50 s (60 %) waiting …`: the largest part, and the others two a line."""
+    """Write `2.50 s a request: 1.50 s (60 %) waiting …`: the largest part, then the others two a line."""
     if not parts:
         return [f"{head}, of which nothing is known"]
     told = [
@@ -298,7 +298,7 @@ def time_lines(head: str, parts: TimedParts, whole: float) -> list[str]:
 
 
 def waiting_inside(facts: Facts) -> Iterator[str]:
-    """Who stood in line inside the stack in the explaining pass, and what else was seen there."""
+    """Say who stood in line inside the stack in the explaining pass, and what else was seen there."""
     phases = facts.phases
     if phases is None:
         return
@@ -312,7 +312,7 @@ def waiting_inside(facts: Facts) -> Iterator[str]:
 
 
 def in_line(facts: Facts, phases: Phases) -> float | None:
-    """Requests that waited for a thread at any one time, by Little's law at the throughput of the explaining pass."""
+    """Count the requests that waited for a thread at any one time, by Little's law at the pass's own throughput."""
     if phases.queue_s is None or facts.demand is None:
         return None
     if facts.demand.users is None:
@@ -324,7 +324,7 @@ def in_line(facts: Facts, phases: Phases) -> float | None:
 
 
 def disagreement(facts: Facts, found: Verdict) -> str | None:
-    """What the model expects, and the fact against it."""
+    """Say what the model expects, and the fact against it."""
     if found.doubt is None or facts.ceiling is None:
         return None
     response_s = facts.ceiling.predicted_response_s
@@ -335,7 +335,7 @@ def disagreement(facts: Facts, found: Verdict) -> str | None:
 
 
 def outlook(facts: Facts, found: Verdict) -> list[str]:
-    """What would move the ceiling, to what; and what would not."""
+    """Say what would move the ceiling, to what; and what would not."""
     if facts.ceiling is None:
         return []
     if found.doubt is not None:
@@ -349,12 +349,12 @@ def outlook(facts: Facts, found: Verdict) -> list[str]:
 
 
 def without_limit(ceiling: Ceiling, found: Verdict) -> list[str]:
-    """Of a limit that nobody declared: the ceiling is without it."""
+    """Say what the ceiling is without a limit that nobody declared."""
     if found.default is None or found.pool is not None:
         return []
     return [f"Without that limit the ceiling is {rate(ceiling.goodput)}, bound by {BOUND_WORDS[ceiling.bound]}"]
 
 
 def known_default(found: Verdict) -> str | None:
-    """Of a declared pool: its size is what the library takes by itself."""
+    """Say that a declared pool has the size that the library takes by itself."""
     return None if found.pool is None or found.default is None else allows(found.default)

@@ -59,7 +59,7 @@ def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> st
 
 
 def bounds(one: Facts, other: Facts) -> str:
-    """What bound each of them."""
+    """Say what bound each of them."""
     first, second = bound_by(one, verdict(one)), bound_by(other, verdict(other))
     return (
         f"Both are bound by {first}" if first == second else f"{one.arm} is bound by {first}, {other.arm} by {second}"
@@ -104,7 +104,7 @@ def longest_part(one: Facts, other: Facts) -> str | None:
 
 
 def within_band(one: float, other: float) -> bool:
-    """Whether two figures are the same within the model's band."""
+    """Tell whether two figures are the same within the model's band."""
     return abs(one / other - 1) <= BAND
 
 
@@ -156,5 +156,5 @@ def one_place(place: int, arms: Sequence[Facts], only: bool) -> str:
 
 
 def goodput_of(facts: Facts) -> float:
-    """What an arm answered per second."""
+    """Say what an arm answered per second."""
     return facts.goodput.value if facts.goodput else 0.0

@@ -14,7 +14,7 @@ QUEUE, DATABASE, GATHER, ENCODE, INSIDE, OUTSIDE = PARTS = (
 
 
 def time_by_part(phases: Phases) -> dict[str, float]:
-    """Seconds of each part; a phase that the stack does not have is left out, and what overlaps counts as nothing."""
+    """Split a response time; a phase that the stack does not have is left out, and what overlaps counts as nothing."""
     named = {QUEUE: phases.queue_s, DATABASE: phases.db_s, GATHER: phases.gather_s, ENCODE: phases.encode_s}
     told = {part: seconds for part, seconds in named.items() if seconds is not None}
     rest = max(0.0, phases.total_s - sum(told.values()))

@@ -28,7 +28,7 @@ BOUND_WORDS: dict[Bound, str] = {
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Write `a`, `a and b`, `a, b and c`."""
     return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
@@ -40,7 +40,7 @@ def arm_names(names: Sequence[str], most: int = 8) -> str:
 
 
 def capital(text: str) -> str:
-    """The first letter in upper case."""
+    """Put the first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
@@ -50,35 +50,35 @@ def lines(texts: Iterable[str | None]) -> list[str]:
 
 
 def waited_for(on: Wait | None) -> str:
-    """What a request waits for."""
+    """Say what a request waits for."""
     return WAIT_WORDS[on] if on else "the wait"
 
 
 def thing(pool: Pool) -> str:
-    """One of a pool."""
+    """Name one of a pool."""
     return POOLS.get(pool.name, pool.name.replace("_", " "))
 
 
 def things(pool: Pool, workers: int) -> str:
-    """All of a pool, of all workers: `40 threads`, `event loop`."""
+    """Name all of a pool, of all workers: `40 threads`, `event loop`."""
     total = pool.size * workers
     return thing(pool) if pool.name == "loop" and total == 1 else some(total, thing(pool))
 
 
 def allows(default: Default) -> str:
-    """`40 threads in each process is AnyIO's default (to_thread's CapacityLimiter)`."""
+    """Write `40 threads in each process is AnyIO's default (to_thread's CapacityLimiter)`."""
     return f"{some(default.size, default.noun)} in each process is {default.library}'s default ({default.how})"
 
 
 def program(side: Bound, cpu: CpuTimes) -> str:
-    """Whose CPU time it is."""
+    """Return whose CPU time it is."""
     if side == "upstream":
         return "Nginx" if (cpu.nginx or 0.0) >= (cpu.delay or 0.0) else "the delay server"
     return {"database": "PostgreSQL", "generator": "the generator"}.get(side, "the stack")
 
 
 def crowd(together: Shared, cpu: CpuTimes) -> str:
-    """A core that several programs share, and how busy it is."""
+    """Name the programs that share a core, and how busy it is."""
     names = listed([program(side, cpu) for side in together.sides])
     cores = "a core" if together.cores == 1 else f"{count(together.cores)} cores"
     return f"{names} share {cores}, {percent(min(together.share, 1.0))} busy"

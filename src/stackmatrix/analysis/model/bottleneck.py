@@ -37,7 +37,7 @@ class Verdict:
 
 
 def verdict(facts: Facts) -> Verdict:
-    """What bound the arm; void when its numbers are not to be trusted, or when nothing was metered."""
+    """Find what bound the arm: void when its numbers are not to be trusted, or when nothing was metered."""
     if facts.reasons or facts.ceiling is None or facts.goodput is None:
         kinds = {reason.kind for reason in facts.reasons}
         return Verdict(
@@ -60,7 +60,7 @@ def verdict(facts: Facts) -> Verdict:
 
 
 def default_of(pool: Pool | None, facts: Facts) -> Default | None:
-    """The library's own limit that a declared pool equals."""
+    """Return the library's own limit that a declared pool equals."""
     if pool is None:
         return None
     return matching(pool.size, {pool.name}, facts.libraries, cpus=facts.cpus, tolerance=0)

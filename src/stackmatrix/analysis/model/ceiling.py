@@ -131,7 +131,7 @@ class Ceiling:
 
 
 def ceiling(demand: Demand) -> Ceiling:
-    """The ceiling of an arm, the term that binds it, and the model's prediction with its band."""
+    """Find the ceiling of an arm, the term that binds it, and the model's prediction with its band."""
     terms = _terms(demand)
     goodput = min(terms.values())
     bound = next(name for name, term in terms.items() if term <= goodput * (1 + 1e-9))
@@ -160,7 +160,7 @@ class WholeRounds:
 
 
 def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> WholeRounds:
-    """Requests that a closed load completes in a window that begins cold, and when the last is answered.
+    """Count what a closed load completes in a window that begins cold, and say when the last is answered.
 
     `starts` holds each user's first request in seconds after the window's begin (default: all at 0).
     While slots bind, a worker's first T users fill its slots and each slot then serves round after
@@ -185,17 +185,17 @@ def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | 
 
 
 def ramp(users: int, per_second: float) -> list[float]:
-    """The first request of each of so many users that are started so many a second, as Locust does."""
+    """Return the first request of each of so many users that are started so many a second, as Locust does."""
     return [user / per_second for user in range(users)]
 
 
 def interactive_response(users: float, throughput: float, think_s: float = 0.0) -> float:
-    """R = N/X − Z, the interactive response time law (Little's law about the whole loop)."""
+    """Return R = N/X − Z, by the interactive response time law (Little's law about the whole loop)."""
     return users / throughput - think_s
 
 
 def mva(users: int, cpu_s: float, delay_s: float) -> Floats:
-    """Throughput of 1 … N users at one queueing station D and a delay, by exact mean value analysis: (N).
+    """Return throughput of 1 … N users at one queueing station D and a delay, by exact mean value analysis: (N).
 
     M. Reiser, S. S. Lavenberg, "Mean-value analysis of closed multichain queueing networks", J. ACM 27
     (1980): R(n) = D (1 + Q(n−1)), X(n) = n/(R(n) + delay), Q(n) = X(n) R(n).
@@ -210,7 +210,7 @@ def mva(users: int, cpu_s: float, delay_s: float) -> Floats:
 
 
 def machine_repairman(users: int, think_s: float, rates: Floats) -> float:
-    """Throughput of N users with think time Z at T slots: M/M/T//N, in log space.
+    """Return throughput of N users with think time Z at T slots: M/M/T//N, in log space.
 
     `rates[i − 1]` is what i taken slots complete per second, i = 1 … T: i/S where they only wait.
     """
@@ -219,7 +219,7 @@ def machine_repairman(users: int, think_s: float, rates: Floats) -> float:
 
 
 def closed_network(delay_s: float, rates: Floats) -> Floats:
-    """Throughput of 1 … N customers between a delay station and a station of any rates: (N) → (N).
+    """Return throughput of 1 … N customers between a delay station and a station of any rates: (N) → (N).
 
     `rates[i − 1]` is the station's completions per second with i customers in it, inf where it takes no
     time. The normalising constants G(n) = Σᵢ Πₘ₌₁ⁱ 1/rateₘ · delayⁿ⁻ⁱ/(n − i)! are summed as logarithms,
@@ -260,7 +260,7 @@ def _terms(demand: Demand) -> dict[Bound, float]:
 
 
 def _over_workers(demand: Demand, each: float) -> float:
-    """What all workers serve when one can serve `each`: of a counted deal, no more than its users ask for."""
+    """Say what all workers serve when one can serve `each`: of a counted deal, no more than its users ask for."""
     if demand.users_per_worker is None:
         return demand.workers * each
     cycle = demand.service_s + demand.think_s
@@ -268,7 +268,7 @@ def _over_workers(demand: Demand, each: float) -> float:
 
 
 def _closed_goodput(demand: Demand) -> float:
-    """The network's throughput, from two models that each forgive one thing: the smaller is the better.
+    """Return the network's throughput, from two models that each forgive one thing: the smaller is the better.
 
     `apart` gives every worker its own cores and is exact where there are enough of them; `pooled` lets
     the workers share slots and cores, and is exact where cores are scarce and nobody thinks.
@@ -287,7 +287,7 @@ def _closed_goodput(demand: Demand) -> float:
 
 
 def _inside(demand: Demand, slots: int, cores: float) -> Floats:
-    """What 1 … T taken slots complete per second, when their requests wait and share the cores."""
+    """Say what 1 … T taken slots complete per second, when their requests wait and share the cores."""
     busy = np.arange(1, slots + 1)
     if not demand.cpu_s:
         return busy / demand.wait_s if demand.wait_s else np.full(slots, math.inf)
@@ -297,7 +297,7 @@ def _inside(demand: Demand, slots: int, cores: float) -> Floats:
 
 
 def _saturated_goodput(demand: Demand) -> float:
-    """What the slots of an open load complete when none is ever free; inf when there is no end of them."""
+    """Say what the slots of an open load complete when none is ever free; inf when there is no end of them."""
     if demand.slots_per_worker is None:
         return math.inf
     users = demand.slots_per_worker * demand.workers
@@ -305,7 +305,7 @@ def _saturated_goodput(demand: Demand) -> float:
 
 
 def _open_response(demand: Demand, rate: float) -> float | None:
-    """Mean response time under Poisson arrivals; None where a queue has no steady state.
+    """Return mean response time under Poisson arrivals; None where a queue has no steady state.
 
     Exact where requests wait for the CPU alone. The time in line for a slot is that of random holding
     times; with waits of fixed length it is about half as long.
@@ -328,7 +328,7 @@ def _open_slotted(demand: Demand, rate: float, slots: int | None, cores: float) 
 
 
 def _queue_response(arrivals: float, rates: Floats) -> float | None:
-    """Mean time in a birth–death queue whose last rate goes on for ever: (k) rates; M/M/c and its kin."""
+    """Return mean time in a birth–death queue whose last rate goes on for ever: (k) rates; M/M/c and its kin."""
     spare = 1 - arrivals / float(rates[-1])
     if spare <= 0:
         return None
@@ -341,7 +341,7 @@ def _queue_response(arrivals: float, rates: Floats) -> float | None:
 
 
 def _dealt(starts: Sequence[float], deal: Sequence[int]) -> list[list[float]]:
-    """The starts of each worker's users, dealt in turn to the workers that still have room."""
+    """Deal the starts of the users in turn to the workers that still have room."""
     hands: list[list[float]] = [[] for _ in deal]
     queue = iter(starts)
     while any(len(hand) < size for hand, size in zip(hands, deal, strict=True)):

@@ -67,7 +67,7 @@ Assumption = Callable[[Facts], Doubt | None]
 
 
 def doubt(facts: Facts) -> Doubt | None:
-    """Which assumption is in doubt; None when the model agrees, or there is none."""
+    """Find the assumption that is in doubt; None when the model agrees, or there is none."""
     model, goodput = facts.ceiling, facts.goodput
     if model is None or goodput is None:
         return None
@@ -80,7 +80,7 @@ def doubt(facts: Facts) -> Doubt | None:
 
 
 def late(facts: Facts) -> bool:
-    """Whether an open load, which sets its own throughput, waited far longer than predicted."""
+    """Tell whether an open load, which sets its own throughput, waited far longer than predicted."""
     model, response_s = facts.ceiling, facts.response_s
     if model is None or response_s is None or model.predicted_response_s is None or facts.users is not None:
         return False
@@ -88,7 +88,7 @@ def late(facts: Facts) -> bool:
 
 
 def slow_database(facts: Facts) -> Doubt | None:
-    """The database takes as long as stated: it counted more itself."""
+    """Doubt that the database takes as long as stated: it counted more itself."""
     if facts.demand is None or facts.database_s is None or not facts.wait_known or full(facts, USED_UP):
         return None
     words = f"the database itself counted {duration(facts.database_s)} a request, not {duration(facts.demand.wait_s)}"
@@ -96,7 +96,7 @@ def slow_database(facts: Facts) -> Doubt | None:
 
 
 def slow_upstream(facts: Facts) -> Doubt | None:
-    """The upstream takes as long as stated: all users were there at once, so nothing held them back before it."""
+    """Doubt that the upstream takes as long as stated: all users were there at once, so nothing held them back."""
     if facts.users is None or facts.in_flight is None or facts.waits_on != "upstream" or full(facts, USED_UP):
         return None
     words = f"{some(facts.in_flight, 'call')} reached the upstream at once, so it kept them for longer than it was told"
@@ -105,7 +105,7 @@ def slow_upstream(facts: Facts) -> Doubt | None:
 
 
 def short_window(facts: Facts) -> Doubt | None:
-    """The window is long: its end cuts off at most R/W of the whole (METHOD §4), and that is what is missing."""
+    """Doubt that the window is long: its end cuts off at most R/W of the whole (METHOD §4), and that is missing."""
     if facts.window_s is None or facts.response_s is None or facts.of_predicted is None:
         return None
     few = facts.response_s > facts.window_s / WHOLE_ROUNDS
@@ -118,14 +118,14 @@ def short_window(facts: Facts) -> Doubt | None:
 
 
 def overhead(facts: Facts) -> Doubt | None:
-    """Only waits, CPU and queues take time: what is missing is less than network and generator may take."""
+    """Doubt that only waits, CPU and queues take time: less is missing than network and generator may take."""
     if facts.held_s is None or facts.response_s is None or facts.response_s - facts.held_s > NETWORK_S:
         return None
     return Doubt("overhead", "requests are so short that network, kernel and generator count, which it leaves out")
 
 
 def default_limit(facts: Facts) -> Doubt | None:
-    """Nothing limits requests but what is declared: as many are in flight as a library allows by itself."""
+    """Doubt that nothing but the declared limits requests: as many are in flight as a library allows by itself."""
     held = in_flight(facts)
     if facts.waits_on is None or facts.demand is None or facts.cpu_s is None or held is None or full(facts, USED_UP):
         return None
@@ -140,7 +140,7 @@ def default_limit(facts: Facts) -> Doubt | None:
 
 
 def neighbours(facts: Facts) -> Doubt | None:
-    """The stack has its cores for itself: others used them too, interrupts included."""
+    """Doubt that the stack has its cores for itself: others used them too, interrupts included."""
     share = facts.foreign_share or 0.0
     busy = fullest(facts).get("server-cpu", 0.0) >= MAKES_WAIT
     words = f"others, interrupts included, used {percent(share)} of the stack's core"
@@ -148,13 +148,13 @@ def neighbours(facts: Facts) -> Doubt | None:
 
 
 def shared_core(facts: Facts) -> Doubt | None:
-    """Upstreams and generator do not get in one another's way: they share a core, and it is busy."""
+    """Doubt that upstreams and generator do not get in one another's way: they share a core, and it is busy."""
     together = shared(facts)
     return Doubt("shared-core", crowd(together, facts.cpu)) if together and together.share >= MAKES_WAIT else None
 
 
 def uneven_deal(facts: Facts) -> Doubt | None:
-    """Connections fall evenly to the workers: nobody counted."""
+    """Doubt that connections fall evenly to the workers: nobody counted."""
     demand = facts.demand
     if demand is None or demand.workers == 1 or demand.users_per_worker is not None:
         return None
@@ -162,7 +162,7 @@ def uneven_deal(facts: Facts) -> Doubt | None:
 
 
 def unknown_wait(facts: Facts) -> Doubt | None:
-    """The wait is known: it is not."""
+    """Doubt that the wait is known: it is not."""
     words = f"how long {waited_for(facts.waits_on)} takes was not measured"
     if facts.database_s:
         counted = duration(facts.database_s)
@@ -171,12 +171,12 @@ def unknown_wait(facts: Facts) -> Doubt | None:
 
 
 def unmetered_cpu(facts: Facts) -> Doubt | None:
-    """The CPU time is known: it is not."""
+    """Doubt that the CPU time is known: it is not."""
     return Doubt("unmetered-cpu", "the CPU time of a request was not metered") if facts.cpu_s is None else None
 
 
 def unnamed_limit(facts: Facts) -> Doubt | None:
-    """Nothing limits requests but what is declared: with a known wait and all else idle, no other cause is left."""
+    """Doubt that nothing but the declared limits requests: the wait is known, all else idle, no other cause is left."""
     held = in_flight(facts)
     if facts.waits_on is None or facts.cpu_s is None or held is None or held < USED_UP or full(facts, MAKES_WAIT):
         return None
@@ -185,7 +185,7 @@ def unnamed_limit(facts: Facts) -> Doubt | None:
 
 
 def more_slots(facts: Facts) -> Doubt | None:
-    """The stack holds no more requests than declared: that bound was passed."""
+    """Doubt that the stack holds no more requests than declared: that bound was passed."""
     if facts.ceiling is None or facts.ceiling.bound != "slots" or facts.demand is None or facts.held is None:
         return None
     held, declared = some(round(facts.held), "request"), count(facts.demand.slots or 0)
@@ -193,7 +193,7 @@ def more_slots(facts: Facts) -> Doubt | None:
 
 
 def short_wait(facts: Facts) -> Doubt | None:
-    """The wait is no shorter than stated: that bound was passed."""
+    """Doubt that the wait is no shorter than stated: that bound was passed."""
     if facts.ceiling is None or facts.ceiling.bound != "load" or facts.demand is None or not facts.demand.wait_s:
         return None
     return Doubt(
@@ -202,7 +202,7 @@ def short_wait(facts: Facts) -> Doubt | None:
 
 
 def more_cores(facts: Facts) -> Doubt | None:
-    """The stack keeps to its cores: more CPU was metered than they have."""
+    """Doubt that the stack keeps to its cores: more CPU was metered than they have."""
     if utilisation(facts).get("server-cpu", 0.0) <= 1 + BAND:
         return None
     return Doubt("more-cores", "more CPU time was metered than the stack's cores have")
@@ -227,7 +227,7 @@ ABOVE: tuple[Assumption, ...] = (more_slots, short_wait, more_cores)
 
 
 def full(facts: Facts, share: float) -> bool:
-    """Whether any resource is used so much; an open load, served in full, always is and does not count."""
+    """Tell whether any resource is used so much; an open load, served in full, always is and does not count."""
     shares = fullest(facts)
     if facts.users is None:
         shares.pop("load", None)
@@ -235,7 +235,7 @@ def full(facts: Facts, share: float) -> bool:
 
 
 def in_flight(facts: Facts) -> float | None:
-    """Requests that waited at the same time: counted by the upstream, else by Little's law."""
+    """Count the requests that waited at the same time: by the upstream, else by Little's law."""
     if facts.waits_on == "upstream" and facts.in_flight is not None:
         return facts.in_flight / facts.calls
     return facts.held

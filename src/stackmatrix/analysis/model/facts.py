@@ -138,7 +138,7 @@ class Shared:
 
 
 def utilisation(facts: Facts) -> dict[Bound, float]:
-    """Of each resource, the share that was used; CPU as metered under this load."""
+    """Return the share of each resource that was used; CPU as metered under this load."""
     if facts.ceiling is None or facts.goodput is None:
         return {}
     used = {name: facts.goodput.value / bound for name, bound in facts.ceiling.terms.items()}
@@ -149,14 +149,14 @@ def utilisation(facts: Facts) -> dict[Bound, float]:
 
 
 def core_shares(facts: Facts) -> dict[Bound, float]:
-    """The share of its cores that each side used; a side that was not metered is left out."""
+    """Return the share of its cores that each side used; a side that was not metered is left out."""
     if facts.cores is None or facts.goodput is None:
         return {}
     return {name: facts.goodput.value / bound for name, bound in own_rates(facts.cpu, facts.cores).items()}
 
 
 def rates(cpu: CpuTimes, cores: Cores) -> dict[Bound, float]:
-    """For `Demand.rates`: requests per second that upstreams and generator have CPU for, at most.
+    """Return for `Demand.rates` the requests per second that upstreams and generator have CPU for, at most.
 
     Sides on the same cores share them; all of that bound is the heaviest side's, since it is what to relieve.
     """
@@ -169,7 +169,7 @@ def rates(cpu: CpuTimes, cores: Cores) -> dict[Bound, float]:
 
 
 def own_rates(cpu: CpuTimes, cores: Cores) -> dict[Bound, float]:
-    """Requests per second that each side could serve if its cores were its own; sides with metered work only."""
+    """Return the requests per second that each side could serve on cores of its own; sides with metered work only."""
     upstream = [part for part in (cpu.nginx, cpu.delay) if part is not None]
     sides: dict[Bound, tuple[float | None, int]] = {
         "server-cpu": (cpu.stack, len(cores.stack)),
@@ -181,7 +181,7 @@ def own_rates(cpu: CpuTimes, cores: Cores) -> dict[Bound, float]:
 
 
 def crowded(cpu: CpuTimes, cores: Cores) -> tuple[Bound, ...]:
-    """The sides that share cores with the upstreams, the heaviest first; none when only one of them works."""
+    """Return the sides that share cores with the upstreams, the heaviest first; none when only one of them works."""
     placed: dict[Bound, tuple[int, ...]] = {
         "database": cores.upstreams,
         "upstream": cores.upstreams,
@@ -194,7 +194,7 @@ def crowded(cpu: CpuTimes, cores: Cores) -> tuple[Bound, ...]:
 
 
 def fullest(facts: Facts) -> dict[Bound, float]:
-    """How full each resource was, whoever filled it: with others on the stack's cores, and of cores that are shared
+    """Say how full each resource was, whoever filled it: with others on the stack's cores, and of cores that are shared
     all that was used, as the heaviest side's."""
     full, together = utilisation(facts), shared(facts)
     if "server-cpu" in full:
@@ -206,7 +206,7 @@ def fullest(facts: Facts) -> dict[Bound, float]:
 
 
 def shared(facts: Facts) -> Shared | None:
-    """The cores on which the upstreams are not alone, and how much of them was used."""
+    """Return the cores on which the upstreams are not alone, and how much of them was used."""
     if facts.cores is None or facts.goodput is None:
         return None
     sides, shares = crowded(facts.cpu, facts.cores), core_shares(facts)
@@ -215,7 +215,7 @@ def shared(facts: Facts) -> Shared | None:
 
 
 def pools(variant: Variant, waiting: Waiting | None) -> tuple[Pool, ...]:
-    """What limits one worker's requests in flight for a workload's wait, as the manifest declares it."""
+    """Say what limits one worker's requests in flight for a workload's wait, as the manifest declares it."""
     terms = variant.stack.terms(waiting.on) if waiting else None
     if waiting is None or terms is None:
         return ()
@@ -230,6 +230,6 @@ def pools(variant: Variant, waiting: Waiting | None) -> tuple[Pool, ...]:
 
 
 def slots(declared: Iterable[Pool], workers: int) -> int | None:
-    """For `Demand.slots`: requests that all workers hold in flight; None when nothing limits them."""
+    """Return for `Demand.slots` the requests that all workers hold in flight; None when nothing limits them."""
     least = min((pool.requests for pool in declared), default=None)
     return None if least is None else workers * least

@@ -30,7 +30,7 @@ class Default:
 
 
 def known_defaults(cpus: int) -> tuple[Default, ...]:
-    """The well-known limits; `cpus` are those that the process sees."""
+    """Return the well-known limits; `cpus` are those that the process sees."""
     return (
         per_process("AnyIO", "anyio starlette fastapi", "threads", 40, "thread", "to_thread's CapacityLimiter"),
         per_process(
@@ -50,14 +50,14 @@ def known_defaults(cpus: int) -> tuple[Default, ...]:
 
 
 def per_process(library: str, packages: str, pool: str, size: int, noun: str, how: str) -> Default:
-    """A row of the table; packages apart by spaces."""
+    """Make a row of the table; packages apart by spaces."""
     return Default(library, frozenset(packages.split()), pool, size, noun, how)
 
 
 def matching(
     count: float, pools: Set[str], libraries: Set[str], *, workers: int = 1, cpus: int = 1, tolerance: float = TOLERANCE
 ) -> Default | None:
-    """The limit that a number in flight equals, of the libraries that are used and the pools that count; the nearest.
+    """Find the limit nearest to a number in flight, of the libraries that are used and the pools that count.
 
     `count` is that of all workers together, and every worker has a limit of its own.
     """
@@ -71,7 +71,7 @@ def matching(
 
 
 def libraries(variant: Variant) -> frozenset[str]:
-    """What a variant really uses: the packages it is watched for, without the HTTP clients that it did not choose."""
+    """List what a variant uses: the packages it is watched for, without the HTTP clients that it did not choose."""
     stack = variant.stack
     clients = {choice.removesuffix(PER_REQUEST) for choice in stack.choices.get("http_client", ())}
     chosen = str(variant.settings.get("http_client", ""))

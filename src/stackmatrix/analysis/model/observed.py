@@ -97,17 +97,17 @@ def demand_of(arm: Arm, trials: Sequence[Trial], setup: Setup, cpu: CpuTimes, wa
 
 
 def workers_of(variant: Variant) -> int:
-    """Worker processes of the stack."""
+    """Count the worker processes of the stack."""
     return int(variant.settings.get("workers", 1))
 
 
 def database_per_request(trial: Trial) -> float | None:
-    """Seconds that the database counted for one right answer: where nobody states the wait, a lower bound of it."""
+    """Return the seconds that the database counted for a right answer: a lower bound of a wait that nobody states."""
     return None if trial.database_s is None or not trial.right else trial.database_s / trial.right
 
 
 def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:
-    """How the accepts fell out in the round of the middle goodput; None for one worker, or where it was not seen."""
+    """Say how the accepts fell out in the round of the middle goodput; None for one worker, or where not seen."""
     seen = sorted((trial for trial in trials if trial.connections_per_worker), key=lambda trial: trial.goodput)
     if workers == 1 or not seen:
         return None
@@ -116,7 +116,7 @@ def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[i
 
 
 def stated_wait(variant: Variant, waiting: Waiting | None) -> float | None:
-    """Seconds that one request waits by the workload's own word; what blocks the loop cannot be gathered."""
+    """Return the seconds that a request waits by the workload's own word; what blocks the loop cannot be gathered."""
     if waiting is None or waiting.ms is None:
         return None
     if variant.stack.concurrency == "blocked-loop":

@@ -39,7 +39,7 @@ class Change:
 
 
 def lever(facts: Facts, found: Verdict) -> Change | None:
-    """The change that lifts what binds; None when none is known, or when it alone would do nothing."""
+    """Find the change that lifts what binds; None when none is known, or when it alone would do nothing."""
     demand = facts.demand
     if demand is None:
         return None
@@ -58,7 +58,7 @@ def lever(facts: Facts, found: Verdict) -> Change | None:
 
 
 def idle(facts: Facts) -> list[str]:
-    """What would not move the ceiling: more `users`, `threads` …"""
+    """Say what would not move the ceiling: more `users`, `threads` …"""
     demand = facts.demand
     if demand is None:
         return []
@@ -66,7 +66,7 @@ def idle(facts: Facts) -> list[str]:
 
 
 def doubled(demand: Demand, pools: tuple[Pool, ...]) -> Iterator[Change]:
-    """Twice of everything that a user can set, one at a time."""
+    """Double everything that a user can set, one at a time."""
     yield Change("arrivals" if demand.users is None else "users", more_load(demand)[1], pools)
     for pool in pools:
         if pool.name not in ("loop", "slots"):
@@ -82,7 +82,7 @@ def doubled(demand: Demand, pools: tuple[Pool, ...]) -> Iterator[Change]:
 
 
 def more_load(demand: Demand) -> tuple[str, Demand]:
-    """Twice the users, or twice the rate."""
+    """Double the users, or the rate."""
     if demand.users is None:
         more = 2 * (demand.rate or 0.0)
         return f"{rate(more)} offered", replace(demand, rate=more)
@@ -90,7 +90,7 @@ def more_load(demand: Demand) -> tuple[str, Demand]:
 
 
 def another_core(demand: Demand) -> tuple[str, Demand]:
-    """Twice the workers, each on cores of its own."""
+    """Double the workers, each on cores of its own."""
     workers, cores = 2 * demand.workers, 2 * min(demand.cores, demand.workers * demand.cores_per_worker)
     twice = None if demand.slots is None else 2 * demand.slots
     more = replace(demand, workers=workers, cores=cores, slots=twice, users_per_worker=None)
@@ -98,7 +98,7 @@ def another_core(demand: Demand) -> tuple[str, Demand]:
 
 
 def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | None:
-    """As much of the pool as the next bound can use, and no more."""
+    """Give as much of the pool as the next bound can use, and no more."""
     if pool.name == "slots":
         return None
     if pool.name == "loop":
@@ -112,11 +112,11 @@ def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | Non
 
 
 def generator_apart(cores: Cores) -> Cores:
-    """The same with as many cores for the generator that nobody else uses."""
+    """Give the generator as many cores that nobody else uses."""
     free = 1 + max((*cores.stack, *cores.generator, *cores.upstreams))
     return replace(cores, generator=tuple(range(free, free + len(cores.generator))))
 
 
 def lifts(change: Change, demand: Demand) -> bool:
-    """Whether the ceiling rises with the change."""
+    """Tell whether the ceiling rises with the change."""
     return change.ceiling.goodput > ceiling(demand).goodput * (1 + NO_CHANGE)

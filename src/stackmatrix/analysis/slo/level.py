@@ -59,7 +59,7 @@ class Level:
         return self.requests + 4 * math.sqrt(self.requests)
 
     def window_s(self, rate: float) -> float:
-        """How long a window must be at a rate: it holds enough requests that could take as long as the limit."""
+        """Say how long a window must be at a rate: it holds enough requests that could take as long as the limit."""
         return self.due / rate + max(0.0, self.limit_ms / 1000 - MOST_DRAIN_S)
 
     @property
@@ -82,7 +82,7 @@ class LevelSample:
 
 
 def parse_level(text: str) -> Level:
-    """`p99<200ms`; UserError for anything else."""
+    """Read `p99<200ms`; UserError for anything else."""
     match = re.fullmatch(r"\s*([a-z0-9.]+)\s*<\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s)\s*", text)
     if not match or match[1] not in LEVEL_METRICS:
         raise UserError(
@@ -96,7 +96,7 @@ def parse_level(text: str) -> Level:
 
 
 def judge_window(records: Records, start: float, end: float, level: Level) -> LevelSample:
-    """Whether the requests scheduled in [start, end) kept the level.
+    """Tell whether the requests scheduled in [start, end) kept the level.
 
     `end` is the window's; what was scheduled so late that the drain gave it less time than the limit is left out.
     """
@@ -110,13 +110,13 @@ def judge_window(records: Records, start: float, end: float, level: Level) -> Le
 
 
 def latencies(records: Records) -> Floats:
-    """Milliseconds from schedule to end, in order of the records; infinite where no right answer came."""
+    """Return the ms from schedule to end, in order of the records; infinite where no right answer came."""
     spent = (records["end"] - records["scheduled"]) * 1e3
     return np.asarray(np.where(records["verdict"] == Ending.OK, spent, np.inf))
 
 
 def metric(ms: Floats, name: str) -> float | None:
-    """The percentile, mean or maximum of latencies; None where they are too few for it."""
+    """Return the percentile, mean or maximum of latencies; None where they are too few for it."""
     if name in PERCENT_OF:
         return percentile(np.sort(ms), PERCENT_OF[name])
     if len(ms) < LEAST_REQUESTS:
@@ -125,7 +125,7 @@ def metric(ms: Floats, name: str) -> float | None:
 
 
 def recovery_s(records: Records, over: float, end: float, level: Level) -> float | None:
-    """Seconds from the end of an overload until the first of IN_A_ROW requests in a row that were answered within the
+    """Return the seconds from the end of an overload to the first of IN_A_ROW requests in a row answered within the
     limit; None when there were none before `end`."""
     after = records[within(records["scheduled"], over, end)]
     after = after[np.argsort(after["scheduled"], kind="stable")]

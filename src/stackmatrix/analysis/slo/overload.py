@@ -33,7 +33,7 @@ class Course:
 
     @classmethod
     def of(cls, level: Level, rate: float) -> "Course":
-        """Long enough that a fifth too much becomes a queue of twice the limit, and that recovery can be told."""
+        """Let a fifth too much last until it is a queue of twice the limit, and watch until recovery can be told."""
         limit_s = level.limit_ms / 1000
         over_s = min(max(LEAST_PART_S, 2 * limit_s / (FACTOR - 1)), MOST_PART_S)
         watch_s = min(max(over_s, 2 * IN_A_ROW / (RELIEF * rate)), MOST_PART_S)
@@ -50,12 +50,12 @@ class Course:
         return Timing(self.settle_s, self.over_s + self.watch_s)
 
     def load(self, rate: float) -> Load:
-        """Half the rate, the overload, half the rate."""
+        """Offer half the rate, the overload, half the rate."""
         steps = LoadStep(self.settle_s, FACTOR * rate), LoadStep(self.settle_s + self.over_s, RELIEF * rate)
         return Load("open", rate=RELIEF * rate, arrivals="poisson", steps=steps)
 
     def judge(self, records: Records, start: float, level: Level) -> Overload:
-        """What the records of the trial say, whose window opened at `start`."""
+        """Judge the records of the trial, whose window opened at `start`."""
         over, end = start + self.over_s, start + self.over_s + self.watch_s
         answered = within(records["end"], start, over) & (records["verdict"] == Ending.OK)
         value = metric(latencies(records[within(records["scheduled"], start, over)]), level.metric)

@@ -30,7 +30,7 @@ class Bracket:
     by: Loss = "broken"
 
     def tell(self, rate: float, answer: RateAnswer) -> None:
-        """What became of one rate."""
+        """Take in what became of one rate; a start that turns out to be far off is left in longer strides."""
         if answer == "kept":
             self.kept = rate
         else:
@@ -73,7 +73,7 @@ class Search:
         return max(self._start if lost is None else lost / self._factor, self._least)
 
     def tell(self, rate: float, answer: RateAnswer) -> None:
-        """What became of the rate; a start that turns out to be far off is left in longer strides."""
+        """Take in what became of one rate; a start that turns out to be far off is left in longer strides."""
         one_side_before = self.bracket.kept is not None or self.bracket.lost is not None
         self.bracket.tell(rate, answer)
         if one_side_before:

@@ -22,7 +22,7 @@ from stackmatrix.results.trial import Trial
 
 
 def service_levels_of_run(plan: Plan, directory: RunDirectory) -> list[ServiceLevel]:
-    """What the probes on disk say; nothing in a run that had no service level."""
+    """Judge the probes on disk; nothing in a run that had no service level."""
     return judge_levels(plan.arms, directory.probes(), parse_level(plan.slo)) if plan.slo else []
 
 
@@ -42,7 +42,7 @@ MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})
 
 
 def probe_outcome(trial: Trial, seen: LevelSample) -> ProbeOutcome:
-    """What one trial says of its rate.
+    """Judge a rate by its trial.
 
     Neighbours and a late generator can break a level, never keep it: they only matter where it was not kept. Requests
     that left late because all connections were taken waited for the stack, not for the generator.
@@ -67,7 +67,7 @@ class Answers:
         self._spoiled = 0
 
     def of(self, outcome: ProbeOutcome) -> RateAnswer | None:
-        """The answer; None when the same rate is to be asked again."""
+        """Return the answer; None when the same rate is to be asked again."""
         if outcome in ANSWERS:
             self._spoiled = 0
             return ANSWERS[outcome]
@@ -79,7 +79,7 @@ class Answers:
 
 
 def brackets(probes: Iterable[Probe]) -> dict[int, Bracket]:
-    """What each round's search of one arm came to."""
+    """Say what each round's search of one arm came to."""
     found: dict[int, Bracket] = {}
     heard: dict[int, Answers] = {}
     for probe in probes:
@@ -92,13 +92,13 @@ def brackets(probes: Iterable[Probe]) -> dict[int, Bracket]:
 
 
 def values(probes: Iterable[Probe], rounds: int) -> list[float | None]:
-    """The rate that each round found."""
+    """Return the rate that each round found."""
     found = brackets(probes)
     return [found[number].value if number in found else None for number in range(rounds)]
 
 
 def judge_levels(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> list[ServiceLevel]:
-    """One result per arm, with places among those of one workload."""
+    """Judge each arm, with places among those of one workload."""
     by_arm: dict[str, list[Probe]] = {arm.id: [] for arm in arms}
     for probe in probes:
         if probe.arm in by_arm:
@@ -109,7 +109,7 @@ def judge_levels(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> 
 
 
 def level_ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) -> dict[str, int]:
-    """Places by the rates that were found, where two arms of one workload have enough of them for an interval."""
+    """Rank by the rates that were found, where two arms of one workload have enough of them for an interval."""
     groups: dict[tuple[object, ...], list[str]] = {}
     for arm in arms:
         if sum(value is not None for value in found[arm.id]) >= LEAST_ROUNDS:
@@ -123,7 +123,7 @@ def level_ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) ->
 
 
 def service_level(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank: int | None) -> ServiceLevel:
-    """One arm's result."""
+    """Write down one arm's result."""
     found = values(probes, rounds)
     estimate = statistics.location(found)
     asked = [probe for probe in probes if probe.purpose == "search"]
@@ -144,7 +144,7 @@ def service_level(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, 
 
 
 def level_end(asked: Sequence[Probe], level: Level) -> LevelEnd:
-    """Why no rate was found: by the last search."""
+    """Say why no rate was found: by the last search."""
     if not asked:
         return "untimed"
     last = asked[-1]
@@ -157,7 +157,7 @@ def level_end(asked: Sequence[Probe], level: Level) -> LevelEnd:
 
 
 def overloads(probes: Sequence[Probe]) -> Overloads | None:
-    """All overload trials of an arm together; None without one."""
+    """Sum up all overload trials of an arm; None without one."""
     seen = [probe.overload for probe in probes if probe.overload is not None]
     goodput = statistics.location([one.goodput for one in seen])
     if goodput is None:
@@ -177,7 +177,7 @@ def overloads(probes: Sequence[Probe]) -> Overloads | None:
 
 
 def says(result: ServiceLevel, level: Level, asked: Sequence[Probe]) -> str:
-    """What was found, after the arm's name."""
+    """Say what was found, after the arm's name."""
     if result.rate is not None:
         return f"keeps {level.words} up to {rate(result.rate.value)}{known(result)}{overloaded(result, level)}"
     lowest, highest = rate(level.least_rate), rate(result.kept) if result.kept else ""
@@ -200,7 +200,7 @@ def says(result: ServiceLevel, level: Level, asked: Sequence[Probe]) -> str:
 
 
 def known(result: ServiceLevel) -> str:
-    """How well the rate is known."""
+    """Say how well the rate is known."""
     if result.rate is not None and result.rate.ci95 is not None:
         low, high = result.rate.ci95
         return f" (95 % interval {quantity(low)} to {quantity(high)})"
@@ -209,7 +209,7 @@ def known(result: ServiceLevel) -> str:
 
 
 def overloaded(result: ServiceLevel, level: Level) -> str:
-    """What more than that does to it."""
+    """Say what more than that does to it."""
     found = result.overload
     if found is None:
         return ""
@@ -224,12 +224,12 @@ def overloaded(result: ServiceLevel, level: Level) -> str:
 
 
 def so_far(result: ServiceLevel) -> str:
-    """Between which rates it lies, as far as was seen."""
+    """Say between which rates it lies, as far as was seen."""
     seen = [f"{word} at {rate(value)}" for word, value in (("kept", result.kept), ("not kept", result.broken)) if value]
     return f" ({', '.join(seen)})" if seen else ""
 
 
 def failure(asked: Sequence[Probe]) -> str:
-    """Why the stack failed."""
+    """Say why the stack failed."""
     reasons = [reason for probe in asked if probe.outcome == "failed" for reason in probe.trial.reasons]
     return next((reason.detail for reason in reasons if reason.kind in DISHONEST), "it failed")
