@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.formatting import MISSING, percent, quantity
 from stackmatrix.report import markdown, method
+from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.compare import CellComparison, ComparisonReport, MetricRatio
 
 HEAD = (
@@ -27,6 +27,8 @@ HEAD = (
     "rounds",
     "more",
 )
+IMPORTANCE = (None, None, 8, 7, 12, 11, 3, 6, 5, 10, 9, 2, 4, 1, 0)
+IN_FULL = "--markdown and --json have all of them"
 COMPARE_LEGEND = (
     "B ÷ A: first of goodput (/s, the more the better), then of the stack's CPU per request (µs, the less the better)",
     "floor: what two copies of A differ by; a difference counts when its whole 95 % interval lies beyond it",
@@ -42,9 +44,13 @@ APART = (
 
 def terminal(report: ComparisonReport) -> RenderableType:
     """The answers, one line each, then the table, then what to know of them."""
-    table = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
-    for place, name in enumerate(HEAD):
-        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
+    table = FittedTable(
+        [
+            FittedColumn(name, rank, "left" if rank is None else "right")
+            for name, rank in zip(HEAD, IMPORTANCE, strict=True)
+        ],
+        IN_FULL,
+    )
     for answer in report.answers:
         table.add_row(*compare_row(answer))
     said = [

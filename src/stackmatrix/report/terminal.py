@@ -3,12 +3,12 @@
 from itertools import groupby
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.formatting import mib, milliseconds, percent, quantity
 from stackmatrix.report import experiment, slo
+from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import ArmResult, Run
 
@@ -18,6 +18,20 @@ MATRIX_LEGEND = (
     "physics allows · bound by: what held it back"
 )
 
+MATRIX_COLUMNS = (
+    FittedColumn("goodput/s"),
+    FittedColumn("±", 8),
+    FittedColumn("p50 ms", 5),
+    FittedColumn("p99 ms", 7),
+    FittedColumn("failed", 2),
+    FittedColumn("CPU µs", 6),
+    FittedColumn("MiB", 3),
+    FittedColumn("threads", 1),
+    FittedColumn("ceiling", 4),
+    FittedColumn("bound by", 9, "left"),
+)
+IN_REPORTS = "report.html and report.csv have all of them"
+
 
 def run_table(run: Run) -> RenderableType:
     """The matrix: a block per workload and load, a row per stack, and below it every reason why a number is missing.
@@ -26,10 +40,8 @@ def run_table(run: Run) -> RenderableType:
     """
     if run.experiment is not None:
         return Group(*experiment_answer(run.experiment), *void_lines(run))
-    result = blocks("workload", "load", "stack") if several_loads(run) else blocks("workload", "stack")
-    for name in ("goodput/s", "±", "p50 ms", "p99 ms", "failed", "CPU µs", "MiB", "threads", "ceiling"):
-        result.add_column(name, justify="right", no_wrap=True)
-    result.add_column("bound by", no_wrap=True)
+    named = ("workload", "load", "stack") if several_loads(run) else ("workload", "stack")
+    result = FittedTable([*naming(*named), *MATRIX_COLUMNS], IN_REPORTS)
     for (workload, load), arms in groupby(run.arms, key=lambda arm: (arm.workload, arm.load.label)):
         names = (workload, load) if several_loads(run) else (workload,)
         for index, arm in enumerate(arms):
@@ -41,10 +53,12 @@ def run_table(run: Run) -> RenderableType:
 
 def experiment_answer(result: ExperimentResult) -> list[RenderableType]:
     """The question of an experiment, the figures of its arms, and its answer."""
-    figures = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
     head, lines = experiment.experiment_table(result)
-    for place, name in enumerate(head):
-        figures.add_column(name, justify="left" if place < 2 else "right", no_wrap=place == 0)
+    optional = range(len(head) - 3, 0, -1)
+    figures = FittedTable(
+        [*naming(*head[:2]), *(FittedColumn(name, rank) for name, rank in zip(head[2:], [*optional, 0], strict=False))],
+        IN_REPORTS,
+    )
     for line in lines:
         figures.add_row(*line)
     styles = {"holds": "", "fails": "red", "unknown": "yellow"}
@@ -53,12 +67,9 @@ def experiment_answer(result: ExperimentResult) -> list[RenderableType]:
     return [Text(f"\n{result.question}", style="bold"), figures, *told, *notes]
 
 
-def blocks(*names: str) -> Table:
-    """A table without lines, with what its rows are called."""
-    result = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
-    for name in names:
-        result.add_column(name, no_wrap=True)
-    return result
+def naming(*names: str) -> list[FittedColumn]:
+    """Columns that say what a row is about, and are never left out."""
+    return [FittedColumn(name, None, "left") for name in names]
 
 
 def several_loads(run: Run) -> bool:
@@ -70,9 +81,9 @@ def level_table(run: Run) -> list[RenderableType]:
     """The largest rates that keep a service level, where one was asked for; and in words what each arm came to."""
     if not run.levels:
         return []
-    result = blocks("workload", "stack")
-    for column in slo.SLO_COLUMNS:
-        result.add_column(column.name, justify="right", no_wrap=True)
+    count = len(slo.SLO_COLUMNS)
+    figures = [FittedColumn(column.name, count - place) for place, column in enumerate(slo.SLO_COLUMNS)]
+    result = FittedTable([*naming("workload", "stack"), *figures], IN_REPORTS)
     found = slo.by_arm(run.levels)
     for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
         names = {arm.id: variant_label(arm.stack, arm.variant) for arm in arms}
