@@ -1,14 +1,14 @@
 """Verdicts on METHOD's published tables, the limits that libraries set, and any arm that there can be."""
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 
 from stackmatrix.analysis.model.bottleneck import Name, verdict
 from stackmatrix.analysis.model.ceiling import Demand
-from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, DoubtKind
+from stackmatrix.analysis.model.disagreement import ABOVE, BELOW, DoubtKind, late
 from stackmatrix.analysis.model.facts import CpuTimes, Facts, Pool, pools, rates, shared, slots, utilisation
 from stackmatrix.analysis.model.library_defaults import known_defaults, libraries, matching
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
@@ -149,6 +149,63 @@ class TestDoubts:
         assert found.doubt is not None
         assert (found.doubt.kind, found.name) == (kind, name)
 
+    @pytest.mark.parametrize(
+        ("kind", "facts", "just_not"),
+        [
+            (
+                "shared-core",  # 70 % of the core: 182 µs a request
+                replace(CROWDED, demand=replace(demand_of(CROWDED), rates={}), goodput=goodput(3847)),
+                {"goodput": goodput(3845)},
+            ),
+            ("neighbours", replace(JSON, goodput=goodput(1400), foreign_share=0.13), {"foreign_share": 0.12}),
+            ("neighbours", replace(JSON, goodput=goodput(2000), foreign_share=0.101), {"foreign_share": 0.10}),
+            ("slow-upstream", replace(LOOP, goodput=goodput(250), in_flight=450), {"in_flight": 449}),
+            ("slow-database", replace(QUERY, goodput=goodput(55), database_s=0.1101), {"database_s": 0.1099}),
+            (
+                "short-window",  # ten rounds of 6 s
+                replace(
+                    THREADS, goodput=goodput(0.8999 * 39.95), in_flight=None, libraries=frozenset(), response_s=6.01
+                ),
+                {"response_s": 5.99},
+            ),
+            (
+                "short-window",
+                replace(SHORT, goodput=goodput(0.701 * 3.9992), response_s=18),
+                {"goodput": goodput(2.79)},
+            ),
+            ("short-window", replace(OPEN, response_s=6.01), {"response_s": 5.99}),
+            (
+                "overhead",
+                replace(
+                    JSON, demand=Demand(wait_s=0, cpu_s=0.00041, users=1), goodput=goodput(700), response_s=0.00140
+                ),
+                {"response_s": 0.00142},
+            ),
+        ],
+    )
+    def test_each_doubt_has_its_threshold(self, kind: DoubtKind, facts: Facts, just_not: dict[str, Any]) -> None:
+        found, spared = verdict(facts).doubt, verdict(replace(facts, **just_not)).doubt
+        assert found is not None
+        assert found.kind == kind
+        assert spared is not None
+        assert spared.kind != kind
+
+    @pytest.mark.parametrize(("cpu_s", "kind"), [(0.0071, "unnamed-limit"), (0.0073, "unexplained")])
+    def test_a_limit_without_a_name_needs_all_else_below_70_percent(self, cpu_s: float, kind: DoubtKind) -> None:
+        demand = replace(demand_of(HIDDEN), cpu_s=cpu_s)
+        facts = replace(HIDDEN, libraries=frozenset(), demand=demand, cpu=CpuTimes(stack=cpu_s * 1e6))
+        found = verdict(facts).doubt
+        assert found is not None
+        assert found.kind == kind
+
+    def test_an_open_load_is_late_beyond_twice_the_predicted_time_and_a_millisecond(self) -> None:
+        assert OPEN.ceiling is not None
+        predicted = OPEN.ceiling.predicted_response_s
+        assert predicted is not None
+        assert not late(replace(OPEN, response_s=2 * predicted + 0.0009))
+        assert late(replace(OPEN, response_s=2 * predicted + 0.0011))
+        assert not late(replace(THREADS, response_s=1e3)), "a closed load waits for itself"
+
     def test_a_hidden_limit_is_named(self) -> None:
         default = verdict(HIDDEN).default
         assert default is not None
@@ -192,6 +249,10 @@ class TestDefaults:
             (15, "db_pool", "SQLAlchemy"),
             (4, "db_pool", "psycopg_pool"),
             (40, "db_pool", None),
+            (104.9, "http_pool", "httpx"),
+            (105.1, "http_pool", None),
+            (95.1, "http_pool", "httpx"),
+            (94.9, "http_pool", None),
         ],
     )
     def test_a_number_in_flight(self, count: float, pool: str, library: str | None) -> None:
