@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.formatting import MISSING, count, duration, mib, percent, quantity, rate, some
+from stackmatrix.formatting import MISSING, count, duration, factor, mib, percent, quantity, rate, some
 
 shares = st.floats(0, 100)
 figures = st.floats(1e-6, 1e12)
@@ -78,9 +78,32 @@ def test_a_larger_figure_is_never_written_smaller(one: float, other: float) -> N
     assert value(quantity(low)) <= value(quantity(high))
 
 
+@given(figures, figures)
+def test_a_larger_ratio_is_never_written_smaller(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert value(factor(low)) <= value(factor(high))
+
+
+@pytest.mark.parametrize(
+    ("figure", "written"),
+    [
+        (0.9994, "0.999"),
+        (0.9996, "1.000"),
+        (1.0042, "1.004"),
+        (1.0994, "1.099"),
+        (1.0996, "1.10"),
+        (0.98, "0.980"),
+        (0.0312, "0.0312"),
+    ],
+)
+def test_a_ratio_near_one_has_a_fourth_digit(figure: float, written: str) -> None:
+    assert factor(figure) == written
+
+
 def test_things_and_units() -> None:
     assert (count(40), count(1.5), count(1234)) == ("40", "1.50", "1\u202f234")
     assert (some(1, "thread"), some(40, "thread")) == ("1 thread", "40 threads")
     assert (rate(39.84), rate(None)) == ("39.8/s", MISSING)
     assert (duration(2.507), duration(0.1), duration(0.00041)) == ("2.51 s", "100 ms", "410 µs")
-    assert (mib(203.4), mib(None)) == ("203", MISSING)
+    assert (duration(0), duration(0.0000004), duration(0.00006)) == ("0 s", "0.4 µs", "60 µs")
+    assert (mib(203.4), mib(0.31), mib(0), mib(None)) == ("203", "0.31", "0", MISSING)

@@ -22,8 +22,10 @@ def exponent(value: float) -> int:
     return int(f"{value:e}".partition("e")[2]) if value else 0
 
 
-def count(value: float) -> str:
+def count(value: float | None) -> str:
     """Write a number of things, most of which come whole: 40, 1.50."""
+    if value is None:
+        return MISSING
     return quantity(value) if value % 1 else f"{int(value):,}".replace(",", THIN_SPACE)
 
 
@@ -41,7 +43,19 @@ def duration(seconds: float) -> str:
     """Write a time in the unit that suits it: `2.51 s`, `100 ms`, `410 µs`."""
     if seconds >= 0.9995:
         return f"{quantity(seconds)} s"
-    return f"{quantity(seconds * 1e3)} ms" if seconds >= 0.0009995 else f"{seconds * 1e6:.0f} µs"
+    if seconds >= 0.0009995:
+        return f"{quantity(seconds * 1e3)} ms"
+    return f"{whole(seconds * 1e6)} µs" if seconds else "0 s"
+
+
+def whole(value: float) -> str:
+    """Write a figure without decimals from ten on."""
+    return f"{value:.0f}" if value >= 9.95 else quantity(value)
+
+
+def factor(value: float) -> str:
+    """Write a ratio: to a thousandth around 1, where ratios are told apart, else as a figure: 0.980, 1.004, 2.51."""
+    return f"{value:.3f}" if 0.0995 <= value < 1.0995 else quantity(value)
 
 
 def milliseconds(value: float | None) -> str:
@@ -50,8 +64,8 @@ def milliseconds(value: float | None) -> str:
 
 
 def mib(value: float | None) -> str:
-    """Write memory in whole MiB, without its unit."""
-    return MISSING if value is None else f"{value:.0f}"
+    """Write memory that is given in MiB, without its unit."""
+    return MISSING if value is None else whole(value)
 
 
 def percent(share: float | None) -> str:

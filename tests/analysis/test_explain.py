@@ -264,7 +264,7 @@ class TestWords:
             (0.1, "100 ms"),
             (0.00041, "410 µs"),
             (0.0009999, "1.00 ms"),
-            (0, "0 µs"),
+            (0, "0 s"),
         ],
     )
     def test_durations(self, seconds: float, text: str) -> None:

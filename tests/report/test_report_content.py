@@ -236,14 +236,13 @@ def test_verdict_prediction_identity_and_explanation_are_shown(runs: Runs) -> No
     text = (runs["matrix"].path / "report.html").read_text()
     document = (runs["matrix"].path / "report.md").read_text()
     for cell in found.cells:
-        said = " ".join(cell.arm.explanation)
-        assert said
+        assert cell.arm.explanation
         if cell.arm.goodput:
-            assert said in document and str(escape(said)) in text
+            for said in cell.arm.explanation:
+                assert f"- {said}\n" in document and f"<li>{escape(said)}</li>" in text
         if cell.arm.predicted:
             assert f"predicted <b>{quantity(cell.arm.predicted.goodput)}/s</b>" in text
         assert cell.identity == found.run.identities[cell.name]
-    assert all(str(escape(line)) in text for group in found.groups for line in group.places.splitlines())
     assert "made-up/1.0" in text
 
 
@@ -263,7 +262,7 @@ def test_where_the_time_goes_is_shown_with_what_looking_cost(runs: Runs) -> None
     assert f"[{drawn.name}](profiles/first.svg)" in document
     costs = times.costs(found)
     assert f"timed {len(timed)} of {len(found.cells)} arms" in costs[0]
-    assert re.search(r"goodput was [01]\.\d\d times the headline's \([01]\.\d\d to [01]\.\d\d\)", costs[0])
+    assert re.search(r"goodput was [01]\.\d{2,3} times the headline's \([01]\.\d{2,3} to [01]\.\d{2,3}\)", costs[0])
     assert "of 1 arm it cannot be told" in costs[0]
     assert times.costs(view(runs["interrupted"])) == []
 
@@ -289,7 +288,7 @@ def test_the_verdict_of_the_meters_counts_before_the_ceiling(runs: Runs) -> None
     doubt = Disagreement("lock", "Something else <held> it.")
     arm = replace(first.arm, verdict="database", utilisation={"database": 0.97, "load": 1.2}, doubt=doubt)
     text = run_page(replace(found, groups=[replace(found.groups[0], cells=[replace(first, arm=arm), *others])]))
-    assert '<use href="#sign-database"/></svg> db</span>' in text
+    assert '<use href="#sign-database"/></svg> database</span>' in text
     assert "Something else &lt;held&gt; it." in text
     assert '97 %</td><td class="bar-cell" aria-hidden="true"><span class="track"><i style="width:97.0%">' in text
 

@@ -26,7 +26,7 @@ from stackmatrix.analysis.statistics import (
     shift,
     standing,
 )
-from stackmatrix.formatting import percent, quantity
+from stackmatrix.formatting import factor, percent
 from stackmatrix.results.compare import CellComparison, LimitOutcome, MetricRatio, Sense, SpeedVerdict
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Arm
@@ -310,12 +310,12 @@ def ratio_words(what: str, metric: MetricRatio) -> str:
     """Write `goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
     if metric.ratio is None:
         return ""
-    return f"{what} B ÷ A {quantity(metric.ratio.value)} ({interval_words(metric.ratio)})"
+    return f"{what} B ÷ A {factor(metric.ratio.value)} ({interval_words(metric.ratio)})"
 
 
 def interval_words(found: Interval) -> str:
     """Write the interval."""
-    return f"95 %: {quantity(found.ci95[0])} to {quantity(found.ci95[1])}" if found.ci95 else "no interval"
+    return f"95 %: {factor(found.ci95[0])} to {factor(found.ci95[1])}" if found.ci95 else "no interval"
 
 
 def settled(metric: MetricRatio) -> str:

@@ -12,7 +12,7 @@ import altair as alt
 import vl_convert
 
 from stackmatrix.formatting import percent, quantity
-from stackmatrix.report.bounds import bound
+from stackmatrix.report.arms import void_kinds
 from stackmatrix.report.palette import DARK, FONT, LIGHT, STEPS, coloured, series, step, var
 from stackmatrix.report.view import Group, MatrixCell, View
 
@@ -455,10 +455,9 @@ def matrix_row(group: Group, cell: MatrixCell, with_load: bool) -> Row:
     workload = f"{group.workload} · {group.load.label}" if with_load else group.workload
     row = {"stack": cell.name, "workload": workload, "leads": arm.rank == 1}
     if arm.goodput is None:
-        kinds = dict.fromkeys(reason.kind for reason in arm.reasons)
-        return {**row, "share": "no number", "goodput": "void", "note": ", ".join(kinds)}
+        return {**row, "share": "no number", "goodput": "void", "note": void_kinds(arm)}
     share = STEPS[step(arm.ceiling.share if arm.ceiling else 0.0) - 1][1]
-    sign = f" · {bound(cell.bound).sign}" if cell.bound else ""
+    sign = f" · {cell.bound}" if cell.bound else ""
     return {
         **row,
         "share": share,

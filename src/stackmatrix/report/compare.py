@@ -1,38 +1,32 @@
 """A comparison of two arms for a terminal and for a pull request: the answers first, then the table."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stackmatrix.formatting import MISSING, percent, quantity
+from stackmatrix.formatting import MISSING, factor, percent, quantity
 from stackmatrix.report import markdown, method
 from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.compare import CellComparison, ComparisonReport, MetricRatio
 
-HEAD = (
-    "workload",
-    "answer",
-    "A /s",
-    "B /s",
-    "B ÷ A",
-    "95 %",
-    "floor",
-    "A µs",
-    "B µs",
-    "B ÷ A",
-    "95 %",
-    "floor",
-    "A, B bound by",
-    "rounds",
-    "more",
-)
-IMPORTANCE = (None, None, 8, 7, 12, 11, 3, 6, 5, 10, 9, 2, 4, 1, 0)
-IN_FULL = "--markdown and --json have all of them"
-COMPARE_LEGEND = (
-    "B ÷ A: first of goodput (/s, the more the better), then of the stack's CPU per request (µs, the less the better)",
-    "floor: what two copies of A differ by; a difference counts when its whole 95 % interval lies beyond it",
-    "more: about how many more rounds would settle it, if the ratio holds",
+COMPARE_COLUMNS: Final = (
+    FittedColumn("workload", 1, least=18),
+    FittedColumn("answer", 2, least=10),
+    FittedColumn("A /s", 5),
+    FittedColumn("B /s", 6),
+    FittedColumn("B ÷ A", 3, meaning="of goodput, the more the better"),
+    FittedColumn("95 %", 4, meaning="interval of that ratio"),
+    FittedColumn("floor", 7, meaning="what two copies of A differ by: a difference counts beyond it"),
+    FittedColumn("CPU A µs", 10, meaning="of the stack per request"),
+    FittedColumn("CPU B µs", 11),
+    FittedColumn("CPU B ÷ A", 8, meaning="the less the better"),
+    FittedColumn("CPU 95 %", 9),
+    FittedColumn("CPU floor", 14),
+    FittedColumn("A, B bound by", 12, least=10),
+    FittedColumn("rounds", 13),
+    FittedColumn("more", 15, meaning="rounds that would settle it, if the ratio holds"),
 )
 STYLES = {"faster": "green", "cheaper": "green", "slower": "red", "dearer": "red", "can't tell": "yellow"}
 INTERLEAVED = "Both were timed in the same rounds, in random order, each time with a server that was just started."
@@ -44,20 +38,14 @@ APART = (
 
 def terminal(report: ComparisonReport) -> RenderableType:
     """The answers, one line each, then the table, then what to know of them."""
-    table = FittedTable(
-        [
-            FittedColumn(name, rank, "left" if rank is None else "right")
-            for name, rank in zip(HEAD, IMPORTANCE, strict=True)
-        ],
-        IN_FULL,
-    )
+    table = FittedTable(COMPARE_COLUMNS, "--markdown FILE has every column")
     for answer in report.answers:
-        table.add_row(*compare_row(answer))
+        table.row(compare_row(answer))
     said = [
         Text(f"{cell_title(answer)}: {answer_line(answer)}", style=STYLES.get(answer.verdict, ""))
         for answer in report.answers
     ]
-    notes = [Text(note, style="dim") for note in (about(report), *report.remarks, *COMPARE_LEGEND)]
+    notes = [Text(note, style="dim") for note in (about(report), *report.remarks)]
     return Group(*sides(report), *said, *held(report), Text(), table, Text(), *notes)
 
 
@@ -73,14 +61,15 @@ def held(report: ComparisonReport) -> list[Text]:
 
 def compare_markdown(report: ComparisonReport) -> str:
     """The comparison in Markdown, for a pull request."""
+    legend = [f"{column.name}: {column.meaning}" for column in COMPARE_COLUMNS if column.meaning]
     parts = [
         f"## {compare_headline(report)}",
         f"A is `{report.a}`, B is `{report.b}`.",
         markdown.bullets(f"**{cell_title(answer)}**: {answer_line(answer)}" for answer in report.answers),
         *([] if report.outcome is None else [f"**{limit(report)}**"]),
-        markdown.markdown_table(HEAD, map(compare_row, report.answers)),
+        markdown.markdown_table([column.name for column in COMPARE_COLUMNS], map(compare_row, report.answers)),
         "<details><summary>How to read it</summary>",
-        markdown.bullets([about(report), *report.remarks, *COMPARE_LEGEND]),
+        markdown.bullets([about(report), *report.remarks, *legend]),
         f"{report.started} · {method.machine(report.environment)} · {', '.join(f'`{run}`' for run in report.runs)}",
         "</details>",
     ]
@@ -136,8 +125,8 @@ def compare_row(answer: CellComparison) -> list[str]:
 
 def metric_cells(metric: MetricRatio) -> Iterable[str]:
     """One metric of both sides."""
-    ratio = metric.ratio
-    if ratio is None:
+    found = metric.ratio
+    if found is None:
         return [MISSING] * 5
-    interval = f"{quantity(ratio.ci95[0])}–{quantity(ratio.ci95[1])}" if ratio.ci95 else MISSING
-    return quantity(metric.a), quantity(metric.b), quantity(ratio.value), interval, percent(metric.floor)
+    interval = f"{factor(found.ci95[0])}–{factor(found.ci95[1])}" if found.ci95 else MISSING
+    return quantity(metric.a), quantity(metric.b), factor(found.value), interval, percent(metric.floor)

@@ -8,7 +8,6 @@ import altair as alt
 from stackmatrix.analysis.explain.phrases import capital, listed
 from stackmatrix.formatting import MISSING, count, percent, quantity
 from stackmatrix.report import charts
-from stackmatrix.report.metrics import whole
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 
 FIGURE_NAMES: Final[Mapping[str, str]] = {
@@ -22,8 +21,8 @@ FIGURE_NAMES: Final[Mapping[str, str]] = {
 """Those that are published; what else a claim is about stands in its words."""
 WRITTEN: Final[Mapping[str, Callable[[float | None], str]]] = {
     "failed_share": percent,
-    "requests": whole,
-    "threads": whole,
+    "requests": count,
+    "threads": count,
 }
 POINT_SERIES: Final = ("published", "published, by the model", "project's own generator", "original tool")
 CLAIM_WORDS: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}

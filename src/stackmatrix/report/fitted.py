@@ -1,65 +1,115 @@
-"""A table for a terminal that leaves columns out rather than cut a number."""
+"""A table that fits its terminal: the columns that matter most are kept, names wrap, and no figure is ever cut."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
+
+GAP: Final = 2
+INDENT: Final = 2
+PIECE: Final = re.compile(r"[\[(]*[^-,=/\[(\s]*[-,=/\s]*")
+"""Of a name, which may wrap after a hyphen, comma and the like, and before a bracket."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedColumn:
-    """A column and how soon it may be left out."""
+    """One column: the one with the lowest rank is the last to be left out."""
 
     name: str
-    importance: int | None = None
-    """The least important goes first; None never goes, and wraps where even these do not fit."""
-    justify: Literal["left", "right"] = "right"
+    rank: int
+    least: int | None = None
+    """The width down to which a column of words wraps; None for figures, which never do."""
+    meaning: str = ""
+
+    def narrowest(self, cells: Sequence[Text]) -> int:
+        """Return the width below which something would be cut."""
+        if self.least is not None:
+            return min(self.least, self.widest(cells))
+        return max([*(cell_len(word) for word in self.name.split(" ")), *(cell.cell_len for cell in cells)])
+
+    def widest(self, cells: Sequence[Text]) -> int:
+        """Return the width above which nothing wraps."""
+        return max([cell_len(self.name), *(cell.cell_len for cell in cells)])
 
 
-@dataclass
+@dataclass(slots=True)
 class FittedTable:
-    """Rows of cells; as many columns are shown as the terminal is wide enough for, the most important first."""
+    """Lines of text, as wide as the console that prints them."""
 
     columns: Sequence[FittedColumn]
     elsewhere: str
-    """Where what is left out can be read."""
-    rows: list[Sequence[str | Text] | None] = field(default_factory=list)
+    """Where a reader finds the columns that are left out."""
+    lines: list[list[Text] | str] = field(default_factory=list)
+    """Rows, and headings over the rows that follow."""
 
-    def add_row(self, *cells: str | Text) -> None:
-        """Add a row, a cell for each column."""
-        self.rows.append(cells)
+    def heading(self, words: str) -> None:
+        """Begin a block of rows."""
+        self.lines.append(words)
 
-    def add_section(self) -> None:
-        """Set the rows that follow apart from those before."""
-        self.rows.append(None)
+    def row(self, cells: Iterable[str | Text]) -> None:
+        """Add a row with one cell for each column."""
+        self.lines.append([cell if isinstance(cell, Text) else Text(cell) for cell in cells])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = list(range(len(self.columns)))
-        while console.measure(self._table(shown), options=options.update(width=10_000)).maximum > options.max_width:
-            optional = [place for place in shown if self.columns[place].importance is not None]
-            if not optional:
-                break
-            shown.remove(min(optional, key=self._importance))
-        yield self._table(shown, wrap=True)
-        hidden = [column.name for place, column in enumerate(self.columns) if place not in shown]
-        if hidden:
-            yield Text(f"Too narrow for {', '.join(hidden)}: {self.elsewhere}", style="dim")
-
-    def _importance(self, place: int) -> int:
-        return self.columns[place].importance or 0
-
-    def _table(self, shown: Sequence[int], wrap: bool = False) -> Table:
-        table = Table(box=None, header_style="bold", padding=(0, 1), show_edge=False)
-        for place in shown:
-            column = self.columns[place]
-            folds = wrap and column.importance is None
-            table.add_column(column.name, justify=column.justify, no_wrap=not folds, overflow="fold")
-        for row in self.rows:
-            if row is None:
-                table.add_section()
+        indent = INDENT if any(isinstance(line, str) for line in self.lines) else 0
+        widths = self.widths(options.max_width - indent)
+        kept = {self.columns[place]: width for place, width in widths.items()}
+        yield from laid_out([Text(column.name, "bold") for column in kept], kept, indent)
+        for line in self.lines:
+            if isinstance(line, str):
+                yield Text(line, "bold cyan")
             else:
-                table.add_row(*(row[place] for place in shown))
-        return table
+                yield from laid_out([line[place] for place in widths], kept, indent)
+        gone = [column.name for column in self.columns if column not in kept]
+        if gone:
+            yield Text(f"too narrow here for: {'; '.join(gone)} ({self.elsewhere})", "dim")
+        if legend := " · ".join(f"{column.name}: {column.meaning}" for column in kept if column.meaning):
+            yield Text(legend, "dim")
+
+    def widths(self, room: int) -> dict[int, int]:
+        """Choose the columns that fit, by their place, with the width of each."""
+        rows = [line for line in self.lines if not isinstance(line, str)]
+        cells = [[row[place] for row in rows] for place in range(len(self.columns))]
+        wanted = sorted(range(len(self.columns)), key=lambda place: self.columns[place].rank)
+        chosen: dict[int, int] = {}
+        for place in wanted:
+            width = self.columns[place].narrowest(cells[place])
+            if not chosen or sum(chosen.values()) + width + GAP * len(chosen) <= room:
+                chosen[place] = width
+        left = room - sum(chosen.values()) - GAP * (len(chosen) - 1)
+        for place in chosen:  # in the order of their ranks
+            more = max(0, min(left, self.columns[place].widest(cells[place]) - chosen[place]))
+            chosen[place] += more
+            left -= more
+        return dict(sorted(chosen.items()))
+
+
+def laid_out(cells: Sequence[Text], widths: Mapping[FittedColumn, int], indent: int) -> Iterator[Text]:
+    """Set one row: words to the left and wrapped, figures to the right."""
+    folded = [fold(cell.plain, width) for cell, width in zip(cells, widths.values(), strict=True)]
+    for number in range(max(map(len, folded))):
+        line, gap = Text(), " " * indent
+        for cell, (column, width), parts in zip(cells, widths.items(), folded, strict=True):
+            part = parts[number] if number < len(parts) else ""
+            blank = " " * (width - cell_len(part))
+            before, after = (blank, "") if column.least is None else ("", blank)
+            line.append(gap + before).append(part, cell.style).append(after)
+            gap = " " * GAP
+        line.rstrip()
+        yield line
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Wrap a name at its joints, and within a part that is wider than all there is."""
+    lines = [""]
+    for piece in PIECE.findall(text):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while cell_len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]

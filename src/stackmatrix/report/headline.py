@@ -7,7 +7,7 @@ from typing import Final
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
-from stackmatrix.formatting import MISSING, percent, quantity, some
+from stackmatrix.formatting import MISSING, factor, percent, quantity, some
 from stackmatrix.report import slo
 from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.slo import ServiceLevel
@@ -165,8 +165,8 @@ def times(estimate: statistics.Estimate | None) -> str:
     if estimate is None:
         return MISSING
     if estimate.interval is None:
-        return f"{quantity(estimate.value)}×"
-    return f"{quantity(estimate.value)}× ({quantity(estimate.interval.low)}–{quantity(estimate.interval.high)})"
+        return f"{factor(estimate.value)}×"
+    return f"{factor(estimate.value)}× ({factor(estimate.interval.low)}–{factor(estimate.interval.high)})"
 
 
 def names(cells: Sequence[MatrixCell]) -> str:

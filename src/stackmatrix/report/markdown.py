@@ -6,7 +6,7 @@ from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.formatting import MISSING, duration, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.bounds import BOUND_SIGNS, bound
+from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, void_kinds
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
@@ -37,7 +37,7 @@ def run_markdown(view: View) -> str:
         bullets([*method.measured(view), *times.costs(view), method.noise(view), method.repeats(view)]),
         "<details><summary>What the numbers mean</summary>",
         bullets(f"**{m.name}**{f' ({m.unit})' if m.unit else ''}: {m.meaning}" for m in METRICS),
-        bullets(f"bound **{found.sign}**: {found.meaning}" for found in BOUND_SIGNS.values()),
+        bullets(f"bound by **{name}**: {meaning}" for name, meaning in BOUND_MEANINGS.items()),
         "</details>",
         "<details><summary>Environment</summary>",
         markdown_table(("what", "value"), method.environment(view)),
@@ -104,9 +104,15 @@ def workload(view: View, group: Group) -> list[str]:
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
     rows = [markdown_row(cell, len(head)) for cell in group.ordered]
-    reasons = bullets(" ".join(cell.arm.explanation) for cell in group.ranked if cell.arm.explanation)
+    reasons = "\n".join(explained(cell) for cell in group.ranked if cell.arm.explanation)
     parts = [f"## {title}", about, headline.group_sentence(group), markdown_table(head, rows), reasons, *spent(group)]
     return [part for part in parts if part]
+
+
+def explained(cell: MatrixCell) -> str:
+    """One arm's explanation: its first line is the answer, and the rest hangs below it."""
+    answer, *rest = cell.arm.explanation
+    return "\n".join([f"- {answer}", *(f"  - {line}" for line in rest)])
 
 
 def spent(group: Group) -> list[str]:
@@ -136,13 +142,11 @@ def markdown_row(cell: MatrixCell, width: int) -> list[str]:
     """One arm; a void one has its reasons where the numbers would stand."""
     arm = cell.arm
     if arm.goodput is None:
-        kinds = ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed"
-        return [MISSING, cell.name, f"void: {kinds}", *[""] * (width - 3)]
+        return [MISSING, cell.name, f"void: {void_kinds(arm)}", *[""] * (width - 3)]
     goodput = BY_KEY["goodput"].show(arm)
     shown = [BY_KEY[key].show(arm) for key in MATRIX_COLUMNS]
-    sign = bound(cell.bound).sign if cell.bound else ""
     name = f"**{cell.name}**" if arm.rank == 1 else cell.name
-    return [str(arm.rank), name, goodput, percent(arm.goodput.half_width), *shown, sign]
+    return [str(arm.rank), name, goodput, percent(arm.goodput.half_width), *shown, bound_words(arm)]
 
 
 def void_section(view: View) -> list[str]:

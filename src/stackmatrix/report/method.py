@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import DEFAULT_RULE, LEAST_ROUNDS
-from stackmatrix.formatting import MISSING, percent, some
+from stackmatrix.formatting import MISSING, factor, percent, some
 from stackmatrix.report.headline import ENDED_BY, times
 from stackmatrix.report.view import View
 
@@ -88,8 +88,8 @@ def notes(view: View) -> list[tuple[str, str, str]]:
             (
                 "bad",
                 "This run is not valid.",
-                f"Two copies of one arm differ: their ratio lies between {low:.3f} and {high:.3f}, more than 2 % "
-                "from 1. Something other than the stacks moved the numbers; no difference is stated. Run it again.",
+                f"Two copies of one arm differ: their ratio lies between {factor(low)} and {factor(high)}, more than "
+                "2 % from 1. Something other than the stacks moved the numbers; no difference is stated. Run it again.",
             )
         )
     if view.run.ended_by == "interrupted":
@@ -162,11 +162,11 @@ def noise(view: View) -> str:
     aa = view.run.aa
     if aa is None:
         return f"No arm was timed twice; differences below {percent(view.floor)} are never told apart."
-    interval = f", between {aa.ci95[0]:.3f} and {aa.ci95[1]:.3f}" if aa.ci95 else ", without an interval yet"
+    interval = f", between {factor(aa.ci95[0])} and {factor(aa.ci95[1])}" if aa.ci95 else ", without an interval yet"
     return (
-        f"One arm was timed against itself: the ratio is {aa.value:.3f}{interval}. The floor is the largest of 2 %, "
-        f"the half-width of that interval and its distance from 1: {percent(aa.floor)}. Arms whose interval touches it "
-        "share a rank."
+        f"One arm was timed against itself: the ratio is {factor(aa.value)}{interval}. The floor is the largest of "
+        f"2 %, the half-width of that interval and its distance from 1: {percent(aa.floor)}. Arms whose interval "
+        "touches it share a rank."
     )
 
 

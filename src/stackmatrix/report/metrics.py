@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stackmatrix.formatting import MISSING, mib, milliseconds, percent, quantity
+from stackmatrix.formatting import count, mib, milliseconds, percent, quantity
 from stackmatrix.results.run import ArmResult
 
 Value = float | int | None
@@ -26,11 +26,6 @@ class Metric:
     def show(self, arm: ArmResult) -> str:
         """As tables write it, without its unit."""
         return self.write(self.value(arm))
-
-
-def whole(value: float | None) -> str:
-    """A count."""
-    return MISSING if value is None else f"{value:,.0f}".replace(",", "\u202f")
 
 
 METRICS: Final = (
@@ -99,7 +94,7 @@ METRICS: Final = (
         "Wrong status, wrong body, time-out, refused or broken connection. One is enough to void a trial: a stack "
         "that errs does other work than one that answers.",
         lambda arm: arm.errors.total,
-        whole,
+        count,
     ),
     Metric(
         "cpu_us_stack",
@@ -142,7 +137,7 @@ METRICS: Final = (
         None,
         "The most operating-system threads of the stack, counted from outside.",
         lambda arm: arm.threads,
-        whole,
+        count,
     ),
     Metric(
         "db_sessions",
@@ -151,7 +146,7 @@ METRICS: Final = (
         None,
         "The most sessions that the stack held at PostgreSQL.",
         lambda arm: arm.db_sessions,
-        whole,
+        count,
     ),
     Metric(
         "ceiling",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stackmatrix.analysis.explain.phases import PARTS
-from stackmatrix.formatting import duration, percent, some
+from stackmatrix.formatting import duration, factor, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
 from stackmatrix.results.explain import Cost, Phases
@@ -57,7 +57,7 @@ def spread(seen: Sequence[Cost]) -> str:
         known = sorted(value for value in values if value is not None)
         if known:
             middle = known[len(known) // 2]
-            told.append(f"{what} was {middle:.2f} times the headline's ({known[0]:.2f} to {known[-1]:.2f})")
+            told.append(f"{what} was {factor(middle)} times the headline's ({factor(known[0])} to {factor(known[-1])})")
     disturbed = sum(bool(one.unknown) for one in seen)
     told += [f"of {some(disturbed, 'arm')} it cannot be told, for other programs took part"] if disturbed else []
     return ", ".join(told)

@@ -13,6 +13,7 @@ from stackmatrix.analysis.statistics import middle
 from stackmatrix.catalog.stacks import load_stacks, variant_label
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
+from stackmatrix.report.arms import bound_of
 from stackmatrix.report.reduced import Shape, shapes
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import Load
@@ -76,9 +77,7 @@ class MatrixCell:
     @property
     def bound(self) -> str | None:
         """What binds it: the verdict of the meters, or else the smallest term of its ceiling."""
-        if self.arm.verdict != "void":
-            return self.arm.verdict
-        return self.arm.ceiling.bound if self.arm.ceiling else None
+        return bound_of(self.arm)
 
     @property
     def command(self) -> str:
@@ -118,8 +117,6 @@ class Group:
     cells: list[MatrixCell]
     floor: float
     summary: str
-    places: str
-    """Who has which place and what bound each, in a sentence of the analysis; empty where the run has none."""
 
     @cached_property
     def ranked(self) -> list[MatrixCell]:
@@ -249,7 +246,6 @@ def view(directory: RunDirectory) -> View:
             cells=members,
             floor=floor,
             summary=workloads.get(members[0].arm.workload, ""),
-            places=run.answers.get(members[0].arm.id.partition("/")[2], ""),
         )
         for members in grouped(cells)
     ]

@@ -10,7 +10,7 @@ from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import lever
 from stackmatrix.analysis.statistics import LEAST_FLOOR
-from stackmatrix.formatting import duration, quantity, rate
+from stackmatrix.formatting import duration, factor, rate
 from stackmatrix.results.interval import Interval
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -47,15 +47,15 @@ def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> st
     if one.goodput is None or other.goodput is None:
         return None
     figures = f"{rate(one.goodput.value)} against {rate(other.goodput.value)}"
-    times = f"{quantity(ratio.value)} times as much on {one.arm} as on {other.arm}"
+    times = f"{factor(ratio.value)} times as much on {one.arm} as on {other.arm}"
     if ratio.ci95 is None:
         return f"{times}, by estimate alone: {figures}"
     low, high = ratio.ci95
-    interval = f"95 %: {quantity(low)} to {quantity(high)}"
+    interval = f"95 %: {factor(low)} to {factor(high)}"
     if low > 1 + floor:
         return f"{times}: {figures} ({interval})"
     names = arm_names([one.arm, other.arm])
-    return f"No difference between {names} was shown: {figures}, ratio {quantity(ratio.value)} ({interval})"
+    return f"No difference between {names} was shown: {figures}, ratio {factor(ratio.value)} ({interval})"
 
 
 def bounds(one: Facts, other: Facts) -> str:
@@ -76,7 +76,7 @@ def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
         cpu = other.cpu_s / one.cpu_s
         costs = f"{duration(other.cpu_s)} against {duration(one.cpu_s)} of CPU a request"
         if cpu >= 1 and within_band(cpu, ratio.value):
-            return f"{quantity(cpu)} times as much CPU on {other.arm}, and that is the difference: {costs}"
+            return f"{factor(cpu)} times as much CPU on {other.arm}, and that is the difference: {costs}"
         return f"{costs} on {other.arm}"
     if one.ceiling is None or other.ceiling is None:
         return None
@@ -86,7 +86,7 @@ def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
     ceilings = f"{rate(above)} against {rate(below)}"
     if within_band(above, below) or not within_band(above / below, ratio.value):
         return f"{ceilings} are their ceilings"
-    return f"{quantity(above / below)} times apart are their ceilings, and that is the difference: {ceilings}"
+    return f"{factor(above / below)} times apart are their ceilings, and that is the difference: {ceilings}"
 
 
 def longest_part(one: Facts, other: Facts) -> str | None:

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from stackmatrix.analysis.explain import phases, phrases
 from stackmatrix.analysis.statistics import most
-from stackmatrix.formatting import MISSING, duration, milliseconds, percent, quantity
+from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
 from stackmatrix.report import charts, curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.bounds import BOUND_SIGNS, bound
+from stackmatrix.report.arms import BOUND_MEANINGS, place_of, void_kinds
 from stackmatrix.report.html.site import render
-from stackmatrix.report.metrics import METRICS, whole
+from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import STEPS, step
 from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.experiment import ExperimentResult
@@ -62,7 +62,7 @@ def run_page(view: View) -> str:
         rows=[shown.row(group) for group in view.groups],
         matrix_metrics=MATRIX_METRICS,
         steps=[(number, label) for number, (_, label) in enumerate(STEPS, 1)],
-        bounds=BOUND_SIGNS.items(),
+        bounds=BOUND_MEANINGS.items(),
         voids=shown.voids(),
         sweeps=sweeps,
         levels=shown.levels(),
@@ -100,7 +100,6 @@ class Shown:
             "detail": "" if self._view.several_loads else group.load.label,
             "about": group.summary,
             "answer": headline.group_sentence(group),
-            "places": group.places,
             "ordered": [self.cell(cell) for cell in group.ordered],
         }
 
@@ -127,12 +126,12 @@ class Shown:
             "load": arm.load.label,
             "colour": self._looks[cell.name]["colour"],
             "valid": arm.goodput is not None,
-            "kinds": ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed",
+            "kinds": void_kinds(arm),
             "goodput": quantity(arm.goodput.value) if arm.goodput else "",
             "half": percent(arm.goodput.half_width) if arm.goodput and arm.goodput.ci95 else "",
             "width": round(arm.goodput.value / top * 100, 2) if arm.goodput else 0,
             "ci": span(arm.goodput.ci95, top) if arm.goodput else None,
-            "place": place(cell, group),
+            "place": place_of(arm, [other.arm for other in group.ranked]),
             "first": arm.rank == 1 and group.decided,
             "step": step(ceiling.share) if ceiling else 0,
             "share": percent(ceiling.share) if ceiling else "",
@@ -151,16 +150,16 @@ class Shown:
             "reasons": distinct(arm.reasons),
             "level": level.words if (level := slo.by_arm(self._view.run.levels).get(arm.id)) else "",
             "both_loops": len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
-            "explanation": " ".join(arm.explanation) if arm.goodput else "",
+            "explanation": arm.explanation if arm.goodput else [],
             "doubt": arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
             "utilisation": utilisation_bars(arm),
             "tiles": tiles(cell) if arm.goodput else [],
             "gauge": gauge(cell),
             "times": split(arm),
             "profile": flame_graph(arm),
-            "requests": whole(shape.requests) if shape else "",
+            "requests": count(shape.requests) if shape else "",
             "others": len(group.ranked) > 1,
-            "beyond": whole(histogram.beyond) if histogram and histogram.beyond else "",
+            "beyond": count(histogram.beyond) if histogram and histogram.beyond else "",
             "log": histogram is not None and histogram.log,
             "cpu": cpu,
             "cpu_words": ", ".join(f"{part} {us}" for part, us in cpu),
@@ -351,9 +350,9 @@ def tiles(cell: MatrixCell) -> list[tuple[str, str, str]]:
         if metric.key not in ("goodput", "ceiling", "share") and metric.value(arm) is not None
     ]
     last = [
-        ("Processes", whole(peak), ""),
-        ("Connections", whole(most(trial.connections for trial in good)), "opened in a trial"),
-        ("Reconnects", whole(sum(trial.reconnects for trial in good)), "in all rounds"),
+        ("Processes", count(peak), ""),
+        ("Connections", count(most(trial.connections for trial in good)), "opened in a trial"),
+        ("Reconnects", count(sum(trial.reconnects for trial in good)), "in all rounds"),
         ("Rounds", str(arm.rounds), f"{arm.repeated} repeated" if arm.repeated else ""),
     ]
     return [*first, *shown, *last]
@@ -397,25 +396,24 @@ def flame_graph(arm: ArmResult) -> Context | None:
     """The profile beside the page, and what it cost."""
     if arm.profile is None:
         return None
-    return {"file": arm.profile.file, "samples": whole(arm.profile.samples), "cost": times.cost(arm.profile.cost)}
+    return {"file": arm.profile.file, "samples": count(arm.profile.samples), "cost": times.cost(arm.profile.cost)}
 
 
 def utilisation_bars(arm: ArmResult) -> list[tuple[str, str, float]]:
     """How full each resource was: its name, the share, and the width of its bar."""
-    names = {str(name): text for name, text in phrases.BOUND_WORDS.items()}
     ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
-    return [(names.get(name, name), percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
+    return [(name, percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
 
 
 def identity(seen: Identity) -> list[tuple[str, str]]:
     """What was seen, line by line."""
     lines = [
-        ("processes", whole(seen.processes)),
-        ("threads at rest", whole(seen.threads)),
+        ("processes", count(seen.processes)),
+        ("threads at rest", count(seen.threads)),
         ("event loop", seen.loop or MISSING),
         ("server", seen.server or MISSING),
         ("keep-alive", "holds" if seen.keep_alive else "does not hold"),
-        ("database sessions at rest", whole(seen.db_sessions)),
+        ("database sessions at rest", count(seen.db_sessions)),
     ]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(seen.versions.items()))
     return [*lines, ("versions", versions or MISSING)]
@@ -444,12 +442,12 @@ def trial_row(trial: Trial, valid: bool) -> list[str]:
 def ledger_line(entry: Entry) -> Context:
     """One line of the ledger."""
     words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
-    slack = f", within {whole(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
+    slack = f", within {count(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
     css = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
     return {
         "what": entry.what,
-        "implied": whole(entry.implied),
-        "counted": whole(entry.counted),
+        "implied": count(entry.implied),
+        "counted": count(entry.counted),
         "words": words + slack,
         "class": css,
     }
@@ -461,14 +459,6 @@ def rival(cell: MatrixCell, group: Group) -> Context | None:
         return None
     other = next((other for other in group.ranked if other is not cell), None)
     return {"slug": other.slug, "name": other.name} if other else None
-
-
-def place(cell: MatrixCell, group: Group) -> str:
-    """Its rank; `1=` when it is shared."""
-    if cell.arm.rank is None or not group.decided:
-        return MISSING
-    shared = sum(other.arm.rank == cell.arm.rank for other in group.ranked) > 1
-    return f"{cell.arm.rank}{'=' if shared else ''}"
 
 
 def high(cell: MatrixCell) -> float:
@@ -486,11 +476,14 @@ def bound_words(cell: MatrixCell) -> Context | None:
     """Icon, sign and meaning of what binds a cell."""
     if cell.bound is None:
         return None
-    found = bound(cell.bound)
-    key = cell.bound if cell.bound in BOUND_SIGNS else "warning"
+    key = cell.bound if cell.bound in BOUND_MEANINGS else "warning"
     pool = cell.arm.pool if cell.bound == "slots" else None
-    taken = f"its {phrases.POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else found.meaning
-    return {"key": key, "sign": found.sign, "meaning": taken}
+    taken = (
+        f"its {phrases.POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}"
+        if pool
+        else BOUND_MEANINGS.get(cell.bound, cell.bound)
+    )
+    return {"key": key, "name": cell.bound, "meaning": taken}
 
 
 def distinct(reasons: Iterable[Reason]) -> list[Reason]:

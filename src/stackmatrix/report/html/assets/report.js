@@ -104,7 +104,7 @@ function show(first, second) {
   const [one, other] = [DATA.cells[first], DATA.cells[second]];
   const pair = DATA.pairs[`${first} ${second}`];
   document.getElementById("outcome-says").textContent = pair.says;
-  document.getElementById("outcome-why").textContent = pair.why.join(" ");
+  document.getElementById("outcome-why").replaceChildren(...pair.why.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
   const table = document.getElementById("pair-table");
   table.tHead.replaceChildren(row("th", ["metric", one.stack, other.stack, "ratio"]));
   table.tBodies[0].replaceChildren(
