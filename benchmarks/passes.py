@@ -25,7 +25,7 @@ from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.cli.shell import ending
 from stackmatrix.measure.explain import explain, timed
 from stackmatrix.measure.profile import profile
-from stackmatrix.measure.trial import Bench, load_once, seen
+from stackmatrix.measure.trial import Bench, extra_fields, extra_trial
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.explain import Extra
 from stackmatrix.results.plan import Arm, Load, Timing
@@ -37,7 +37,7 @@ Pass = Callable[[Bench, Service, Arm, Workload, Timing], Extra]
 
 def plain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Extra:
     """Nothing is looked at."""
-    return Extra(**seen(load_once(bench, service, arm, workload, timing, lambda _edge: None)))
+    return Extra(**extra_fields(extra_trial(bench, service, arm, workload, timing)))
 
 
 PASSES: dict[str, tuple[bool, Pass]] = {

@@ -20,6 +20,8 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult, CpuPerRequest, Run
 from stackmatrix.results.trial import Cpu, Errors, Trial
 
+from ..made_trials import altered, made
+
 LOAD = Load("closed", users=64)
 ROUNDS = 8
 OPPOSITE = {"faster": "slower", "slower": "faster", "cheaper": "dearer", "dearer": "cheaper"}
@@ -134,7 +136,7 @@ def test_cpu_bears_what_spoils_a_wall_clock(times: float, told: tuple[str, str])
     a, b = (replace(result(f"{name}/json-small/64 users", valid=False), reasons=[noisy_neighbour]) for name in "ab")
     names = a.id, f"{a.id} again", b.id
     kept = [
-        replace(trial, reasons=[noisy_neighbour], attempt=attempt, round=number, goodput=float(rng.uniform(100, 900)))
+        altered(trial, reasons=[noisy_neighbour], attempt=attempt, round=number, goodput=float(rng.uniform(100, 900)))
         for place, name in enumerate(names)
         for number in range(3)
         for attempt in range(3)
@@ -206,7 +208,7 @@ def test_the_other_way_round_the_verdict_is_the_opposite(
 
 def trials(arm: str, goodputs: Sequence[float], cpu_us: float = 200.0) -> list[Trial]:
     return [
-        Trial(f"{arm}{n}", arm, n, 0, "", goodput=value, answered=1000, cpu_s=Cpu(stack=cpu_us * 1000 / 1e6))
+        made(arm, n, goodput=value, answered=1000, cpu_s=Cpu(stack=cpu_us * 1000 / 1e6))
         for n, value in enumerate(goodputs)
     ]
 

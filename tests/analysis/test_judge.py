@@ -16,7 +16,9 @@ from stackmatrix.results.explain import Cost, Explained, Passes, Phases
 from stackmatrix.results.plan import Arm, Load, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import Cpu, Entry, Trial
+from stackmatrix.results.trial import Cpu, LedgerLine, Trial
+
+from ..made_trials import made
 
 CATALOG = Catalog(load_stacks(), load_workloads())
 SETUP = Setup(CATALOG, [0, 1])
@@ -32,20 +34,16 @@ def arms(*variants: str, workload: str = "json-small", twice: bool = False) -> l
 def trial(arm: Arm, number: int, goodput: float, **changed: Any) -> Trial:
     answered = round(goodput)
     given: dict[str, Any] = {
-        "id": f"r{number}-{arm.id}",
-        "arm": arm.id,
-        "round": number,
-        "attempt": 0,
-        "started": "2026-01-01T00:00:00Z",
         "window_s": 1.0,
         "offered": answered,
         "answered": answered,
         "right": answered,
         "goodput": goodput,
         "latency_ms": Latency(mean=USERS / goodput * 1e3),
-        "cpu_s": Cpu(stack=0.9, generator=0.1),
+        "cpu_s": Cpu(stack=0.9),
+        "generator_cpu_s": 0.1,
     }
-    return Trial(**(given | changed))
+    return made(arm.id, number, **(given | changed))
 
 
 def judged(arms: Sequence[Arm], trials: Sequence[Trial]) -> Judgement:
@@ -57,8 +55,8 @@ def only(arm: Arm, **changed: Any) -> ArmResult:
     return judged([arm], [trial(arm, number, 1000.0, **changed) for number in range(ROUNDS)]).arms[0]
 
 
-def entry(name: str, binding: bool) -> Entry:
-    return Entry(name, 1000, 6000, binding=binding)
+def entry(name: str, binding: bool) -> LedgerLine:
+    return LedgerLine(name, 1000, 6000, binding=binding)
 
 
 def test_copies_that_differ_take_every_difference_away() -> None:

@@ -12,16 +12,13 @@ from stackmatrix.analysis import validity
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import REMEDIES, ReasonKind
-from stackmatrix.results.trial import Entry, Errors, Trial
+from stackmatrix.results.trial import Errors, LedgerLine
+
+from ..made_trials import altered, made
 
 CLOSED = Load("closed", users=64)
 OPEN = Load("open", rate=500.0, arrivals="poisson")
-GOOD = Trial(
-    id="r00-a0-s",
-    arm="s/w/64 users",
-    round=0,
-    attempt=0,
-    started="2026-01-01T00:00:00Z",
+GOOD = made(
     window_s=1.0,
     offered=1000,
     answered=1000,
@@ -34,13 +31,13 @@ GOOD = Trial(
     generator_share=0.3,
     drift_p99_ms=0.2,
     foreign_share=0.05,
-    ledger=[Entry("new rows", 1500, 1500), Entry("SQL statements", 1500, None)],
+    ledger=[LedgerLine("new rows", 1500, 1500), LedgerLine("SQL statements", 1500, None)],
 )
 
 
 def kinds(load: Load = CLOSED, **changed: Any) -> list[ReasonKind]:
     """The kinds of reasons against a good trial that was changed."""
-    return [reason.kind for reason in validity.gate_reasons(replace(GOOD, **changed), load)]
+    return [reason.kind for reason in validity.gate_reasons(altered(GOOD, **changed), load)]
 
 
 def test_a_good_trial_passes() -> None:
@@ -60,8 +57,8 @@ def test_every_kind_has_a_remedy() -> None:
         ("unfinished", {"answered": 0}),
         ("stuck", {"stuck": 1}),
         ("reconnects", {"reconnects": 1}),
-        ("ledger", {"ledger": [Entry("new rows", 1500, 1499)]}),
-        ("ledger", {"ledger": [Entry("new rows", 1500, 1504, slack=3)]}),
+        ("ledger", {"ledger": [LedgerLine("new rows", 1500, 1499)]}),
+        ("ledger", {"ledger": [LedgerLine("new rows", 1500, 1504, slack=3)]}),
         ("unsteady", {"halves": (400.0, 1600.0)}),
         ("unsteady", {"halves": (1600.0, 0.0)}),
         ("restart", {"started_processes": 1}),
@@ -81,7 +78,7 @@ def test_a_bad_trial_is_stopped_by_its_gate_alone(kind: str, changed: Mapping[st
 @pytest.mark.parametrize(
     "changed",
     [
-        {"ledger": [Entry("new rows", 1500, 1503, slack=3)]},
+        {"ledger": [LedgerLine("new rows", 1500, 1503, slack=3)]},
         {"halves": None},
         {"halves": (700.0, 1300.0)},
         {"halves": (2.0, 8.0), "answered": 5},
@@ -96,7 +93,7 @@ def test_what_is_no_fault_passes(changed: Mapping[str, Any]) -> None:
 
 
 def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
-    fast = replace(GOOD, goodput=29_000.0, halves=None, generator_share=0.5)
+    fast = altered(GOOD, goodput=29_000.0, halves=None, generator_share=0.5)
     assert not validity.gate_reasons(fast, CLOSED, generator_rps=60_000.0)
     (reason,) = validity.gate_reasons(fast, CLOSED, generator_rps=40_000.0)
     assert reason.kind == "generator"
@@ -176,7 +173,7 @@ def test_of_a_hundred_requests_due_too_many_may_be_missing_by_chance() -> None:
 
 def test_a_rate_at_the_generator_s_limit_passes_and_the_next_does_not() -> None:
     for goodput, stopped in ((700.0, False), (700.1, True)):
-        trial = replace(GOOD, goodput=goodput, generator_share=None)
+        trial = altered(GOOD, goodput=goodput, generator_share=None)
         assert bool(validity.gate_reasons(trial, CLOSED, generator_rps=1000.0)) is stopped
 
 

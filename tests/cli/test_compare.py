@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import FILE as PLAN_FILE
 from stackmatrix.results.plan import Load, Plan, arms_of
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Cpu, Trial
+from stackmatrix.results.trial import Cpu
 from stackmatrix.runtime import revisions
 
+from ..made_trials import made
 from .invoke import invoke
 
 STACKS = load_stacks()
@@ -204,8 +204,10 @@ def a_run(
         for arm in arms:
             goodput = float(1000 * times * np.exp(rng.normal(0, 0.005)))
             cpu = Cpu(stack=goodput * 2e-4 / times)
-            trial = Trial(f"{arm.id}{place}", arm.id, place, 0, "", window_s=1.0, goodput=goodput, cpu_s=cpu)
-            directory.append(replace(trial, answered=round(goodput), reasons=list(reasons)))
+            answered = round(goodput)
+            directory.append(
+                made(arm.id, place, window_s=1.0, goodput=goodput, answered=answered, cpu_s=cpu, reasons=list(reasons))
+            )
     if ended:
         judge_now(directory)
     return str(directory.path)

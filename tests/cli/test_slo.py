@@ -54,4 +54,4 @@ def said(line: str, process: subprocess.Popen[str]) -> bool:
 
 def honest(probe: Probe, directory: RunDirectory) -> bool:
     """Whether a probe has its records, unless there could be none."""
-    return probe.outcome == "failed" or (directory.path / str(probe.trial.records)).exists()
+    return probe.outcome == "failed" or (directory.path / str(probe.trial.client.records)).exists()

@@ -16,7 +16,7 @@ from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.load.latency import Latency
 from stackmatrix.measure.preflight import Admission, admit
-from stackmatrix.measure.trial import Bench, measure
+from stackmatrix.measure.trial import Bench, timed_trial
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 from stackmatrix.results.reasons import Reason
@@ -76,10 +76,10 @@ def trial(bench: Bench, variant: Variant, workload: Workload, attempt: int, rest
     """Time a variant under a workload."""
     load = Load("closed", users=USERS)
     arm = Arm(f"{variant.label}/{workload.name}", variant.stack.name, dict(variant.changed), workload.name, {}, load)
-    with bench.runtime.service(variant) as service, bench.runtime.alone(service):
+    with bench.alone(variant) as service:
         if restarted:
             bench.runtime.restart(service)
-        return measure(bench, service, arm, workload, TIMING, 0, attempt)
+        return timed_trial(bench, service, arm, workload, TIMING, 0, attempt)
 
 
 def stop(bench: Bench, variant: Variant) -> None:
@@ -137,7 +137,7 @@ def test_an_honest_stack_of_two_workers_is_what_its_manifest_says(
 
 def test_connections_are_counted_by_the_worker_that_holds_them(bench: Bench, stacks: Mapping[str, Stack]) -> None:
     one, two = (Variant(stacks[HONEST.name], changed) for changed in ({}, {"workers": 2}))
-    assert trial(bench, one, WORKLOADS["sleep"], 0).connections_per_worker == [USERS]
-    dealt = trial(bench, two, WORKLOADS["sleep"], 0).connections_per_worker
+    assert trial(bench, one, WORKLOADS["sleep"], 0).server.connections_per_worker == [USERS]
+    dealt = trial(bench, two, WORKLOADS["sleep"], 0).server.connections_per_worker
     assert dealt is not None
     assert (len(dealt), sum(dealt)) == (2, USERS)

@@ -42,8 +42,9 @@ from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.explain import Explained, Passes, Phases, Profiled
 from stackmatrix.results.plan import Arm, Load, Plan, Timing, arms_of, cells_of
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Trial
 from stackmatrix.runtime.native import NativeRuntime
+
+from ..made_trials import made
 
 STACKS, WORKLOADS = load_stacks(), load_workloads()
 NAMES = st.sampled_from(["total", "gather", "db", "encode", "queue", "lag", "cache-miss", "a.b", "x!"])
@@ -227,7 +228,7 @@ def after_rounds(
     if not directory.path.exists():
         directory.path.mkdir()
         latency = Latency(mean=101.0)
-        directory.append(Trial("0", arms[0].id, 0, 0, "", window_s=1, answered=150, goodput=150, latency_ms=latency))
+        directory.append(made(arms[0].id, window_s=1, answered=150, goodput=150, latency_ms=latency))
     plan = replace(Plan(SCHEMA, "test", "", "native", 1, 1.0, window_s, None, 10.0, arms, {}), **changed)
     said = StringIO()
     cells = cells_of(plan, Catalog(STACKS, WORKLOADS))

@@ -22,23 +22,22 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
 from stackmatrix.results.trial import Cpu, Trial
 
+from ..made_trials import altered, made
+
 CATALOG = Catalog(load_stacks(), load_workloads())
 VARIANTS = [Variant(stack, {}) for stack in CATALOG.stacks.values()]
 ARMS = arms_of(VARIANTS, [CATALOG.workloads["notes-read"]], {}, [Load("closed", users=64)], twice=False)
 PLAN = Plan(SCHEMA, "test", "", "native", 1, 2.0, 1.0, None, 600.0, ARMS, {})
 CELLS = cells_of(PLAN, CATALOG)
 ARM = next(arm for arm in ARMS if arm.stack == "fastapi-async")
-TRIAL = Trial(
-    id="0",
-    arm=ARM.id,
-    round=0,
-    attempt=0,
-    started="",
+TRIAL = made(
+    ARM.id,
     window_s=1.0,
     answered=1000,
     goodput=1000.0,
     latency_ms=Latency(mean=64.0),
-    cpu_s=Cpu(stack=0.5, postgres=0.1, generator=0.05),
+    cpu_s=Cpu(stack=0.5, postgres=0.1),
+    generator_cpu_s=0.05,
     database_s=0.3,
     right=1500,
 )
@@ -117,7 +116,7 @@ def test_what_was_not_seen_or_is_not_valid_is_not_shown() -> None:
 
 
 def test_the_databases_own_count_is_the_wait_that_nobody_states() -> None:
-    counted, uncounted = judged(), judged(replace(TRIAL, database_s=None))
+    counted, uncounted = judged(), judged(altered(TRIAL, database_s=None))
     assert counted.ceiling is not None and uncounted.ceiling is not None
     assert counted.predicted is not None and uncounted.predicted is not None
     assert counted.predicted.goodput < uncounted.predicted.goodput, "0.2 ms of a request are the database's"

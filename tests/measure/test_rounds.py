@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.errors import UserError
-from stackmatrix.load.latency import Latency
 from stackmatrix.measure.rounds import Policy, Rounds, by_variant, window_for
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Cpu, Errors, Trial
+from stackmatrix.results.trial import Trial
+
+from ..made_trials import made
 
 LOAD = Load("closed", users=8)
 
@@ -26,36 +27,7 @@ def arms(count: int) -> list[Arm]:
 
 
 def trial(arm: Arm, number: int, attempt: int, goodput: float = 100.0, reasons: Sequence[Reason] = ()) -> Trial:
-    return Trial(
-        id=f"r{number}-a{attempt}-{arm.id}",
-        arm=arm.id,
-        round=number,
-        attempt=attempt,
-        started="2026-01-01T00:00:00Z",
-        warmup_s=1.0,
-        window_start=0.0,
-        window_s=1.0,
-        offered=100,
-        answered=100,
-        unfinished=0,
-        goodput=goodput,
-        little=1.0,
-        errors=Errors(),
-        latency_ms=Latency(),
-        bytes=0,
-        cpu_s=Cpu(),
-        memory_mib=None,
-        threads=None,
-        processes=None,
-        db_sessions=None,
-        connections=8,
-        reconnects=0,
-        generator_share=0.1,
-        drift_p99_ms=0.1,
-        foreign_share=0.0,
-        steal_share=0.0,
-        reasons=list(reasons),
-    )
+    return made(arm.id, number, attempt, offered=100, answered=100, goodput=goodput, reasons=list(reasons))
 
 
 class Silent:

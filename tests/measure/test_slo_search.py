@@ -25,6 +25,8 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.slo import Probe, ServiceLevel
 from stackmatrix.results.trial import Trial
 
+from ..made_trials import altered, made
+
 LEVEL = parse_level("p99<200ms")
 
 
@@ -49,7 +51,7 @@ class Server:
     def measure(self, asked: Arm, number: int, attempt: int) -> Trial:
         name, load = name_of(asked, number, attempt), asked.load
         rate = self.rates[asked.stack] * random.Random(name).uniform(1 - self.noise, 1 + self.noise)
-        trial = Trial(name, asked.id, number, attempt, "", goodput=rate, window_start=100.0, window_s=1.0)
+        trial = made(asked.id, number, attempt, id=name, goodput=rate, window_start=100.0, window_s=1.0)
         if load.kind == "open" and asked.timing is not None:
             timing, offered = asked.timing, load.rate or 0
             open_ = Open(offered, steps=tuple(Step(step.after_s, step.rate) for step in load.steps))
@@ -60,7 +62,7 @@ class Server:
             records["scheduled"], records["end"] = 100 - timing.warmup_s + due, 100 - timing.warmup_s + ends
             file = self.directory.records_file(name)
             write_records(file, records)
-            trial = replace(trial, window_s=timing.window_s, records=f"records/{file.name}")
+            trial = altered(trial, window_s=timing.window_s, records=f"records/{file.name}")
         trial = self.spoil(trial)
         self.asked.append(trial)
         return trial
@@ -159,9 +161,9 @@ def test_a_neighbour_at_high_rates_only_does_not_hide_the_stack_s_own(tmp_path: 
 
 def rate_of(trial: Trial, server: Server) -> float:
     """At which it was offered, as its records tell."""
-    if trial.records is None:
+    if trial.client.records is None:
         return 0.0
-    records = np.load(server.directory.path / trial.records)
+    records = np.load(server.directory.path / trial.client.records)
     return float(len(records) / (records["scheduled"].max() - records["scheduled"].min()))
 
 
@@ -219,7 +221,7 @@ def test_a_budget_that_is_spent_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_who_is_to_blame_for_a_level_that_was_not_kept(reasons: list[str], connections: int, expected: str) -> None:
-    trial = Trial("t", "a", 0, 0, "", connections=connections, reasons=[Reason(kind, "") for kind in reasons])  # type: ignore[arg-type]
+    trial = made(connections=connections, reasons=[Reason(kind, "") for kind in reasons])  # type: ignore[arg-type]
     assert probe_outcome(trial, LevelSample(1000, 0, 300.0, False)) == expected
     if expected != "failed":
         assert probe_outcome(trial, LevelSample(1000, 0, 100.0, True)) == "kept"

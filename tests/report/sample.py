@@ -35,7 +35,9 @@ from stackmatrix.results.plan import Arm, Load, Plan, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Identity, Run
 from stackmatrix.results.slo import Overload, Probe, ProbeOutcome
-from stackmatrix.results.trial import Cpu, Entry, Errors, Trial
+from stackmatrix.results.trial import Cpu, Errors, LedgerLine, Trial
+
+from ..made_trials import altered, made
 
 CONCURRENCY = {
     "flask-uwsgi-gevent": "greenlets",
@@ -237,11 +239,10 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
     right = records[records["verdict"] == Ending.OK]
     used = len(inside) * cpu_us / 1e6
     effects = workload.effects()
-    trial = Trial(
+    trial = made(
+        arm.id,
+        number,
         id=name,
-        arm=arm.id,
-        round=number,
-        attempt=0,
         started=sample.started,
         warmup_s=1.0,
         window_start=start,
@@ -259,8 +260,8 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
             postgres=len(inside) * effects.statements * 1.1e-4,
             nginx=len(inside) * effects.fixtures * 2e-5,
             delay=len(inside) * effects.upstream * 3e-5,
-            generator=len(inside) * 4.1e-5,
         ),
+        generator_cpu_s=len(inside) * 4.1e-5,
         memory_mib=60 + 0.2 * cpu_us**0.5 + number,
         threads=46 if arm.stack == "fastapi-sync" else 5,
         processes=1,
@@ -273,7 +274,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         foreign_share=0.05,
         steal_share=0.001,
         ledger=[
-            Entry(what, len(right) * each, len(right) * each)
+            LedgerLine(what, len(right) * each, len(right) * each)
             for what, each in (
                 ("SQL statements", effects.statements),
                 ("new rows", effects.rows),
@@ -290,15 +291,15 @@ def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:
     """What was seen after the rounds: phases of every arm, and a flame graph of the first."""
     first = {trial.arm: trial for trial in directory.trials() if not trial.reasons}
     for trial in (first[arm.id] for arm in arms if arm.twin_of is None and arm.id in first):
-        response_s = (trial.latency_ms.mean or 1.0) / 1000
+        response_s = (trial.client.latency_ms.mean or 1.0) / 1000
         stolen = trial.arm.startswith("fastapi-sync/sleep/")
         directory.append_explained(
             Explained(
                 arm=trial.arm,
                 started=sample.started,
                 window_s=sample.window_s,
-                goodput=0.97 * trial.goodput,
-                cpu_us=1.03 * (trial.cpu_us(trial.cpu_s.stack) or 0.0),
+                goodput=0.97 * trial.client.goodput,
+                cpu_us=1.03 * (trial.stack_cpu_us or 0.0),
                 reasons=[Reason("steal", "the host took 3.0% of the CPU time")] if stolen else [],
                 observers=4,
                 phases=Phases(
@@ -373,7 +374,7 @@ def answers(random: np.random.Generator, known: Catalog, arm: Arm, cpu_us: float
 
 def failing(trial: Trial) -> Trial:
     """Every trial has failures."""
-    return replace(trial, errors=Errors(status=3), reasons=[Reason("errors", "3 of 200 requests failed: 3 status")])
+    return altered(trial, errors=Errors(status=3), reasons=[Reason("errors", "3 of 200 requests failed: 3 status")])
 
 
 def one_bound_by_its_generator(trial: Trial) -> Trial:

@@ -37,6 +37,7 @@ from stackmatrix.results.run import Disagreement, Run
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
 
+from ..made_trials import altered
 from .sample import Runs, Sample, make
 
 Floats = NDArray[np.float64]
@@ -100,7 +101,7 @@ def test_stacks_that_are_alike_share_the_lead(tmp_path: Path) -> None:
 
 def test_a_run_whose_copies_differ_is_called_invalid(tmp_path: Path) -> None:
     def slower(trial: Trial) -> Trial:
-        return replace(trial, goodput=trial.goodput * 0.8) if trial.arm.endswith("again") else trial
+        return altered(trial, goodput=trial.client.goodput * 0.8) if trial.arm.endswith("again") else trial
 
     found = view(make(tmp_path, Sample(workloads=("json-small",), spoil=slower)))
     assert not found.honest

@@ -28,6 +28,7 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Run
 from stackmatrix.results.trial import Errors, ToolSays, Trial
 
+from ..made_trials import altered
 from .sample import ENVIRONMENT, Sample, catalog, one_trial
 
 TEXT = """
@@ -121,14 +122,16 @@ Spoil = Callable[[Trial], Trial]
 def told(trial: Trial, requests: int, seconds: float) -> Trial:
     """As if wrk had said so, of requests that cost the stack as much as the others."""
     says = ToolSays("wrk", "4.1", "wrk", requests, seconds, requests / seconds, ["latencies not measured"])
-    cpu = replace(trial.cpu_s, stack=(trial.cpu_s.stack or 0.0) * requests / max(1, trial.answered))
-    return replace(trial, told=says, answered=requests, goodput=requests / seconds, cpu_s=cpu, reasons=[])
+    cpu = replace(
+        trial.server.cpu_s, stack=(trial.server.cpu_s.stack or 0.0) * requests / max(1, trial.client.answered)
+    )
+    return altered(trial, tool=says, answered=requests, goodput=requests / seconds, cpu_s=cpu, reasons=[])
 
 
 def by_tool(trial: Trial) -> Trial:
     """Whole rounds in six seconds: 40 slots or 64 users with a wait of 100 ms; and a stack that fails."""
     if "blocking" in trial.arm:
-        failed = replace(trial, errors=Errors(closed=90), reasons=[Reason("errors", "90 requests failed")])
+        failed = altered(trial, errors=Errors(closed=90), reasons=[Reason("errors", "90 requests failed")])
         return told(failed, 100, 6.0) if " by " in trial.arm else failed
     if " by " not in trial.arm:
         return trial
@@ -259,8 +262,8 @@ def test_a_window_of_few_rounds_explains_the_tool(tmp_path: Path) -> None:
 def test_what_is_not_as_predicted_is_listed_with_its_reason(tmp_path: Path) -> None:
     def late(trial: Trial) -> Trial:
         seen = by_tool(trial)
-        if seen.told and "async" in seen.arm:
-            return replace(told(seen, 1000, 6.0), errors=Errors(timeout=30))
+        if seen.client.tool and "async" in seen.arm:
+            return altered(told(seen, 1000, 6.0), errors=Errors(timeout=30))
         return replace(seen, reasons=[Reason("errors", "3 of 200 requests failed")]) if "sync/" in seen.arm else seen
 
     text = TEXT.replace("users = 64", "users = 64\ntimeout = 3")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stackmatrix.analysis.judge import by_round, comparable, cpu_holds, cpu_us, interval, last_attempts
+from stackmatrix.analysis.judge import by_round, comparable, cpu_holds, interval, last_attempts
 from stackmatrix.analysis.model.ceiling import WAIT_BOUNDS
 from stackmatrix.analysis.statistics import (
     LEAST_FLOOR,
@@ -132,7 +132,7 @@ def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues
     """Gather goodput of an arm by the rounds of all these trials, and its CPU per request by their attempts."""
     rounds = 1 + max((trial.round for trial in trials), default=-1)
     own = [trial for trial in trials if trial.arm == arm]
-    costs = {(trial.round, trial.attempt): cpu_us(trial) for trial in own if cpu_holds(trial)}
+    costs = {(trial.round, trial.attempt): trial.stack_cpu_us for trial in own if cpu_holds(trial)}
     attempts = sorted({(trial.round, trial.attempt) for trial in trials})
     return by_round(last_attempts(own), rounds), [costs.get(attempt) for attempt in attempts]
 

@@ -19,7 +19,7 @@ from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
 from stackmatrix.results.run import ArmResult, CeilingShare, Comparison, CpuPerRequest, Disagreement, Floor, Predicted
-from stackmatrix.results.trial import Entry, Errors, Trial
+from stackmatrix.results.trial import Errors, LedgerLine, Trial
 
 UNEQUAL = 0.05
 """Database sessions opened per request by which two arms may differ and still do the same work."""
@@ -32,7 +32,8 @@ Pooled = Callable[[Sequence[Trial]], Latency]
 TrialMetric = Callable[[Trial], float | None]
 
 
-GOODPUT: TrialMetric = attrgetter("goodput")
+GOODPUT: TrialMetric = attrgetter("client.goodput")
+STACK_CPU: TrialMetric = attrgetter("stack_cpu_us")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class ArmTrials:
     @cached_property
     def goodput(self) -> Interval | None:
         """The centre over the good rounds, with its interval; None for an arm that is not valid."""
-        estimate = statistics.location([trial.goodput for trial in self.good]) if self.valid else None
+        estimate = statistics.location([trial.client.goodput for trial in self.good]) if self.valid else None
         return interval(estimate) if estimate else None
 
     @property
@@ -167,11 +168,6 @@ def by_round(trials: Iterable[Trial], rounds: int, metric: TrialMetric = GOODPUT
     return values
 
 
-def cpu_us(trial: Trial) -> float | None:
-    """Return the stack's CPU-µs per request."""
-    return trial.cpu_us(trial.cpu_s.stack)
-
-
 def floor(arms: Sequence[Arm], goodputs: Mapping[str, list[float | None]]) -> Floor | None:
     """Find the noise floor by the arms that were timed twice; None when none was."""
     twins = [(arm.twin_of, arm.id) for arm in arms if arm.twin_of is not None]
@@ -211,8 +207,8 @@ def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float
     """Count the database sessions opened per right answer, without those that fill the pools once in a trial."""
     variant = setup.variant(arm)
     pools = workers_of(variant) * int(variant.settings.get("db_pool", 0))
-    opened = sum(max(0, trial.new_db_sessions - pools) for trial in trials)
-    return opened / max(1, sum(trial.right for trial in trials))
+    opened = sum(max(0, trial.server.new_db_sessions - pools) for trial in trials)
+    return opened / max(1, sum(trial.client.right for trial in trials))
 
 
 def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
@@ -246,11 +242,11 @@ def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, pas
         reasons=timed.reasons,
         goodput=goodput,
         latency_ms=pooled(good) if timed.valid else Latency(),
-        errors=sum((trial.errors for trial in timed.standing), Errors()),
+        errors=sum((trial.client.errors for trial in timed.standing), Errors()),
         cpu_us_per_request=cpu,
-        memory_mib=most(trial.memory_mib for trial in good),
-        threads=most(trial.threads for trial in good),
-        db_sessions=most(trial.db_sessions for trial in good),
+        memory_mib=most(trial.server.memory_mib for trial in good),
+        threads=most(trial.server.threads for trial in good),
+        db_sessions=most(trial.server.db_sessions for trial in good),
         ceiling=ceiling_share(facts),
         predicted=prediction(facts),
         verdict=found.name,
@@ -314,9 +310,9 @@ def cpu_holds(trial: Trial) -> bool:
 def cpu_per_request(trials: Sequence[Trial]) -> CpuPerRequest:
     """Return the median over rounds of the CPU-µs per request of stack, upstreams and generator."""
     return CpuPerRequest(
-        stack=middle(trial.cpu_us(trial.cpu_s.stack) for trial in trials),
-        upstreams=middle(trial.cpu_us(trial.cpu_s.upstreams) for trial in trials),
-        generator=middle(trial.cpu_us(trial.cpu_s.generator) for trial in trials),
+        stack=middle(trial.stack_cpu_us for trial in trials),
+        upstreams=middle(trial.cpu_us(trial.server.cpu_s.upstreams) for trial in trials),
+        generator=middle(trial.cpu_us(trial.client.cpu_s) for trial in trials),
     )
 
 
@@ -339,11 +335,11 @@ def ranked(results: list[ArmResult], goodputs: Mapping[str, list[float | None]],
     return [compared[result.id] for result in results]
 
 
-def summed_ledger(trials: Sequence[Trial]) -> list[Entry]:
+def summed_ledger(trials: Sequence[Trial]) -> list[LedgerLine]:
     """Add up the ledgers of all rounds, line by line."""
-    lines: dict[str, Entry] = {}
+    lines: dict[str, LedgerLine] = {}
     for entry in (entry for trial in trials for entry in trial.ledger):
-        before = lines.get(entry.what, Entry(entry.what, 0, 0))
+        before = lines.get(entry.what, LedgerLine(entry.what, 0, 0))
         counted = None if entry.counted is None or before.counted is None else before.counted + entry.counted
         lines[entry.what] = replace(
             entry, implied=before.implied + entry.implied, counted=counted, slack=before.slack + entry.slack

@@ -22,11 +22,11 @@ def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
     """Pool the latencies of all requests of some trials, from the records on disk."""
     parts = [
         right_answers(
-            read_records(directory.path / trial.records), trial.window_start, trial.window_start + trial.window_s
+            read_records(directory.path / trial.client.records), trial.client.window_start, trial.client.window_end
         )
         for trial in trials
-        if trial.records is not None
+        if trial.client.records is not None
     ]
     if not parts and len(trials) == 1:
-        return trials[0].latency_ms  # of a tool that keeps no records
+        return trials[0].client.latency_ms  # of a tool that keeps no records
     return summary.latency_ms(np.concatenate(parts)) if parts else Latency()

@@ -44,23 +44,25 @@ def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None) -
 
 def failed_requests(trial: Trial) -> Iterator[Reason]:
     """Stop at one failed request: a stack that errs does other work than one that answers."""
-    if trial.errors.total:
-        yield Reason("errors", f"{trial.errors.total} of {trial.offered} requests failed: {trial.errors}")
-    if trial.errors_outside.total:
-        yield Reason("errors", f"requests failed before or after the window: {trial.errors_outside}")
-    if not trial.answered:
-        yield Reason("unfinished", f"no request was answered in {trial.window_s:.1f} s")
-    if trial.stuck:
-        yield Reason("stuck", f"{trial.stuck} requests had no answer after ten times as long as any answer took")
+    if trial.client.errors.total:
+        yield Reason(
+            "errors", f"{trial.client.errors.total} of {trial.client.offered} requests failed: {trial.client.errors}"
+        )
+    if trial.client.errors_outside.total:
+        yield Reason("errors", f"requests failed before or after the window: {trial.client.errors_outside}")
+    if not trial.client.answered:
+        yield Reason("unfinished", f"no request was answered in {trial.client.window_s:.1f} s")
+    if trial.client.stuck:
+        yield Reason("stuck", f"{trial.client.stuck} requests had no answer after ten times as long as any answer took")
 
 
 def keep_alive(trial: Trial) -> Iterator[Reason]:
     """Stop at one reconnect: connecting anew is work that the other stacks do not do, and that no workload asks for."""
-    if trial.reconnects:
+    if trial.client.reconnects:
         yield Reason(
             "reconnects",
-            f"{trial.reconnects} connections were closed and opened anew for {trial.right} right answers: "
-            "keep-alive does not hold under load",
+            f"{trial.client.reconnects} connections were closed and opened anew for {trial.client.right} right "
+            "answers: keep-alive does not hold under load",
         )
 
 
@@ -73,30 +75,31 @@ def effects(trial: Trial) -> Iterator[Reason]:
 
 def unsteady_halves(trial: Trial) -> Iterator[Reason]:
     """Stop a stack that warms up while it is timed, or breaks down: it has no one throughput."""
-    first, p50 = trial.first_answer_s, trial.latency_ms.p50
-    if first is not None and p50 is not None and first > max(trial.warmup_s, LATE_FIRST_ANSWER * p50 / 1000):
+    first, p50 = trial.client.first_answer_s, trial.client.latency_ms.p50
+    if first is not None and p50 is not None and first > max(trial.client.warmup_s, LATE_FIRST_ANSWER * p50 / 1000):
         yield Reason(
             "unsteady",
             f"the first answer came after {first:.1f} s, where one takes {p50 / 1000:.2f} s: it was not ready",
         )
-    if trial.halves is None:
+    if trial.client.halves is None:
         return
-    less, more = sorted(rate * trial.window_s / 2 for rate in trial.halves)
+    less, more = sorted(rate * trial.client.window_s / 2 for rate in trial.client.halves)
     if more > STEADY * less and more - less > SIGMAS * (more + less) ** 0.5:
-        before, after = trial.halves
+        before, after = trial.client.halves
         yield Reason("unsteady", f"goodput went from {before:.0f}/s to {after:.0f}/s within the window")
 
 
 def processes(trial: Trial) -> Iterator[Reason]:
     """Hold the processes of the end to those of the start, and stop at whatever held them back."""
-    if trial.started_processes or trial.ended_processes:
+    if trial.server.started_processes or trial.server.ended_processes:
         yield Reason(
             "restart",
-            f"{trial.started_processes} processes of the stack came and {trial.ended_processes} went under load",
+            f"{trial.server.started_processes} processes of the stack came and {trial.server.ended_processes} went "
+            "under load",
         )
-    for name, periods in trial.throttled.items():
+    for name, periods in trial.server.throttled.items():
         yield Reason("throttled", f"{name} was held back in {periods} periods for its CPU quota")
-    for name, kills in trial.oom_kills.items():
+    for name, kills in trial.server.oom_kills.items():
         yield Reason("oom", f"{kills} processes of {name} were killed for want of memory")
 
 
@@ -106,36 +109,37 @@ def closed(trial: Trial, load: Load) -> Iterator[Reason]:
     The law speaks of long windows: the edges of one that holds k rounds may shift it by 2/k, and below ten rounds
     it says too little to be asked.
     """
-    if trial.little is not None and load.users and trial.answered >= 10 * load.users:
-        off = trial.little - 1
-        if abs(off) > max(LITTLE, 2 / (trial.answered / load.users)):
+    if trial.client.little is not None and load.users and trial.client.answered >= 10 * load.users:
+        off = trial.client.little - 1
+        if abs(off) > max(LITTLE, 2 / (trial.client.answered / load.users)):
             yield Reason(
-                "little", f"throughput × latency gives {trial.little * load.users:.1f} users where {load.users} were"
+                "little",
+                f"throughput × latency gives {trial.client.little * load.users:.1f} users where {load.users} were",
             )
 
 
 def open_(trial: Trial, load: Load) -> Iterator[Reason]:
     """Hold an open loop to its schedule: requests must have left when they were due."""
-    drift, p50 = trial.drift_p99_ms, trial.latency_ms.p50
+    drift, p50 = trial.client.drift_p99_ms, trial.client.latency_ms.p50
     if drift is not None and drift > max(DRIFT_MS, DRIFT_OF_P50 * (p50 or 0)):
         yield Reason("drift", f"1 % of requests left more than {drift:.1f} ms late")
-    due = (load.rate or 0) * trial.window_s
-    if due > 100 and trial.offered < SENT_SHARE * due - SIGMAS * due**0.5:
-        yield Reason("drift", f"{trial.offered} requests were sent of about {due:.0f} due")
+    due = (load.rate or 0) * trial.client.window_s
+    if due > 100 and trial.client.offered < SENT_SHARE * due - SIGMAS * due**0.5:
+        yield Reason("drift", f"{trial.client.offered} requests were sent of about {due:.0f} due")
 
 
 def generator(trial: Trial, most_rps: float | None) -> Iterator[Reason]:
     """Stop where what offers the load had no room to offer more."""
-    if trial.generator_share is not None and trial.generator_share > GENERATOR_SHARE:
-        yield Reason("generator", f"the generator used {percent(trial.generator_share)} of its core")
-    elif most_rps is not None and trial.goodput > GENERATOR_SHARE * most_rps:
-        share = trial.goodput / most_rps
-        yield Reason("generator", f"{rate(trial.goodput)} is {percent(share)} of what the generator can do here")
+    if trial.client.generator_share is not None and trial.client.generator_share > GENERATOR_SHARE:
+        yield Reason("generator", f"the generator used {percent(trial.client.generator_share)} of its core")
+    elif most_rps is not None and trial.client.goodput > GENERATOR_SHARE * most_rps:
+        share = trial.client.goodput / most_rps
+        yield Reason("generator", f"{rate(trial.client.goodput)} is {percent(share)} of what the generator can do here")
 
 
 def disturbances(trial: Trial) -> Iterator[Reason]:
     """Stop where neighbours or the host took part in the result."""
-    if trial.foreign_share is not None and trial.foreign_share > FOREIGN_SHARE:
-        yield Reason("neighbour", f"others used {percent(trial.foreign_share)} of the stack's core")
-    if trial.steal_share > STEAL_SHARE:
-        yield Reason("steal", f"the host took {percent(trial.steal_share)} of the CPU time")
+    if trial.server.foreign_share is not None and trial.server.foreign_share > FOREIGN_SHARE:
+        yield Reason("neighbour", f"others used {percent(trial.server.foreign_share)} of the stack's core")
+    if trial.server.steal_share > STEAL_SHARE:
+        yield Reason("steal", f"the host took {percent(trial.server.steal_share)} of the CPU time")

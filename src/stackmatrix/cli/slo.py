@@ -22,7 +22,7 @@ class LevelWatch:
     def capacity(self, trial: Trial) -> None:
         """Print the goodput that a search begins near."""
         reasons = "".join(f"; {reason.kind}: {reason.detail}" for reason in trial.reasons)
-        self._say(f"{trial.arm}: {quantity(trial.goodput)}/s{reasons}")
+        self._say(f"{trial.arm}: {quantity(trial.client.goodput)}/s{reasons}")
 
     def probe(self, probe: Probe) -> None:
         """Print what came of one rate."""

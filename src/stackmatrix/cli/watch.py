@@ -53,8 +53,8 @@ class Watch:
         self._total = max(self._total, self._ended)
         self._bar.update(self._task, completed=self._ended, total=self._total, eta=f"{self._eta()} left")
         line = (
-            f"{trial.arm}: {quantity(trial.goodput)}/s, p50 {milliseconds(trial.latency_ms.p50)} ms, "
-            f"CPU {quantity(trial.cpu_us(trial.cpu_s.stack))} µs"
+            f"{trial.arm}: {quantity(trial.client.goodput)}/s, p50 {milliseconds(trial.client.latency_ms.p50)} ms, "
+            f"CPU {quantity(trial.stack_cpu_us)} µs"
         )
         words = "".join(f"; {reason.kind}: {reason.detail}" for reason in trial.reasons)
         if words or not self._console.is_terminal:

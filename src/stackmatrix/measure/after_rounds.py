@@ -18,7 +18,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.formatting import quantity
 from stackmatrix.measure.explain import SETTING, explain, timed
 from stackmatrix.measure.profile import LEAST_WINDOW_S, Denied, profile
-from stackmatrix.measure.trial import Bench, now
+from stackmatrix.measure.trial import Bench, utc_now
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.explain import Explained, Extra, Profiled
 from stackmatrix.results.plan import Cell, Plan, Timing
@@ -128,7 +128,7 @@ class AfterRounds:
 
     def _look(self, cell: Cell, variant: Variant, least_s: float) -> Look:
         """How one arm is looked at: in a window that holds a whole response time, if that is not too long."""
-        response_s = (middle(trial.latency_ms.mean for trial in self._good[cell.arm.id]) or 0.0) / 1000
+        response_s = (middle(trial.client.latency_ms.mean for trial in self._good[cell.arm.id]) or 0.0) / 1000
         own = cell.arm.timing or Timing(self._plan.warmup_s, self._plan.window_s)
         window_s = max(least_s, min(own.window_s, USUAL_S), min(MARGIN * response_s, LONGEST_S))
         warmup_s = min(own.warmup_s, USUAL_S)
@@ -138,20 +138,18 @@ class AfterRounds:
         self, doing: str, looks: Sequence[Look], at: Callable[..., E], kind: type[E], keep: Callable[[E], None]
     ) -> None:
         """Look at one arm after the other, those of one variant together, which spares restarts."""
-        runtime = self._bench.runtime
         left = sorted(looks, key=lambda look: look.variant.label)
         with self._bar(doing, len(left)) as advance:
             while left:
                 look, *left = left
                 cell = look.cell
                 try:
-                    with runtime.service(look.variant) as service, runtime.alone(service):
+                    with self._bench.alone(look.variant) as service:
                         seen = at(self._bench, service, cell.arm, cell.workload, look.timing)
                 except Denied:
                     raise
                 except UserError as error:
-                    runtime.heal()
-                    seen = kind(arm=cell.arm.id, started=now(), missing=str(error).splitlines()[0])
+                    seen = kind(arm=cell.arm.id, started=utc_now(), missing=str(error).splitlines()[0])
                 keep(seen)
                 advance(seen, total(left))
 

@@ -18,12 +18,11 @@ from statistics import fmean
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.contract.client import Client, NoAnswer
-from stackmatrix.cores import share_cores
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
 from stackmatrix.load.generator import Edge
 from stackmatrix.measure.offered_load import LEAST_TIMEOUT_S
-from stackmatrix.measure.trial import Bench, load_once, seen
+from stackmatrix.measure.trial import Bench, extra_fields, extra_trial
 from stackmatrix.meter.upstreams import activity
 from stackmatrix.results.explain import Explained, Phases
 from stackmatrix.results.plan import Arm, Load, Timing
@@ -156,11 +155,10 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     Raises UserError when a server or the generator is gone.
     """
     load, number, pause_s = shared_out(arm.load, timing)
-    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
-    observers = Observers(service, workload.requests(), number, pause_s, cores.generator)
+    observers = Observers(service, workload.requests(), number, pause_s, bench.cores(service).generator)
     sessions = Sessions(bench.runtime, service.stack.name) if workload.effects().statements else None
 
-    def look(edge: Edge) -> None:
+    def at_edge(edge: Edge) -> None:
         if edge == "start" and sessions:
             sessions.start()
         if edge == "end":
@@ -169,23 +167,23 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
                 sessions.stop()
 
     try:
-        trial = load_once(bench, service, replace(arm, load=load), workload, timing, look, observers)
+        trial = extra_trial(bench, service, replace(arm, load=load), workload, timing, at_edge, observers)
     finally:
         if sessions:
             sessions.stop()
-    end = trial.window_start + trial.window_s
-    inside = [answer for answer in observers.answers if trial.window_start <= answer.ended < end]
+    client = trial.client
+    inside = [answer for answer in observers.answers if client.window_start <= answer.ended < client.window_end]
     phases = means([answer for answer in inside if "total" in answer.phases])
     if phases is not None and sessions and sessions.active:
         phases = replace(phases, sessions_active=fmean(sessions.active), sessions_idle=fmean(sessions.idle))
     whole = replace(
-        trial, answered=trial.answered + len(inside), goodput=(trial.goodput or 0.0) + len(inside) / trial.window_s
+        client, answered=client.answered + len(inside), goodput=client.goodput + len(inside) / client.window_s
     )
     return Explained(
-        **seen(whole),
-        missing=None if phases else missing(inside, trial.window_s),
+        **extra_fields(replace(trial, client=whole)),
+        missing=None if phases else missing(inside, client.window_s),
         observers=number,
-        threads=trial.threads,
+        threads=trial.server.threads,
         phases=phases,
     )
 

@@ -1,9 +1,9 @@
-"""The client's side of a trial: the load is offered, by the project's own generator or by another tool, and counted."""
+"""The client's side of a trial: offer the load, by the project's own generator or by another tool, and count."""
 
 import math
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 from stackmatrix.results.plan import Load, Timing
-from stackmatrix.results.trial import Cpu, Errors, ToolSays, Trial
+from stackmatrix.results.trial import ClientSide, Errors, ToolSays
 from stackmatrix.runtime.base import Service
 
 LEAST_TIMEOUT_S = 60.0
@@ -89,73 +89,91 @@ def warm_up_of(service: Service, load: Load, workload: Workload) -> WarmUp | Non
 
 
 @dataclass(frozen=True)
-class Offered:
+class OfferedLoad:
     """What came of a load."""
 
-    trial: Trial
-    """With all that the client has counted."""
+    client: ClientSide
     doubtful: int
     """Requests that were sent and not answered as they should: they may or may not have had their effect."""
     in_hand: bool
     """Whether the stack may still work on requests that nobody waits for."""
 
 
-Windows = Callable[[Edge, float], None]
+OnEdge = Callable[[Edge, float], None]
+"""Is called as the window opens and closes, with the instant."""
 
 
-def by_generator(
-    blank: Trial,
-    plan: LoadJob,
-    warm_up: WarmUp | None,
-    file: Path,
+def offer(
+    service: Service,
+    load: Load,
+    workload: Workload,
+    timing: Timing,
+    seed: int,
+    records: Path,
     cpus: Collection[int],
     shards: int,
-    windows: Windows,
-) -> Offered:
-    """Offer a plan with the project's own generator; every request is kept in `file`."""
-    outcome = generate(plan, records=file, cpus=cpus, shards=shards, on_window=windows, warm_up=warm_up)
+    on_edge: OnEdge,
+) -> OfferedLoad:
+    """Put a service under a load, by the load's tool or by the project's own generator, and count what comes back.
+
+    Every request is kept in `records`. Raises UserError when a server or what offers the load is gone.
+    """
+    job = job_of(service, load, workload, timing, seed)
+    if load.tool is not None:
+        return by_tool(load.tool, job, load.requests, records, cpus, on_edge)
+    outcome = generate(
+        job,
+        records=records,
+        cpus=cpus,
+        shards=shards,
+        on_window=on_edge,
+        warm_up=warm_up_of(service, load, workload),
+    )
+    return by_generator(outcome, records)
+
+
+def by_generator(outcome: LoadRun, file: Path) -> OfferedLoad:
+    """What the project's own generator counted."""
     records = outcome.records
-    seen = summary.summarise(outcome)
+    totals = summary.summarise(outcome)
     inside = right_answers(records, outcome.start, outcome.end)
     right = int((records["verdict"] == Ending.OK).sum())
-    trial = replace(
-        blank,
+    client = ClientSide(
         warmup_s=outcome.start - outcome.began,
         window_start=outcome.start,
-        window_s=seen.seconds,
-        offered=round(seen.offered_rps * seen.seconds),
+        window_s=totals.seconds,
+        offered=round(totals.offered_rps * totals.seconds),
         answered=len(inside),
-        unfinished=seen.under_way,
-        goodput=goodput(seen, outcome),
-        little=seen.little,
+        unfinished=totals.under_way,
+        goodput=goodput(totals, outcome),
+        little=totals.little,
         halves=halves(outcome),
-        errors=failures(seen.errors),
+        errors=failures(totals.errors),
         errors_outside=failures(summary.count_errors(outside(outcome))),
         first_answer_s=first_answer_s(outcome),
         stuck=stuck(records, outcome.given_up),
         latency_ms=summary.latency_ms(inside),
         bytes=int(inside["bytes"].sum()),
-        cpu_s=Cpu(generator=outcome.cpu_s),
+        cpu_s=outcome.cpu_s,
         connections=outcome.connections,
         reconnects=outcome.reconnects,
         generator_share=outcome.busiest,
-        drift_p99_ms=seen.drift_p99_ms,
+        drift_p99_ms=totals.drift_p99_ms,
         right=right,
         records=f"records/{file.name}",
     )
     in_hand = bool((records["verdict"] == Ending.UNFINISHED).any())
-    return Offered(trial, int((~np.isnan(records["sent"])).sum()) - right, in_hand)
+    return OfferedLoad(client, int((~np.isnan(records["sent"])).sum()) - right, in_hand)
 
 
 def by_tool(
-    blank: Trial, name: str, plan: LoadJob, requests: int | None, file: Path, cpus: Collection[int], windows: Windows
-) -> Offered:
-    """Offer a plan with another tool; the window is its whole run, and requests that it cuts off are nobody's."""
-    told = run_other(OTHER_GENERATORS[name], plan, cpus=cpus, records=file, on_window=windows, stop_after=requests)
+    name: str, job: LoadJob, requests: int | None, file: Path, cpus: Collection[int], on_edge: OnEdge
+) -> OfferedLoad:
+    """Offer a load with another tool; the window is its whole run, and requests that it cuts off are nobody's."""
+    told = run_other(OTHER_GENERATORS[name], job, cpus=cpus, records=file, on_window=on_edge, stop_after=requests)
     runs = [told] if told.warmup is None else [told.warmup, told]
     length = told.end - told.start
-    trial = replace(
-        blank,
+    client = ClientSide(
         warmup_s=told.start - told.began,
         window_start=told.start,
         window_s=length,
@@ -165,11 +183,11 @@ def by_tool(
         errors=failures(told.failed),
         errors_outside=failures(told.warmup.failed) if told.warmup else Errors(),
         latency_ms=told.latency,
-        cpu_s=Cpu(generator=told.cpu_s),
+        cpu_s=told.cpu_s,
         generator_share=told.cpu_s / length / max(1, len(cpus)),
         right=sum(each.n for each in runs),
         records=f"records/{file.name}" if told.records is not None else None,
-        told=ToolSays(
+        tool=ToolSays(
             tool=told.tool,
             version=told.version,
             command=told.command,
@@ -179,12 +197,12 @@ def by_tool(
             notes=list(told.notes),
         ),
     )
-    users = plan.load.users if isinstance(plan.load, Closed) else 0
+    users = job.load.users if isinstance(job.load, Closed) else 0
     doubtful = sum(sum(each.failed.values()) + users for each in runs)
-    return Offered(trial, doubtful, in_hand=True)
+    return OfferedLoad(client, doubtful, in_hand=True)
 
 
-def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> LoadJob:
+def job_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> LoadJob:
     """What the generator is to do."""
     waiting = workload.waiting()
     wait_s = waiting.seconds if waiting else None
@@ -210,13 +228,13 @@ def plan_of(service: Service, load: Load, workload: Workload, timing: Timing, se
     )
 
 
-def goodput(seen: summary.Summary, outcome: LoadRun) -> float:
+def goodput(totals: summary.Summary, outcome: LoadRun) -> float:
     """Expected answers per second: each counted by the share of its time that lies in the window.
 
     Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
     window's end outlast the drain their shares are unknown, and ends are counted.
     """
-    return seen.rps if cut(outcome) else seen.prorated_rps
+    return totals.rps if cut(outcome) else totals.prorated_rps
 
 
 def cut(outcome: LoadRun) -> bool:

@@ -14,10 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stackmatrix.catalog.workloads import Workload
-from stackmatrix.cores import share_cores
 from stackmatrix.errors import UserError
 from stackmatrix.load.generator import Edge
-from stackmatrix.measure.trial import Bench, file_name, load_once, seen
+from stackmatrix.measure.trial import Bench, extra_fields, extra_trial
 from stackmatrix.meter.processes import cpu_seconds
 from stackmatrix.results.directory import writing
 from stackmatrix.results.explain import Profiled
@@ -80,24 +79,23 @@ def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     Raises Denied; UserError when a server or the generator is gone, or the graph cannot be kept.
     """
     name = service.stack.name
-    file = bench.directory.path / DIRECTORY / f"{file_name(arm)}.svg"
+    file = bench.directory.path / DIRECTORY / f"{arm.file_name}.svg"
     with writing(file):
         file.parent.mkdir(exist_ok=True)
         file.unlink(missing_ok=True)
-    cores = share_cores(bench.cpus, int(service.settings.get("workers", 1)), bench.shards)
     long = Timing(timing.warmup_s, max(timing.window_s, LEAST_WINDOW_S))
     before = {pid: cpu_seconds([pid]) for pid in bench.runtime.pids(name)}
     spies: list[Spy] = []
     said: list[str] = []
 
-    def look(edge: Edge) -> None:
+    def at_edge(edge: Edge) -> None:
         if edge == "end":
             said.extend(spy.stop() for spy in spies)
         elif (pid := busiest(bench.runtime.pids(name), before)) is not None:
-            spies.append(Spy(pid, file, long.window_s, cores.generator))
+            spies.append(Spy(pid, file, long.window_s, bench.cores(service).generator))
 
     try:
-        trial = load_once(bench, service, arm, workload, long, look)
+        trial = extra_trial(bench, service, arm, workload, long, at_edge)
     finally:
         for spy in spies:
             spy.kill()
@@ -105,7 +103,7 @@ def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     samples = int(found[1]) if found else 0
     drawn = file.exists()
     return Profiled(
-        **seen(trial),
+        **extra_fields(trial),
         missing=None if drawn else missing(said),
         file=f"{DIRECTORY}/{file.name}" if drawn else None,
         samples=samples,

@@ -23,7 +23,7 @@ from stackmatrix.measure import after_rounds
 from stackmatrix.measure.preflight import admit
 from stackmatrix.measure.rounds import Policy, Rounds
 from stackmatrix.measure.slo import find
-from stackmatrix.measure.trial import Bench, crashed, measure
+from stackmatrix.measure.trial import Bench, crashed, timed_trial
 from stackmatrix.meter import machine
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Cell, Plan, Timing, cells_of
@@ -82,12 +82,11 @@ class Session:
         def time_arm(arm: Arm, number: int, attempt: int) -> Trial:
             cell = timed[arm.id]
             try:
-                with runtime.service(cell.variant) as service, runtime.alone(service):
+                with bench.alone(cell.variant) as service:
                     if self.plan.fresh:
                         runtime.restart(service)
-                    return measure(bench, service, arm, cell.workload, self.timing(cell), number, attempt)
+                    return timed_trial(bench, service, arm, cell.workload, self.timing(cell), number, attempt)
             except UserError as error:
-                runtime.heal()
                 return crashed(arm, number, attempt, error)
 
         self.directory.write("environment.json", self.environment)

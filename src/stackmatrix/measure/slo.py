@@ -19,7 +19,7 @@ from stackmatrix.cli.slo import LevelWatch
 from stackmatrix.errors import UserError
 from stackmatrix.load.records import read_records
 from stackmatrix.measure.rounds import EndedBy, Measure, Policy
-from stackmatrix.measure.trial import Bench, crashed, measure
+from stackmatrix.measure.trial import Bench, crashed, timed_trial
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Cell, Load, Plan, Timing
 from stackmatrix.results.slo import Probe, Purpose
@@ -37,15 +37,12 @@ def find(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], out: Con
     def hold(arm: Arm) -> Iterator[Measure]:
         cell = by_arm[arm.id]
 
-        def time_it(asked: Arm, number: int, attempt: int) -> Trial:
-            timing = asked.timing or Timing(plan.warmup_s, plan.window_s)
-            try:
-                return measure(bench, service, asked, cell.workload, timing, number, attempt)
-            except UserError as error:
-                bench.runtime.heal()
-                return crashed(asked, number, attempt, error)
+        with bench.alone(cell.variant) as service:
 
-        with bench.runtime.service(cell.variant) as service, bench.runtime.alone(service):
+            def time_it(asked: Arm, number: int, attempt: int) -> Trial:
+                timing = asked.timing or Timing(plan.warmup_s, plan.window_s)
+                return timed_trial(bench, service, asked, cell.workload, timing, number, attempt)
+
             yield time_it
 
     watch = LevelWatch(out, level, plan.rounds or ROUNDS)
@@ -189,7 +186,7 @@ class LevelRun:
         before = [value for value in values(self._of(arm), number) if value is not None]
         found = statistics.location(before)
         if found is None:
-            return max(first.goodput / 2, self.level.least_rate), FIRST_FACTOR
+            return max(first.client.goodput / 2, self.level.least_rate), FIRST_FACTOR
         off = random.Random(f"{self.policy.seed} start {number} {arm.id}").uniform(-JITTER, JITTER)
         return found.value * (1 + off), LATER_FACTOR
 
@@ -207,9 +204,9 @@ class LevelRun:
         )
         trial = measure(asked, number, step)
         seen = LevelSample(0, 0, None, None)
-        if trial.records is not None:
-            records = read_records(self.directory.path / trial.records)
-            seen = judge_window(records, trial.window_start, trial.window_start + trial.window_s, self.level)
+        if trial.client.records is not None:
+            records = read_records(self.directory.path / trial.client.records)
+            seen = judge_window(records, trial.client.window_start, trial.client.window_end, self.level)
         found = probe_outcome(trial, seen)
         return self._keep(Probe(arm.id, number, step, rate, found, seen.requests, seen.failed, seen.value_ms, trial))
 
@@ -225,18 +222,20 @@ class LevelRun:
         course = Course.of(self.level, rate)
         asked = replace(arm, id=f"{arm.id} above {self.level}", load=course.load(rate), timing=course.timing)
         trial = measure(asked, number, 0)
-        if trial.records is None:
+        if trial.client.records is None:
             self._keep(failed(arm, number, "overload", trial))
             return
-        seen = course.judge(read_records(self.directory.path / trial.records), trial.window_start, self.level)
+        seen = course.judge(
+            read_records(self.directory.path / trial.client.records), trial.client.window_start, self.level
+        )
         probe = Probe(
             arm=arm.id,
             round=number,
             step=0,
             rate=FACTOR * rate,
             outcome="broken",
-            requests=trial.offered,
-            failed=trial.errors.total,
+            requests=trial.client.offered,
+            failed=trial.client.errors.total,
             value_ms=seen.value_ms,
             trial=trial,
             purpose="overload",

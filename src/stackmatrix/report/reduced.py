@@ -75,7 +75,9 @@ def shapes(directory: RunDirectory, standing: dict[str, list[Trial]]) -> dict[st
         before = kept.arms.get(arm)
         if before is not None and before.trials == [trial.id for trial in trials]:
             found[arm] = before
-        elif trials and all(trial.records and (directory.path / trial.records).exists() for trial in trials):
+        elif trials and all(
+            trial.client.records and (directory.path / trial.client.records).exists() for trial in trials
+        ):
             found[arm] = shape(directory, trials)
     if found and found != kept.arms:
         directory.write(REDUCED_FILE, Shapes(found))
@@ -95,9 +97,9 @@ def shape(directory: RunDirectory, trials: Sequence[Trial]) -> Shape:
     slices: dict[int, list[Slice]] = {}
     pooled: list[Floats] = []
     for trial in trials:
-        window = (trial.window_start, trial.window_start + trial.window_s)
-        records = right_answers(read_records(directory.path / str(trial.records)), *window)
-        slices[trial.round] = slice_up(records, trial.window_start, trial.window_s)
+        window = (trial.client.window_start, trial.client.window_end)
+        records = right_answers(read_records(directory.path / str(trial.client.records)), *window)
+        slices[trial.round] = slice_up(records, trial.client.window_start, trial.client.window_s)
         pooled.append((records["end"] - records["scheduled"]) * 1e3)
     ordered = np.sort(np.concatenate(pooled))
     return Shape(

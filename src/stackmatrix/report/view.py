@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import combinations
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.judge import by_round, cpu_us, last_attempts
+from stackmatrix.analysis.judge import STACK_CPU, by_round, last_attempts
 from stackmatrix.analysis.statistics import middle
 from stackmatrix.catalog.stacks import load_stacks, variant_label
 from stackmatrix.catalog.workloads import load_workloads
@@ -56,7 +56,7 @@ class MatrixCell:
     @cached_property
     def cpu_us(self) -> list[float | None]:
         """The stack's CPU-µs per request by round."""
-        return by_round(self.standing, self.rounds, cpu_us)
+        return by_round(self.standing, self.rounds, STACK_CPU)
 
     @cached_property
     def cpu_parts(self) -> Parts:
@@ -64,9 +64,10 @@ class MatrixCell:
         good = [trial for trial in self.standing if not trial.reasons]
         parts = {"stack": "stack", "database": "postgres", "files": "nginx", "upstream": "delay"}
         split: Parts = {
-            part: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in good) for part, name in parts.items()
+            part: middle(trial.cpu_us(getattr(trial.server.cpu_s, name)) for trial in good)
+            for part, name in parts.items()
         }
-        return {**split, "generator": middle(trial.cpu_us(trial.cpu_s.generator) for trial in good)}
+        return {**split, "generator": middle(trial.cpu_us(trial.client.cpu_s) for trial in good)}
 
     @property
     def settings(self) -> Mapping[str, int | str | bool]:

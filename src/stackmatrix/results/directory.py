@@ -2,27 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
+from typing import IO, Any, TypeVar
+
 import msgspec
+
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
 from stackmatrix.results.explain import Explained, Passes, Profiled
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
+from stackmatrix.results.upgrade import upgraded
 
-
-
-
-
-
-
-
-
-SCHEMA = 1
+SCHEMA = 2
 
 
 RESULTS = ROOT / "results"
@@ -95,11 +89,11 @@ class RunDirectory:
 
     def trials(self) -> Iterator[Trial]:
         """Every trial that was kept; a last line cut off by a crash is left out."""
-        return self._lines(TRIALS, Trial)
+        return self._lines(TRIALS, Trial, upgraded)
 
     def probes(self) -> Iterator[Probe]:
         """Every probe of a service level, likewise; none in a run that looked for none."""
-        return self._lines(LEVELS, Probe)
+        return self._lines(LEVELS, Probe, upgraded)
 
     def append_explained(self, arm: Explained) -> None:
         """Keep what the explaining pass saw of one arm."""
@@ -124,14 +118,14 @@ class RunDirectory:
             handle.flush()
             os.fsync(handle.fileno())
 
-    def _lines(self, name: str, kind: type[T]) -> Iterator[T]:
+    def _lines(self, name: str, kind: type[T], upgrade: Callable[[Any], Any] | None = None) -> Iterator[T]:
         file = self.path / name
         if not file.exists():
             return
         lines = file.read_bytes().split(b"\n")
         for number, line in enumerate(lines, 1):
             if line and number < len(lines):  # without a newline behind it the line was never finished
-                yield decode(line, kind, f"{file}:{number}")
+                yield decode(line, kind, f"{file}:{number}", upgrade)
 
     def write(self, name: str, value: object) -> None:
         """Write one JSON file whole or not at all."""
@@ -174,9 +168,11 @@ class writing:  # noqa: N801 - used as a `with` statement, like a function
             ) from None
 
 
-def decode(data: bytes, kind: type[T], where: str) -> T:
-    """JSON as a value of `kind`; UserError with the path of the first field that breaks the format."""
+def decode(data: bytes, kind: type[T], where: str, upgrade: Callable[[Any], Any] | None = None) -> T:
+    """JSON as a value of `kind`, brought to today's schema; UserError with the first field that breaks the format."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        if upgrade is None:
+            return msgspec.json.decode(data, type=kind)
+        return msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
     except msgspec.MsgspecError as error:
         raise UserError(f"{where}: not a file of this format (schema {SCHEMA}): {error}") from None

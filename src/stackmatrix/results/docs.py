@@ -9,11 +9,6 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.load import latency
 from stackmatrix.results import directory
 
-
-
-
-
-
 PAGE: Final = ROOT / "docs" / "results.md"
 FORMAT: Final = ("plan", "trial", "reasons", "explain", "slo", "experiment", "interval", "run")
 START: Final = "<!-- every field, from src/stackmatrix/results/: make docs -->"

@@ -1,13 +1,8 @@
 """What an experiment asked, and what became of its claims."""
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+from dataclasses import dataclass
+from typing import Literal
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:

@@ -1,14 +1,9 @@
 """`explaining.jsonl` and `profiles.jsonl`: what the extra trials after the rounds saw."""
 
-import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+
 from stackmatrix.results.reasons import Reason
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:

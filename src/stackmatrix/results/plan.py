@@ -1,34 +1,19 @@
 """`plan.json`: what a run is to do, fixed before its first trial, so that it can go on later."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+from typing import Literal
+
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.errors import UserError
-from stackmatrix.results.directory import RunDirectory, SCHEMA
+from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.experiment import Carried
-
-
-
-
-
-
-
-
-
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +85,11 @@ class Arm:
     """It is shown failing: what fails is counted, and nothing of it is repeated."""
     overlaps: bool = True
     """Whether its variant is held to the capacity that it declares, before it is timed."""
+
+    @property
+    def file_name(self) -> str:
+        """The id as part of a file's name."""
+        return re.sub(r"[^a-z0-9.=-]+", "_", self.id.lower())
 
     @property
     def repeats(self) -> bool:
@@ -236,5 +226,3 @@ def files(path: Path) -> Iterator[Path]:
     elif path.is_dir() and path.name not in PASSED_OVER:
         for child in sorted(path.iterdir()):
             yield from files(child)
-
-

@@ -1,13 +1,7 @@
 """Why a number is not to be trusted, and what to do about it."""
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 ReasonKind = Literal[
     "errors",

@@ -1,13 +1,8 @@
 """`run.json`: what the analysis made of a run."""
 
-import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+from typing import Any
+
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.explain import Cost, FlameGraph, Phases
@@ -15,20 +10,7 @@ from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.slo import ServiceLevel
-from stackmatrix.results.trial import Entry, Errors
-
-
-
-
-
-
-
-
-
-
-
-
-
+from stackmatrix.results.trial import Errors, LedgerLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +121,7 @@ class ArmResult:
     ratio: Ratio | None = None
     rank: int | None = None
     """Among the arms of the same workload and load; arms that cannot be told apart share one."""
-    ledger: list[Entry] = field(default_factory=list)
+    ledger: list[LedgerLine] = field(default_factory=list)
     """The ledgers of all rounds added up."""
     phases: Phases | None = None
     """Where a request's time went in the explaining pass."""

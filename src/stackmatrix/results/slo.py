@@ -1,17 +1,10 @@
 """`levels.jsonl`: every rate that a search for a service level tried."""
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+from dataclasses import dataclass
+from typing import Literal
+
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.trial import Trial
-
-
 
 ProbeOutcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", "failed"]
 """Of one rate: the service level was kept, or broken; the generator could not offer it; the machine took part; too few

@@ -1,21 +1,14 @@
 """`trials.jsonl`: one timed window of one arm."""
 
-import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
-import msgspec
+
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.reasons import Reason
 
 
-
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the ledger: what the answers imply, and what was counted on the other side."""
+class LedgerLine:
+    """What the answers imply, and what was counted on the other side."""
 
     what: str
     """SQL statements, new rows, upstream calls, or files from Nginx."""
@@ -26,7 +19,7 @@ class Entry:
     slack: int = 0
     """How far the two may differ honestly, for requests that were cut off in flight."""
     binding: bool = True
-    """False where the variant does other work on purpose: then the count is shown, and holds nobody to anything."""
+    """False if the variant deliberately does different work; the count is shown but not checked."""
 
     @property
     def balanced(self) -> bool | None:
@@ -66,13 +59,12 @@ class Errors:
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """CPU seconds in the window."""
+    """CPU seconds that the servers used in the window; None where it cannot be read."""
 
     stack: float | None = None
     postgres: float | None = None
     nginx: float | None = None
     delay: float | None = None
-    generator: float | None = None
 
     @property
     def upstreams(self) -> float | None:
@@ -98,17 +90,9 @@ class ToolSays:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One timed window of one arm."""
+class ClientSide:
+    """What the client saw of one trial, by the project's own generator or by another tool."""
 
-    id: str
-    arm: str
-    round: int
-    """From 0."""
-    attempt: int
-    """From 0; each repeat of a round is one more."""
-    started: str
-    """UTC, ISO 8601."""
     warmup_s: float = 0.0
     """As it was ended: when throughput held."""
     window_start: float = 0.0
@@ -139,6 +123,33 @@ class Trial:
     """Of the expected answers; a percentile needs ten records beyond it."""
     bytes: int = 0
     """Of the expected answers' bodies."""
+    cpu_s: float | None = None
+    """CPU seconds that the generator or tool used in the window."""
+    connections: int = 0
+    """That the generator opened."""
+    reconnects: int = 0
+    """Connections that replaced another one."""
+    generator_share: float | None = None
+    """Of its core, by the generator's busiest process."""
+    drift_p99_ms: float | None = None
+    """How late the latest 1 % of requests left."""
+    right: int = 0
+    """Right answers of the whole trial, which is what the ledger is about."""
+    records: str | None = None
+    """The file with a row per request, in the run's directory; None where a tool keeps none."""
+    tool: ToolSays | None = None
+    """None when the project's own generator offered the load."""
+
+    @property
+    def window_end(self) -> float:
+        """When the window closed, on the clock of `window_start`."""
+        return self.window_start + self.window_s
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSide:
+    """What was seen of the stack, its upstreams and the machine during one trial."""
+
     cpu_s: Cpu = field(default_factory=Cpu)
     memory_mib: float | None = None
     """The most anonymous memory of the stack that was sampled; page cache is not counted."""
@@ -161,30 +172,37 @@ class Trial:
     """Seconds that the database itself counted as spent on statements, in the whole trial."""
     upstream_in_flight: int | None = None
     """The most calls that the delay server held at the same time, in the whole trial."""
-    connections: int = 0
-    """That the generator opened."""
-    reconnects: int = 0
-    """Connections that replaced another one."""
     connections_per_worker: list[int] | None = None
     """When the window opened, the most first; None where that cannot be seen, or a router stands before the workers."""
-    generator_share: float | None = None
-    """Of its core, by the generator's busiest process."""
-    drift_p99_ms: float | None = None
-    """How late the latest 1 % of requests left."""
     foreign_share: float | None = None
     """Share of the stack's cores that went to anything but the stack."""
     steal_share: float = 0.0
     """Of the CPU time, by the machine's host."""
-    right: int = 0
-    """Right answers of the whole trial, which is what the ledger is about."""
-    ledger: list[Entry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One timed window of one arm: what its client saw, what was seen of its servers, and whether the two agree."""
+
+    id: str
+    arm: str
+    round: int
+    """From 0."""
+    attempt: int
+    """From 0; each repeat of a round is one more."""
+    started: str
+    """UTC, ISO 8601."""
+    client: ClientSide = field(default_factory=ClientSide)
+    server: ServerSide = field(default_factory=ServerSide)
+    ledger: list[LedgerLine] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     """Why the trial must not count; none when it passed every gate."""
-    records: str | None = None
-    """The file with a row per request, in the run's directory; None where a tool keeps none."""
-    told: ToolSays | None = None
-    """None when the project's own generator offered the load."""
 
     def cpu_us(self, seconds: float | None) -> float | None:
         """Seconds of CPU in the window as µs per expected answer."""
-        return None if seconds is None or not self.answered else seconds * 1e6 / self.answered
+        return None if seconds is None or not self.client.answered else seconds * 1e6 / self.client.answered
+
+    @property
+    def stack_cpu_us(self) -> float | None:
+        """The stack's CPU-µs per expected answer."""
+        return self.cpu_us(self.server.cpu_s.stack)

@@ -107,7 +107,7 @@ def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
 
 def too_late(tool: ArmView) -> str | None:
     """Count the answers beyond the tool's time-out."""
-    late = median(trial.errors.timeout for trial in tool.counted) if tool.counted else 0
+    late = median(trial.client.errors.timeout for trial in tool.counted) if tool.counted else 0
     if not late or tool.offer.timeout_s is None:
         return None
     return f"{late:.0f} answers took longer than its time-out of {duration(tool.offer.timeout_s)}"
@@ -115,7 +115,7 @@ def too_late(tool: ArmView) -> str | None:
 
 def killed(seen: ArmView) -> str | None:
     """Count the workers that ended under the load."""
-    ended = most(trial.ended_processes for trial in seen.counted)
+    ended = most(trial.server.ended_processes for trial in seen.counted)
     if not ended:
         return None
     timeout = seen.candidate.variant(seen.scale).settings.get("worker_timeout")
@@ -126,7 +126,7 @@ def killed(seen: ArmView) -> str | None:
 
 def busy(tool: ArmView) -> str | None:
     """Say that the tool was near its own limit, if so."""
-    share = middle(trial.generator_share for trial in tool.counted)
+    share = middle(trial.client.generator_share for trial in tool.counted)
     return (
         f"{tool.offer.tool} itself used {percent(share)} of its core"
         if share is not None and share > GENERATOR_SHARE
@@ -145,7 +145,7 @@ def dearer(own: ArmView, tool: ArmView) -> str | None:
 
 def noted(tool: ArmView) -> str | None:
     """Say what the tool says of its connections in this very run; of answers that were too late there is a figure."""
-    notes = (note for trial in tool.counted if trial.told for note in trial.told.notes)
+    notes = (note for trial in tool.counted if trial.client.tool for note in trial.client.tool.notes)
     return next((note for note in notes if note[:1].isdigit() and "connection" in note), None)
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from statistics import median
 from typing import Final
 
-from stackmatrix.analysis.judge import cpu_us, last_attempts
+from stackmatrix.analysis.judge import STACK_CPU, last_attempts
 from stackmatrix.analysis.model.ceiling import (
     WAIT_BOUNDS,
     Ceiling,
@@ -25,7 +25,7 @@ from stackmatrix.results.experiment import Carried
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import Entry, Trial
+from stackmatrix.results.trial import LedgerLine, Trial
 
 COUNTS: Final = "requests"
 """Where a tool's window has its own number of whole rounds, this is the figure to predict."""
@@ -53,7 +53,7 @@ class ArmView:
     def counted(self) -> list[Trial]:
         """The trials that counts and CPU times are taken from: the clock on the wall may have been disturbed."""
         if self.shown_anyway:
-            return [trial for trial in self.trials if trial.window_s]
+            return [trial for trial in self.trials if trial.client.window_s]
         return [trial for trial in self.trials if all(reason.kind in NOISE for reason in trial.reasons)]
 
     @cached_property
@@ -100,7 +100,7 @@ class ArmView:
     @cached_property
     def window_s(self) -> float:
         """Of one trial."""
-        return middle(trial.window_s for trial in self.trials) or self.offer.seconds
+        return middle(trial.client.window_s for trial in self.trials) or self.offer.seconds
 
 
 def in_window(demand: Demand, offer: PublishedLoad) -> WholeRounds:
@@ -116,14 +116,14 @@ def counted_seconds(rounds: WholeRounds, offer: PublishedLoad) -> float:
 
 def per_right(trial: Trial, count: float | None) -> float | None:
     """Return a count of a whole trial, per right answer of it."""
-    return None if count is None or not trial.right else count / trial.right
+    return None if count is None or not trial.client.right else count / trial.client.right
 
 
 def entry(what: str) -> Callable[[Trial], float | None]:
     """Say what the other side counted, per right answer."""
 
     def counted(trial: Trial) -> float | None:
-        lines: Iterable[Entry] = (line for line in trial.ledger if line.what == what)
+        lines: Iterable[LedgerLine] = (line for line in trial.ledger if line.what == what)
         return next((per_right(trial, line.counted) for line in lines), None)
 
     return counted
@@ -131,18 +131,22 @@ def entry(what: str) -> Callable[[Trial], float | None]:
 
 def new_sessions(trial: Trial) -> float | None:
     """Return database sessions opened, per right answer."""
-    return per_right(trial, trial.new_db_sessions)
+    return per_right(trial, trial.server.new_db_sessions)
 
 
 def failed_share(trial: Trial) -> float | None:
     """Return the share of failures of all requests that ended."""
-    ended = requests(trial) if trial.told else trial.answered + trial.errors.total
-    return trial.errors.total / ended if ended else None
+    ended = requests(trial) if trial.client.tool else trial.client.answered + trial.client.errors.total
+    return trial.client.errors.total / ended if ended else None
 
 
 def cpu_share(trial: Trial) -> float | None:
     """Return CPU seconds of the stack per second."""
-    return None if trial.cpu_s.stack is None or not trial.window_s else trial.cpu_s.stack / trial.window_s
+    return (
+        None
+        if trial.server.cpu_s.stack is None or not trial.client.window_s
+        else trial.server.cpu_s.stack / trial.client.window_s
+    )
 
 
 def counted(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
@@ -158,10 +162,10 @@ def clocked(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float
 def measured_rate(seen: ArmView) -> float | None:
     """Return the run's own estimate, or what an arm without one did; of a tool its own figure, whatever it counts."""
     if seen.by == "tool":
-        return middle(trial.told.rps for trial in seen.clocked if trial.told)
+        return middle(trial.client.tool.rps for trial in seen.clocked if trial.client.tool)
     if seen.result.goodput is not None:
         return seen.result.goodput.value
-    return middle(trial.goodput for trial in seen.clocked)
+    return middle(trial.client.goodput for trial in seen.clocked)
 
 
 def mean_ms(seen: ArmView) -> float | None:
@@ -169,18 +173,18 @@ def mean_ms(seen: ArmView) -> float | None:
     if seen.by == "tool" and seen.offer.requests is not None:
         per_second = measured_rate(seen)
         return seen.offer.users / per_second * 1e3 if per_second else None
-    return middle(trial.latency_ms.mean for trial in seen.clocked)
+    return middle(trial.client.latency_ms.mean for trial in seen.clocked)
 
 
 def requests(trial: Trial) -> float:
     """Count the right answers of one window, or all that a tool counts."""
-    return trial.told.requests if trial.told else trial.answered
+    return trial.client.tool.requests if trial.client.tool else trial.client.answered
 
 
 def reachable(seen: ArmView) -> float | None:
     """Count the slots that the connections can take, as the accepts dealt them to the workers."""
     slots = seen.demand.slots_per_worker if seen.demand else None
-    deals = [trial.connections_per_worker for trial in seen.counted if trial.connections_per_worker]
+    deals = [trial.server.connections_per_worker for trial in seen.counted if trial.server.connections_per_worker]
     if not deals:
         return None
     return median(sum(min(slots or users, users) for users in deal) for deal in deals)
@@ -188,7 +192,9 @@ def reachable(seen: ArmView) -> float | None:
 
 def most_connections(seen: ArmView) -> float | None:
     """Count the connections of the worker that has the most."""
-    return middle(max(trial.connections_per_worker) for trial in seen.counted if trial.connections_per_worker)
+    return middle(
+        max(trial.server.connections_per_worker) for trial in seen.counted if trial.server.connections_per_worker
+    )
 
 
 def of_predicted(seen: ArmView) -> float | None:
@@ -229,7 +235,7 @@ def us_words(value: float) -> str:
 
 def peak(name: str) -> Callable[[ArmView], float | None]:
     """Return the largest of a trial's own figure in any round."""
-    return lambda seen: most(getattr(trial, name) for trial in seen.counted)
+    return lambda seen: most(getattr(trial.server, name) for trial in seen.counted)
 
 
 def phase(name: str) -> Callable[[ArmView], float | None]:
@@ -244,22 +250,24 @@ def phase(name: str) -> Callable[[ArmView], float | None]:
 
 def kilobytes(trial: Trial) -> float | None:
     """Return the size of one answer."""
-    return trial.bytes / trial.answered / 1e3 if trial.bytes and trial.answered else None
+    return trial.client.bytes / trial.client.answered / 1e3 if trial.client.bytes and trial.client.answered else None
 
 
 MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
     "goodput": ArmMetric("rate", "requests/s", measured_rate, rate),
     "requests": ArmMetric("number of requests", "requests", clocked(requests), noun("request")),
     "mean_ms": ArmMetric("mean time", "ms", mean_ms, ms_words),
-    "p50_ms": ArmMetric("median time", "ms", clocked(lambda trial: trial.latency_ms.p50), ms_words),
-    "cpu_us": ArmMetric("CPU per request", "µs", counted(cpu_us), us_words),
+    "p50_ms": ArmMetric("median time", "ms", clocked(lambda trial: trial.client.latency_ms.p50), ms_words),
+    "cpu_us": ArmMetric("CPU per request", "µs", counted(STACK_CPU), us_words),
     "cpu_share": ArmMetric("use of CPU", "of a core", counted(cpu_share), percent),
     "threads": ArmMetric("number of threads", "threads", peak("threads"), noun("thread")),
     "processes": ArmMetric("number of processes", "processes", peak("processes"), noun("process")),
     "restarts": ArmMetric(
-        "number of workers that ended", "", counted(lambda trial: trial.ended_processes), noun("time")
+        "number of workers that ended", "", counted(lambda trial: trial.server.ended_processes), noun("time")
     ),
-    "failed": ArmMetric("number of failures", "requests", counted(lambda trial: trial.errors.total), noun("request")),
+    "failed": ArmMetric(
+        "number of failures", "requests", counted(lambda trial: trial.client.errors.total), noun("request")
+    ),
     "failed_share": ArmMetric("share of failures", "", counted(failed_share), percent),
     "statements": ArmMetric("count of statements", "a request", counted(entry("SQL statements")), noun("statement")),
     "sessions": ArmMetric("number of sessions", "sessions", peak("db_sessions"), noun("session")),

@@ -46,13 +46,16 @@ def facts_of(
     """Gather what the trials say of the arm."""
     variant, workload = setup.variant(arm), setup.workload(arm)
     waiting, effects = workload.waiting(), workload.effects()
-    names = ("stack", "postgres", "nginx", "delay", "generator")
-    cpu = CpuTimes(**{name: middle(trial.cpu_us(getattr(trial.cpu_s, name)) for trial in trials) for name in names})
+    names = ("stack", "postgres", "nginx", "delay")
+    cpu = CpuTimes(
+        **{name: middle(trial.cpu_us(getattr(trial.server.cpu_s, name)) for trial in trials) for name in names},
+        generator=middle(trial.cpu_us(trial.client.cpu_s) for trial in trials),
+    )
     stated = stated_wait(variant, waiting)
     database_s = middle(database_per_request(trial) for trial in trials) if effects.statements else None
     # What is fetched from Nginx is waited for as well, for a time that nobody states.
     waits_on = waiting.on if waiting else ("upstream" if effects.fixtures else None)
-    response_ms = middle(trial.latency_ms.mean for trial in trials)
+    response_ms = middle(trial.client.latency_ms.mean for trial in trials)
     return Facts(
         arm=variant.label,
         workload=workload.name,
@@ -66,10 +69,10 @@ def facts_of(
         cpu=cpu,
         cores=setup.cores(workers_of(variant)),
         database_s=database_s,
-        in_flight=most(trial.upstream_in_flight for trial in trials) if effects.upstream else None,
-        generator_share=middle(trial.generator_share for trial in trials),
-        foreign_share=middle(trial.foreign_share for trial in trials),
-        window_s=middle(trial.window_s for trial in trials),
+        in_flight=most(trial.server.upstream_in_flight for trial in trials) if effects.upstream else None,
+        generator_share=middle(trial.client.generator_share for trial in trials),
+        foreign_share=middle(trial.server.foreign_share for trial in trials),
+        window_s=middle(trial.client.window_s for trial in trials),
         libraries=libraries(variant),
         reasons=tuple(reasons),
     )
@@ -103,15 +106,18 @@ def workers_of(variant: Variant) -> int:
 
 def database_per_request(trial: Trial) -> float | None:
     """Return the seconds that the database counted for a right answer: a lower bound of a wait that nobody states."""
-    return None if trial.database_s is None or not trial.right else trial.database_s / trial.right
+    seconds, right = trial.server.database_s, trial.client.right
+    return None if seconds is None or not right else seconds / right
 
 
 def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:
     """Say how the accepts fell out in the round of the middle goodput; None for one worker, or where not seen."""
-    seen = sorted((trial for trial in trials if trial.connections_per_worker), key=lambda trial: trial.goodput)
+    seen = sorted(
+        (trial for trial in trials if trial.server.connections_per_worker), key=lambda trial: trial.client.goodput
+    )
     if workers == 1 or not seen:
         return None
-    counts = tuple(seen[len(seen) // 2].connections_per_worker or ())
+    counts = tuple(seen[len(seen) // 2].server.connections_per_worker or ())
     return counts if (len(counts), sum(counts)) == (workers, arm.load.users) else None
 
 

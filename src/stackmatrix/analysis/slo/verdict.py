@@ -48,7 +48,7 @@ def probe_outcome(trial: Trial, seen: LevelSample) -> ProbeOutcome:
     that left late because all connections were taken waited for the stack, not for the generator.
     """
     kinds = {reason.kind for reason in trial.reasons}
-    late = "drift" in kinds and trial.connections < CONNECTIONS
+    late = "drift" in kinds and trial.client.connections < CONNECTIONS
     if kinds & DISHONEST:
         return "failed"
     if seen.kept is None:

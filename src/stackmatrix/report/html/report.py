@@ -17,7 +17,7 @@ from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult, Identity
-from stackmatrix.results.trial import Entry, Trial
+from stackmatrix.results.trial import LedgerLine, Trial
 
 Context = dict[str, Any]
 
@@ -304,7 +304,7 @@ def drawn(cell: MatrixCell, group: Group) -> Context:
         "slices": [(number + 1, [(s.at, s.goodput, s.p50) for s in slices]) for number, slices in shape.slices.items()]
         if shape
         else [],
-        "rounds": [(t.round + 1, t.goodput, t.latency_ms.p50, t.latency_ms.p99) for t in good],
+        "rounds": [(t.round + 1, t.client.goodput, t.client.latency_ms.p50, t.client.latency_ms.p99) for t in good],
         "estimate": (arm.goodput.value, *(arm.goodput.ci95 or (None, None))),
         "cpu": [(part, us) for part, us in cell.cpu_parts.items() if us],
         "show": {metric.key: metric.show(arm) for metric in COMPARED},
@@ -339,7 +339,7 @@ def tiles(cell: MatrixCell) -> list[tuple[str, str, str]]:
     good = [trial for trial in cell.standing if not trial.reasons]
     low, high = arm.goodput.ci95 or (None, None)
     interval = (f"{quantity(low)} – {quantity(high)}", "") if arm.goodput.ci95 else (MISSING, "needs 6 rounds")
-    peak = most(trial.processes for trial in good)
+    peak = most(trial.server.processes for trial in good)
     first = [
         ("Goodput", f"{quantity(arm.goodput.value)}", "requests/s"),
         ("95 % interval", *interval),
@@ -351,8 +351,8 @@ def tiles(cell: MatrixCell) -> list[tuple[str, str, str]]:
     ]
     last = [
         ("Processes", count(peak), ""),
-        ("Connections", count(most(trial.connections for trial in good)), "opened in a trial"),
-        ("Reconnects", count(sum(trial.reconnects for trial in good)), "in all rounds"),
+        ("Connections", count(most(trial.client.connections for trial in good)), "opened in a trial"),
+        ("Reconnects", count(sum(trial.client.reconnects for trial in good)), "in all rounds"),
         ("Rounds", str(arm.rounds), f"{arm.repeated} repeated" if arm.repeated else ""),
     ]
     return [*first, *shown, *last]
@@ -426,20 +426,20 @@ def trial_row(trial: Trial, valid: bool) -> list[str]:
     return [
         str(trial.round + 1),
         str(trial.attempt + 1),
-        blank or quantity(trial.goodput),
-        blank or milliseconds(trial.latency_ms.p50),
-        blank or milliseconds(trial.latency_ms.p99),
-        str(trial.errors.total),
-        blank or quantity(trial.cpu_us(trial.cpu_s.stack)),
-        percent(trial.generator_share),
-        percent(trial.foreign_share),
-        percent(trial.steal_share),
-        str(trial.connections),
+        blank or quantity(trial.client.goodput),
+        blank or milliseconds(trial.client.latency_ms.p50),
+        blank or milliseconds(trial.client.latency_ms.p99),
+        str(trial.client.errors.total),
+        blank or quantity(trial.stack_cpu_us),
+        percent(trial.client.generator_share),
+        percent(trial.server.foreign_share),
+        percent(trial.server.steal_share),
+        str(trial.client.connections),
         "; ".join(f"{reason.kind}: {reason.detail}" for reason in trial.reasons),
     ]
 
 
-def ledger_line(entry: Entry) -> Context:
+def ledger_line(entry: LedgerLine) -> Context:
     """One line of the ledger."""
     words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
     slack = f", within {count(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
