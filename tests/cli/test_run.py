@@ -75,12 +75,11 @@ def test_a_run_prints_its_table_and_leaves_every_request_on_disk(tmp_path: Path)
     assert run.identities["fastapi-async"].keep_alive
     trials = [json.loads(line) for line in (kept / "trials.jsonl").read_text().splitlines()]
     assert [trial["arm"] for trial in trials if trial["attempt"] == 0] == [arm.id]
-    for trial in trials:
-        records = np.load(kept / trial["records"])
-        inside = (records["end"] >= trial["window_start"]) & (
-            records["end"] < trial["window_start"] + trial["window_s"]
-        )
-        assert int((inside & (records["verdict"] == 0)).sum()) == trial["answered"]
+    for client in (trial["client"] for trial in trials):
+        records = np.load(kept / client["records"])
+        start, end = client["window_start"], client["window_start"] + client["window_s"]
+        inside = (records["end"] >= start) & (records["end"] < end)
+        assert int((inside & (records["verdict"] == 0)).sum()) == client["answered"]
 
 
 @pytest.mark.servers

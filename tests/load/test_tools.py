@@ -135,7 +135,8 @@ def test_counts_agree_with_the_servers_own(tool: LoadTool, tmp_path: Path) -> No
 def test_littles_law_holds_on_a_server_of_known_time(tool: LoadTool) -> None:
     with serving(KnownServer(service_s=0.02), min(os.sched_getaffinity(0))) as port:
         told = run_other(tool, plan(port, users=8, duration_s=2), cpus={LAST})
-    assert told.rps * 0.02 == pytest.approx(8, rel=0.35)
+    took_s = max(0.02, (told.latency.mean or 0.0) / 1e3)  # a busy machine makes users wait, and answers fewer
+    assert told.rps * took_s == pytest.approx(8, rel=0.35)
     mean = told.latency.mean or told.latency.p50
     if tool.name == "wrk":
         assert mean is None
