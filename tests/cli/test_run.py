@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,8 +35,8 @@ def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def directory_in(words: str) -> Path:
-    name = next(line.rpartition("results/")[2].split()[0] for line in words.splitlines() if "results/" in line)
-    return RESULTS / name
+    named = next(line.rpartition("results/")[2] for line in words.splitlines() if "results/" in line)
+    return RESULTS / re.split(r"[/;\s]", named)[0]
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:

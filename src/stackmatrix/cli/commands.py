@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import (
@@ -19,9 +19,6 @@ from cyclopts.exceptions import (
 from stackmatrix.cli.shell import ending
 from stackmatrix.cli.subcommands import PROGRAM, SUBCOMMANDS, Subcommand, usage
 from stackmatrix.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    pass
 
 
 def main() -> NoReturn:
