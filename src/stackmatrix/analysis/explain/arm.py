@@ -317,7 +317,8 @@ def in_line(facts: Facts, phases: Phases) -> float | None:
         return None
     if facts.demand.users is None:
         return (facts.demand.rate or 0.0) * phases.queue_s
-    return facts.demand.users * phases.queue_s / (phases.response_s + facts.demand.think_s)
+    cycle_s = phases.response_s + facts.demand.think_s
+    return facts.demand.users * min(1.0, phases.queue_s / cycle_s) if cycle_s else None  # no more than there are
 
 
 # What would change it.
