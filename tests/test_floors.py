@@ -13,6 +13,7 @@ PLANTED = {
     "catalog/toml.py": ("from .. import results", "stackmatrix.catalog.toml -> stackmatrix.results"),
     "load/histogram.py": ("from ..catalog import stacks", "stackmatrix.load.histogram -> stackmatrix.catalog.stacks"),
     "analysis/latency.py": ("def f(): import altair", "stackmatrix.analysis.latency -> altair"),
+    "report/slo.py": ("from stackmatrix.report import view", "stackmatrix.report.slo -> stackmatrix.report.view"),
 }
 
 

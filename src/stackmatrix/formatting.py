@@ -1,6 +1,21 @@
 """How numbers are written, the same in every table, sentence and picture; what is missing is a dash, never a zero."""
 
+from collections.abc import Sequence
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """Write `a`, `a and b`, `a, b and c`."""
+    return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def capital(text: str) -> str:
+    """Put the first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
 MISSING = "–"
+
+
 THIN_SPACE = "\u202f"
 
 
@@ -66,6 +81,12 @@ def milliseconds(value: float | None) -> str:
 def mib(value: float | None) -> str:
     """Write memory that is given in MiB, without its unit."""
     return MISSING if value is None else whole(value)
+
+
+def change(factor: float) -> str:
+    """Write a ratio as a change in per cent: `+3.1 %`, `−0.4 %`, `0.0 %`."""
+    moved = round((factor - 1) * 100, 1)
+    return f"{moved:+.1f} %".replace("-", "−") if moved else "0.0 %"
 
 
 def percent(share: float | None) -> str:

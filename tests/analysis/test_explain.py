@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from stackmatrix.analysis.explain.arm import explain_arm
 from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
-from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.model.bottleneck import verdict
 from stackmatrix.analysis.model.ceiling import Demand, ceiling
 from stackmatrix.analysis.model.facts import Facts, Pool
 from stackmatrix.analysis.model.what_if import idle, lever
-from stackmatrix.formatting import duration, percent, quantity, some
+from stackmatrix.formatting import duration, listed, percent, quantity, some
 from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
 

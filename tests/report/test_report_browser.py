@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from stackmatrix.formatting import factor
 from stackmatrix.report.palette import DARK, LIGHT
 from stackmatrix.report.view import view
 
@@ -153,7 +154,7 @@ def test_two_arms_are_compared_as_the_reader_chooses(browser: Browser, runs: Run
                     page.locator("select[name=second]").select_option(label=second.name)
                     pair = found[workload].versus(first, second)
                     assert pair.goodput is not None
-                    expect(says).to_contain_text(f"{pair.goodput.value:.2f}× (")
+                    expect(says).to_contain_text(f"{factor(pair.goodput.value)}× (")
                     expect(says).to_contain_text(second.name)
                     expect(table.locator("thead")).to_contain_text(f"{first.name}{second.name}ratio")
         assert page.evaluate(DRAW_ALL, "#compare") is None

@@ -21,11 +21,13 @@ from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.catalog import ROOT
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import UserError
-from stackmatrix.formatting import quantity
-from stackmatrix.report import charts, curves, headline, index, method, reduced, slo
+from stackmatrix.formatting import change, quantity
+from stackmatrix.report import curves, headline, method, reduced
 from stackmatrix.report import phases as times
+from stackmatrix.report.charts import cell as cell_charts
+from stackmatrix.report.charts import level, matrix, trend
 from stackmatrix.report.files import write_reports
-from stackmatrix.report.html import run_page
+from stackmatrix.report.html import index, index_html, run_html
 from stackmatrix.report.html.site import breakable, emphasis, inert
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
 from stackmatrix.report.reduced import latency_histogram, latency_spectrum
@@ -96,7 +98,7 @@ def test_stacks_that_are_alike_share_the_lead(tmp_path: Path) -> None:
     only = found.groups[0]
     says = headline.comparison(only.pairs[0], only.floor)
     assert says.startswith("Can’t tell:") and "noise floor" in says
-    assert "db_pool" in inert(run_page(found))
+    assert "db_pool" in inert(run_html(found))
 
 
 def test_a_run_whose_copies_differ_is_called_invalid(tmp_path: Path) -> None:
@@ -211,7 +213,7 @@ def test_nothing_that_a_run_says_becomes_markup(tmp_path: Path) -> None:
     def spoil(trial: Trial) -> Trial:
         return replace(trial, reasons=[Reason("crash", hostile)]) if "sync" in trial.arm else trial
 
-    text = run_page(view(make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))))
+    text = run_html(view(make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))))
     assert "<script>alert" not in text and "<img src=x" not in text
     assert text.count("<script") == 4
 
@@ -288,7 +290,7 @@ def test_the_verdict_of_the_meters_counts_before_the_ceiling(runs: Runs) -> None
     first, *others = found.groups[0].ranked
     doubt = Disagreement("lock", "Something else <held> it.")
     arm = replace(first.arm, verdict="database", utilisation={"database": 0.97, "load": 1.2}, doubt=doubt)
-    text = run_page(replace(found, groups=[replace(found.groups[0], cells=[replace(first, arm=arm), *others])]))
+    text = run_html(replace(found, groups=[replace(found.groups[0], cells=[replace(first, arm=arm), *others])]))
     assert '<use href="#sign-database"/></svg> database</span>' in text
     assert "Something else &lt;held&gt; it." in text
     assert '97 %</td><td class="bar-cell" aria-hidden="true"><span class="track"><i style="width:97.0%">' in text
@@ -303,22 +305,22 @@ def test_addresses_are_unique_and_stay_the_same() -> None:
 
 
 def test_the_list_has_every_run_and_says_what_it_leaves_out(runs: Runs, base: Path, tmp_path: Path) -> None:
-    text = index.index_page(base)
+    text = index_html(base)
     for directory in runs.values():
         assert f'href="{directory.path.name}/report.html"' in text
     assert "5 runs on 2 machines" in text
     killed = tmp_path / "20260301T000000Z-killed"
     killed.mkdir()
     shutil.copy(runs["void"].path / "plan.json", killed)
-    assert "it has no run.json" in index.index_page(tmp_path)
-    assert "None yet" in index.index_page(tmp_path)
+    assert "it has no run.json" in index_html(tmp_path)
+    assert "None yet" in index_html(tmp_path)
 
 
 def test_trends_join_runs_of_one_machine_only(runs: Runs, base: Path) -> None:
     found, _ = index.listed_runs(base)
-    rows = [row for trend in index.trends(found) for row in trend["rows"]]
-    assert {row["machine"] for row in rows} == {found[0].machine, found[-1].machine}
-    assert index.change(0.9996) == "0.0 %" and index.change(0.95) == "−5.0 %" and index.change(1.031) == "+3.1 %"
+    rows = [row for trend in index.trends(found) for row in trend.points]
+    assert {row.machine for row in rows} == {found[0].machine, found[-1].machine}
+    assert change(0.9996) == "0.0 %" and change(0.95) == "−5.0 %" and change(1.031) == "+3.1 %"
 
 
 def test_a_killed_run_is_judged_from_its_trials(copy: RunDirectory) -> None:
@@ -419,12 +421,12 @@ def test_a_share_falls_in_its_step(share: float, expected: int) -> None:
 
 def test_charts_name_only_colours_that_there_are(runs: Runs) -> None:
     made = [
-        charts.spectrum(),
-        charts.cpu(),
-        charts.pair(),
-        charts.trend(),
-        charts.matrix(view(runs["sweep"])),
-        charts.level("p99"),
+        cell_charts.spectrum(),
+        cell_charts.cpu(),
+        cell_charts.pair(),
+        trend.trend(),
+        matrix.matrix_picture(view(runs["sweep"])),
+        level.level("p99"),
     ]
     named = set(re.findall(r"var\(--([a-z0-9-]+)\)", msgspec.json.encode(made).decode()))
     assert named and named <= LIGHT.keys() == DARK.keys()
@@ -449,11 +451,17 @@ def test_a_search_that_was_killed_is_judged_from_its_probes(runs: Runs, tmp_path
 def test_every_probe_with_a_latency_is_drawn(runs: Runs) -> None:
     seen = view(runs["levels"])
     group = seen.groups[0]
-    rows = slo.probe_points(group, seen)
+    rows = level.probe_points(group, seen)
     arms = {cell.arm.id for cell in group.cells}
     probes = [probe for probe in seen.probes if probe.arm in arms and probe.purpose == "search"]
-    assert [row["rate"] for row in rows if "rate" in row] == [probe.rate for probe in sorted(probes, key=order(group))]
-    assert {row["stack"] for row in rows if "found" in row} == {"fastapi-async", "fastapi-sync", "flask-uwsgi-gevent"}
+    assert [row.rate for row in rows if isinstance(row, level.ProbePoint)] == [
+        probe.rate for probe in sorted(probes, key=order(group))
+    ]
+    assert {row.stack for row in rows if isinstance(row, level.FoundRate)} == {
+        "fastapi-async",
+        "fastapi-sync",
+        "flask-uwsgi-gevent",
+    }
 
 
 def order(group: Group) -> Callable[[Probe], int]:
@@ -468,18 +476,18 @@ def order(group: Group) -> Callable[[Probe], int]:
 def test_curves_have_a_row_for_each_number_and_say_where_each_stack_answers_most(runs: Runs) -> None:
     seen = view(runs["sweep"])
     for groups in seen.sweeps():
-        rows = curves.sweep_rows(groups)
+        rows = curves.sweep_points(groups)
         numbers = [cell.arm.goodput.value for group in groups for cell in group.cells if cell.arm.goodput]
-        assert [row["goodput"] for row in rows] == numbers
+        assert [row.goodput for row in rows] == numbers
         assert curves.swept_loads(groups) == tuple(sorted(curves.swept_loads(groups)))
-        assert all(row["ceiling"] is not None and row["low"] is not None for row in rows)
+        assert all(row.ceiling is not None and row.low is not None for row in rows)
     closed, _ = seen.sweeps()
     assert "fastapi-async most, 1\u202f7" in curves.peaks(closed) and "at 256 users" in curves.peaks(closed)
 
 
 def test_a_cell_under_both_kinds_of_load_shows_them_side_by_side(runs: Runs) -> None:
-    assert "Closed loop and open loop side by side" in run_page(view(runs["sweep"]))
-    assert "side by side</b>" not in run_page(view(runs["matrix"]))
+    assert "Closed loop and open loop side by side" in run_html(view(runs["sweep"]))
+    assert "side by side</b>" not in run_html(view(runs["matrix"]))
 
 
 def test_another_tool_is_another_sweep(runs: Runs) -> None:

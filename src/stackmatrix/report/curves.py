@@ -1,11 +1,26 @@
 """Load curves: the rows that the charts of page and picture draw, from the groups of one sweep."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from stackmatrix.formatting import rate
-from stackmatrix.report import charts
-from stackmatrix.report.view import Group, View
+from stackmatrix.report.view import Group
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """What one stack made of one load."""
+
+    stack: str
+    load: float
+    goodput: float
+    low: float | None
+    high: float | None
+    p50: float | None
+    p99: float | None
+    ceiling: float | None
+
 
 AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open": "requests offered per second"}
 """What is offered more and more of."""
@@ -29,51 +44,31 @@ def swept_loads(groups: Sequence[Group]) -> tuple[float, ...]:
     return tuple(float(group.load.users or group.load.rate or 0) for group in groups)
 
 
-def sweep_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """One for each arm that has a number."""
-    found: list[dict[str, Any]] = []
+def sweep_points(groups: Sequence[Group]) -> list[SweepPoint]:
+    """Return a point for each arm that has a number."""
+    found: list[SweepPoint] = []
     for load, group in zip(swept_loads(groups), groups, strict=True):
         for cell in group.cells:
-            arm = cell.arm
+            arm, latency = cell.arm, cell.arm.latency_ms
             if arm.goodput is not None:
                 low, high = arm.goodput.ci95 or (None, None)
+                ceiling = arm.ceiling.goodput if arm.ceiling else None
                 found.append(
-                    {
-                        "stack": cell.name,
-                        "load": load,
-                        "goodput": arm.goodput.value,
-                        "low": low,
-                        "high": high,
-                        "p50": arm.latency_ms.p50,
-                        "p99": arm.latency_ms.p99,
-                        "ceiling": arm.ceiling.goodput if arm.ceiling else None,
-                    }
+                    SweepPoint(cell.name, load, arm.goodput.value, low, high, latency.p50, latency.p99, ceiling)
                 )
     return found
 
 
 def peaks(groups: Sequence[Group]) -> str:
-    """What the curves show, for who cannot see them: where each stack answers most."""
-    best: dict[str, dict[str, Any]] = {}
-    for row in sweep_rows(groups):
-        if row["stack"] not in best or row["goodput"] > best[row["stack"]]["goodput"]:
-            best[row["stack"]] = row
+    """Say what the curves show, for who cannot see them: where each stack answers most."""
+    best: dict[str, SweepPoint] = {}
+    for point in sweep_points(groups):
+        if point.stack not in best or point.goodput > best[point.stack].goodput:
+            best[point.stack] = point
     unit = "users" if groups[0].load.kind == "closed" else "offered per second"
-    return "; ".join(f"{stack} most, {rate(row['goodput'])}, at {row['load']:g} {unit}" for stack, row in best.items())
+    return "; ".join(f"{stack} most, {rate(one.goodput)}, at {one.load:g} {unit}" for stack, one in best.items())
 
 
 def figure(groups: Sequence[Group]) -> str:
     """Where the picture of a sweep lies in its run, without what its name ends in."""
     return f"figures/curves-{groups[0].slug.removeprefix('workload-')}"
-
-
-def curve_pictures(view: View) -> dict[str, str | bytes]:
-    """The pictures of all sweeps, by their file; none where none was swept."""
-    looks = charts.stack_looks(view.stack_names)
-    found: dict[str, str | bytes] = {}
-    for groups in view.sweeps():
-        if drawn := [{**row, **looks[row["stack"]]} for row in sweep_rows(groups)]:
-            spec = charts.curves_picture(drawn, load_axis_title(groups), sweep_title(groups))
-            found[f"{figure(groups)}.svg"] = charts.svg(spec)
-            found[f"{figure(groups)}-dark.svg"] = charts.svg(spec, dark=True)
-    return found

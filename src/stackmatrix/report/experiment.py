@@ -1,13 +1,10 @@
 """A published comparison, reproduced: the tables, the figure and the words that every report has of it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-import altair as alt
-
-from stackmatrix.analysis.explain.phrases import capital, listed
-from stackmatrix.formatting import MISSING, count, percent, quantity
-from stackmatrix.report import charts
+from stackmatrix.formatting import MISSING, capital, count, listed, percent, quantity
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 
 FIGURE_NAMES: Final[Mapping[str, str]] = {
@@ -28,7 +25,14 @@ POINT_SERIES: Final = ("published", "published, by the model", "project's own ge
 CLAIM_WORDS: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
 TIME_METRICS: Final = ("mean_ms", "p50_ms")
 
-PointRow = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class FigurePoint:
+    """One figure of an arm, and who has it."""
+
+    arm: str
+    series: str
+    value: float
 
 
 def experiment_table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
@@ -114,47 +118,26 @@ def figure_axis_title(result: ExperimentResult) -> str:
     return f"{FIGURE_NAMES.get(metric, metric).lower()}, {unit}, at the published scale"
 
 
-def points(result: ExperimentResult) -> list[PointRow]:
-    """What the figure draws: a point for each arm and whoever has a figure of it."""
-    found: list[PointRow] = []
+def points(result: ExperimentResult) -> list[FigurePoint]:
+    """Return what the figure draws: a point for each arm and whoever has a figure of it."""
     metric = charted(result)
-    for order, arm in enumerate(dict.fromkeys(row.arm for row in result.rows)):
-        for row in rows_for(result.rows, arm, metric):
-            values = (row.published, row.explained, row.own.at_scale, row.tool.at_scale)
-            found += [
-                {"arm": arm, "order": order, "series": series, "value": value}
-                for series, value in zip(POINT_SERIES, values, strict=True)
-                if value
-            ]
-    return found
+    return [
+        FigurePoint(row.arm, series, value)
+        for row in result.rows
+        if row.metric == metric
+        for series, value in zip(
+            POINT_SERIES, (row.published, row.explained, row.own.at_scale, row.tool.at_scale), strict=True
+        )
+        if value
+    ]
 
 
-def rows_for(rows: Sequence[ExperimentRow], arm: str, metric: str) -> Iterable[ExperimentRow]:
-    """The arm's figure of this metric."""
-    return (row for row in rows if (row.arm, row.metric) == (arm, metric))
-
-
-def wide(drawn: Sequence[PointRow]) -> bool:
+def wide(drawn: Sequence[FigurePoint]) -> bool:
     """Whether the figures spread so far that they need a logarithmic scale."""
-    values = [row["value"] for row in drawn]
+    values = [point.value for point in drawn]
     return bool(values) and max(values) > 12 * min(values)
 
 
 def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
     """Each claim: its outcome as a word and as a key, and its words."""
     return [(CLAIM_WORDS[claim.outcome], claim.outcome, claim.words) for claim in result.claims]
-
-
-def chart(result: ExperimentResult, data: charts.Data = charts.ROWS) -> charts.Spec:
-    """The figure: of the page, which has the rows itself, or of a file with its data."""
-    drawn = points(result)
-    arms = list(dict.fromkeys(str(row["arm"]) for row in drawn))
-    return charts.experiment(arms, figure_axis_title(result), wide(drawn), POINT_SERIES, data)
-
-
-def experiment_pictures(result: ExperimentResult | None, stem: str) -> dict[str, str]:
-    """The picture files of an experiment, light and dark, by their names; none for any other run."""
-    if result is None or not (drawn := points(result)):
-        return {}
-    spec = chart(result, alt.InlineData(drawn))
-    return {f"{stem}.svg": charts.svg(spec), f"{stem}-dark.svg": charts.svg(spec, dark=True)}

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from stackmatrix.report import charts, csv, curves, experiment, html, index, markdown
+from stackmatrix.report import csv, html, markdown
+from stackmatrix.report.charts.experiment import experiment_pictures
+from stackmatrix.report.charts.matrix import matrix_picture
+from stackmatrix.report.charts.pictures import png, svg
+from stackmatrix.report.charts.sweep import curve_pictures
 from stackmatrix.report.view import view
 from stackmatrix.results.directory import RESULTS, RunDirectory, writing
 
@@ -13,16 +17,16 @@ def write_reports(directory: RunDirectory) -> None:
     UserError when the run was never judged, or cannot be written.
     """
     found = view(directory)
-    matrix = charts.matrix(found)
+    matrix = matrix_picture(found)
     files: dict[str, str | bytes] = {
-        "report.html": html.run_page(found),
+        "report.html": html.run_html(found),
         "report.md": markdown.run_markdown(found),
         "report.csv": csv.run_csv(found),
-        "figures/matrix.svg": charts.svg(matrix),
-        "figures/matrix-dark.svg": charts.svg(matrix, dark=True),
-        "figures/matrix.png": charts.png(matrix),
-        **experiment.experiment_pictures(found.run.experiment, "figures/experiment"),
-        **curves.curve_pictures(found),
+        "figures/matrix.svg": svg(matrix),
+        "figures/matrix-dark.svg": svg(matrix, dark=True),
+        "figures/matrix.png": png(matrix),
+        **experiment_pictures(found.run.experiment, "figures/experiment"),
+        **curve_pictures(found),
     }
     for name, content in files.items():
         write_file(directory.path / name, content)
@@ -32,7 +36,7 @@ def write_reports(directory: RunDirectory) -> None:
 
 def write_index(base: Path) -> None:
     """Make the list of all runs below a directory."""
-    write_file(base / "index.html", index.index_page(base))
+    write_file(base / "index.html", html.index_html(base))
 
 
 def write_file(file: Path, content: str | bytes) -> None:

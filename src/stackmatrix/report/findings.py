@@ -6,6 +6,7 @@ from pathlib import Path
 from stackmatrix.errors import UserError
 from stackmatrix.formatting import some
 from stackmatrix.report import experiment, method
+from stackmatrix.report.charts.experiment import experiment_pictures
 from stackmatrix.report.files import write_file
 from stackmatrix.report.markdown import bullets, markdown_table, themed
 from stackmatrix.report.view import read_run
@@ -73,6 +74,6 @@ def write_findings(runs: Sequence[RunDirectory], file: Path) -> None:
             raise UserError(f"{directory.path}: it carries out no experiment; give runs of --experiment NAME")
         found.append((directory, run, run.experiment))
     for _, _, result in found:
-        for name, content in experiment.experiment_pictures(result, f"{FIGURES}/{result.name}").items():
+        for name, content in experiment_pictures(result, f"{FIGURES}/{result.name}").items():
             write_file(file.parent / name, content)
     write_file(file, findings_markdown(found, "../"))

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
-from stackmatrix.formatting import MISSING, factor, percent, quantity, some
+from stackmatrix.formatting import MISSING, factor, listed, percent, quantity, some
 from stackmatrix.report import slo
 from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.slo import ServiceLevel

@@ -12,7 +12,7 @@ from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.explain import Phases
 
-MATRIX_COLUMNS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
+SHOWN_METRICS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 
 
 def run_markdown(view: View) -> str:
@@ -82,7 +82,7 @@ def level_sections(view: View) -> list[str]:
 
 def load_curves(view: View) -> list[str]:
     """A picture for each sweep that has a number; the tables below have all of them."""
-    swept = [groups for groups in view.sweeps() if curves.sweep_rows(groups)]
+    swept = [groups for groups in view.sweeps() if curves.sweep_points(groups)]
     about = "Goodput with its ceiling (dotted), and p99 latency with p50 (dotted), against the load"
     drawn = [themed(curves.figure(groups), f"{about}: {curves.peaks(groups)}") for groups in swept]
     return ["## Load curves", *drawn] if drawn else []
@@ -100,16 +100,16 @@ def workload(view: View, group: Group) -> list[str]:
     """One workload: the sentence, then the ranking."""
     params = " ".join(f"{key}={value}" for key, value in group.params.items())
     about = " · ".join(part for part in (group.summary, params, group.load.label) if part)
-    names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in MATRIX_COLUMNS]
+    names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in SHOWN_METRICS]
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
     title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
     rows = [markdown_row(cell, len(head)) for cell in group.ordered]
-    reasons = "\n".join(explained(cell) for cell in group.ranked if cell.arm.explanation)
+    reasons = "\n".join(explanation_bullets(cell) for cell in group.ranked if cell.arm.explanation)
     parts = [f"## {title}", about, headline.group_sentence(group), markdown_table(head, rows), reasons, *spent(group)]
     return [part for part in parts if part]
 
 
-def explained(cell: MatrixCell) -> str:
+def explanation_bullets(cell: MatrixCell) -> str:
     """One arm's explanation: its first line is the answer, and the rest hangs below it."""
     answer, *rest = cell.arm.explanation
     return "\n".join([f"- {answer}", *(f"  - {line}" for line in rest)])
@@ -144,7 +144,7 @@ def markdown_row(cell: MatrixCell, width: int) -> list[str]:
     if arm.goodput is None:
         return [MISSING, cell.name, f"void: {void_kinds(arm)}", *[""] * (width - 3)]
     goodput = BY_KEY["goodput"].show(arm)
-    shown = [BY_KEY[key].show(arm) for key in MATRIX_COLUMNS]
+    shown = [BY_KEY[key].show(arm) for key in SHOWN_METRICS]
     name = f"**{cell.name}**" if arm.rank == 1 else cell.name
     return [str(arm.rank), name, goodput, percent(arm.goodput.half_width), *shown, bound_words(arm)]
 

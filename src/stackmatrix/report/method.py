@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.statistics import DEFAULT_RULE, LEAST_ROUNDS
-from stackmatrix.formatting import MISSING, factor, percent, some
+from stackmatrix.formatting import MISSING, factor, listed, percent, some
 from stackmatrix.report.headline import ENDED_BY, times
 from stackmatrix.report.view import View
 

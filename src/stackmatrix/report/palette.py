@@ -6,6 +6,8 @@ nothing is said by colour alone.
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 LIGHT: Final = {
@@ -70,6 +72,16 @@ SERIES: Final = 8
 STEPS: Final = ((0.0, "under 50 %"), (0.5, "50–70 %"), (0.7, "70–85 %"), (0.85, "85–95 %"), (0.95, "95 % and over"))
 """The scale of shares, each step from its least on; finer where shares that matter lie."""
 
+SHAPES: Final = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
 FONT: Final = "Inter, 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -82,6 +94,20 @@ def var(name: str) -> str:
 def series(index: int) -> str:
     """The colour of the n-th stack."""
     return var(f"series-{index % SERIES + 1}")
+
+
+@dataclass(frozen=True, slots=True)
+class StackLook:
+    """How a stack is drawn, the same in all charts of a page."""
+
+    stack: str
+    colour: str
+    shape: str
+
+
+def stack_looks(names: Sequence[str]) -> Mapping[str, StackLook]:
+    """Give each stack a colour and a shape."""
+    return {name: StackLook(name, series(index), SHAPES[index % len(SHAPES)]) for index, name in enumerate(names)}
 
 
 def step(share: float) -> int:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from stackmatrix.formatting import MISSING, milliseconds, percent, quantity
-from stackmatrix.report.view import Group, View
 from stackmatrix.results.slo import ProbeOutcome, ServiceLevel
 
 PROBE_WORDS: Final[Mapping[ProbeOutcome, str]] = {
@@ -139,29 +138,3 @@ def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
 def level_title(found: list[ServiceLevel]) -> str:
     """The level that was asked about; empty where none was."""
     return found[0].level.replace("<", " < ").replace("ms", " ms") if found else ""
-
-
-def probe_points(group: Group, view: View) -> list[dict[str, Any]]:
-    """What the chart of one workload draws: every probe of the searches, and what was found."""
-    results = by_arm(view.run.levels)
-    found: list[dict[str, Any]] = []
-    for cell in group.cells:
-        level = results.get(cell.arm.id)
-        if level is None:
-            continue
-        if level.rate is not None:
-            low, high = level.rate.ci95 or (None, None)
-            found.append({"stack": cell.name, "found": level.rate.value, "low": low, "high": high})
-        found += [
-            {
-                "stack": cell.name,
-                "rate": probe.rate,
-                "ms": probe.value_ms,
-                "kept": probe.outcome == "kept",
-                "words": PROBE_WORDS[probe.outcome],
-                "limit": level.limit_ms,
-            }
-            for probe in view.probes
-            if probe.arm == cell.arm.id and probe.purpose == "search" and probe.value_ms is not None
-        ]
-    return found

@@ -5,9 +5,8 @@ import re
 from collections.abc import Sequence
 
 from stackmatrix.analysis.experiment.metrics import MEASURES, Sight
-from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.catalog.experiments import PLACE, Claim, Figure
-from stackmatrix.formatting import percent, quantity
+from stackmatrix.formatting import listed, percent, quantity
 from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 
 

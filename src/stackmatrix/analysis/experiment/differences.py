@@ -14,12 +14,11 @@ from stackmatrix.analysis.experiment.metrics import (
     of_predicted,
     requests,
 )
-from stackmatrix.analysis.explain.phrases import listed
 from stackmatrix.analysis.model.ceiling import BAND, WAIT_BOUNDS
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.analysis.validity import GENERATOR_SHARE
 from stackmatrix.catalog.experiments import By, Candidate, Experiment, PublishedLoad
-from stackmatrix.formatting import duration, percent, quantity, rate, some
+from stackmatrix.formatting import duration, listed, percent, quantity, rate, some
 
 
 def tool_differences(experiment: Experiment, sight: Sight) -> list[str]:

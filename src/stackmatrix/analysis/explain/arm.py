@@ -6,24 +6,13 @@ ceiling evaluated again with that setting, never a rule of thumb. The model is n
 
 from collections.abc import Callable, Iterator, Mapping
 
-from stackmatrix.analysis.explain.phrases import (
-    BOUND_WORDS,
-    allows,
-    capital,
-    crowd,
-    lines,
-    listed,
-    program,
-    thing,
-    things,
-    waited_for,
-)
+from stackmatrix.analysis.explain.phrases import BOUND_WORDS, allows, crowd, lines, program, thing, things, waited_for
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
 from stackmatrix.analysis.model.ceiling import BAND, Ceiling
 from stackmatrix.analysis.model.disagreement import USED_UP, in_flight, late
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import idle, lever
-from stackmatrix.formatting import count, duration, percent, rate, some
+from stackmatrix.formatting import capital, count, duration, listed, percent, rate, some
 from stackmatrix.results.explain import Phases
 
 TimedParts = list[tuple[float, str]]

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from stackmatrix.analysis.explain.arm import bound_by
 from stackmatrix.analysis.explain.phases import time_by_part
-from stackmatrix.analysis.explain.phrases import arm_names, capital, lines, listed
+from stackmatrix.analysis.explain.phrases import arm_names, lines
 from stackmatrix.analysis.model.bottleneck import verdict
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.what_if import lever
 from stackmatrix.analysis.statistics import LEAST_FLOOR
-from stackmatrix.formatting import duration, factor, rate
+from stackmatrix.formatting import capital, duration, factor, listed, rate
 from stackmatrix.results.interval import Interval
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")

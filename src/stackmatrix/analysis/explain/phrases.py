@@ -6,7 +6,7 @@ from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.facts import CpuTimes, Pool, Shared
 from stackmatrix.analysis.model.library_defaults import Default
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.formatting import count, percent, some
+from stackmatrix.formatting import count, listed, percent, some
 
 POOLS = {
     "threads": "thread",
@@ -16,7 +16,11 @@ POOLS = {
     "loop": "event loop",
     "slots": "request slot",
 }
+
+
 WAIT_WORDS: dict[Wait, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
+
+
 BOUND_WORDS: dict[Bound, str] = {
     "load": "the load",
     "slots": "its slots",
@@ -27,21 +31,11 @@ BOUND_WORDS: dict[Bound, str] = {
 }
 
 
-def listed(parts: Sequence[str], last: str = "and") -> str:
-    """Write `a`, `a and b`, `a, b and c`."""
-    return f" {last} ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
 def arm_names(names: Sequence[str], most: int = 8) -> str:
     """List arms by their names, in quotes where a name has commas of its own; beyond the `most`, how many more."""
     quoted = [f"“{name}”" for name in names] if any("," in name for name in names) else list(names)
     more = len(names) - most
     return listed(quoted if more < 1 else [*quoted[:most], f"{more} more"])
-
-
-def capital(text: str) -> str:
-    """Put the first letter in upper case."""
-    return text[:1].upper() + text[1:]
 
 
 def lines(texts: Iterable[str | None]) -> list[str]:

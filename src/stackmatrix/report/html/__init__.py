@@ -1,5 +1,6 @@
-"""A run as one HTML file that opens offline: no request goes anywhere, and its own policy forbids any."""
+"""Pages that open offline: no request goes anywhere, and their own policy forbids any."""
 
-from stackmatrix.report.html.report import run_page
+from stackmatrix.report.html.index import index_html
+from stackmatrix.report.html.page import run_html
 
-__all__ = ["run_page"]
+__all__ = ["index_html", "run_html"]

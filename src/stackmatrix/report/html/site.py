@@ -3,16 +3,20 @@
 import base64
 import hashlib
 import re
+from dataclasses import fields
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from stackmatrix.report import charts
+from stackmatrix.report.charts.pictures import library
 from stackmatrix.report.palette import DARK, FONT, LIGHT, css
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 WHOLE: Final = r"[a-z0-9]+(?:-[a-z0-9]+)+|[0-9.\u202f]+×(?: \([^)]*\))?"
 """Names with hyphens, and ratios with their interval."""
@@ -35,24 +39,24 @@ def templates() -> jinja2.Environment:
     return environment
 
 
-def render(template: str, scripts: tuple[str, ...], data: object, **context: Any) -> str:
-    """A whole page; `data` is what its scripts draw."""
-    theme, script = asset("theme.js"), "\n".join(asset(name) for name in ("page.js", *scripts))
-    library = charts.library()
+def render(template: str, scripts: tuple[str, ...], data: object, page: "DataclassInstance") -> str:
+    """Write a whole page: its template reads the fields of `page`; `data` is what its scripts draw."""
+    drawing, theme = library(), asset("theme.js")
+    script = "\n".join(asset(name) for name in ("page.js", *scripts))
     return (
         templates()
         .get_template(template)
         .render(
-            policy=policy(theme, library, script),
+            {field.name: getattr(page, field.name) for field in fields(page)},
+            policy=policy(theme, drawing, script),
             font=FONT,
             light=css(LIGHT),
             dark=css(DARK),
             style=asset("page.css"),
             theme=theme,
-            library=library,
+            library=drawing,
             script=script,
             data=inert(data),
-            **context,
         )
     )
 

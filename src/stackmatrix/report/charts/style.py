@@ -1,0 +1,73 @@
+"""How every chart looks: its configuration, axes, colours and tooltips."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import altair as alt
+import msgspec
+
+from stackmatrix.report.palette import FONT, var
+
+Spec = dict[str, Any]
+"""A chart in Vega-Lite's JSON."""
+Data = alt.NamedData | alt.InlineData
+ROWS: Final = alt.NamedData("rows")
+HEIGHT: Final = 220
+PLAIN_AXIS: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"
+"""Numbers of axes, as the tables write them."""
+FEWER: Final = (
+    "test(/^[125]/, format(datum.value, '.0e')) || "
+    f"toNumber(format(datum.value, '.0e')) != datum.value ? {PLAIN_AXIS} : ''"
+)
+"""The same for logarithmic axes, where only 1, 2 and 5 of each decade are labelled."""
+
+
+def config() -> alt.Config:
+    """The look of every chart."""
+    text: dict[str, Any] = {"font": FONT, "fontSize": 12}
+    return alt.Config(
+        aria=False,  # each figure has a description in words and its numbers in tables
+        background="transparent",
+        font=FONT,
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
+            labelFont=FONT,
+            titleFont=FONT,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelColor=var("muted"),
+            titleColor=var("muted"),
+            gridColor=var("grid"),
+            domainColor=var("line"),
+            tickColor=var("line"),
+            labelPadding=5,
+            titlePadding=8,
+        ),
+        legend=alt.LegendConfig(
+            labelColor=var("ink"), labelFont=FONT, labelFontSize=12, labelLimit=320, title=None, orient="top", columns=3
+        ),
+        text=alt.MarkConfig(**text, color=var("ink")),
+        title=alt.TitleConfig(font=FONT, fontSize=15, fontWeight=600, color=var("ink"), anchor="start", offset=14),
+    )
+
+
+def inline(rows: Sequence[object]) -> alt.InlineData:
+    """Put the rows into the specification, for files that nothing gives data to."""
+    return alt.InlineData([msgspec.to_builtins(row) for row in rows])
+
+
+def finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, height: int = HEIGHT) -> Spec:
+    """The specification, as wide as its place in the page."""
+    spec: Spec = chart.properties(width="container", height=height).configure(**config().to_dict()).to_dict()
+    return spec
+
+
+def stack_colour() -> alt.Color:
+    """One colour per stack, the same in every chart: the rows name it."""
+    return alt.Color("colour:N", scale=None, legend=None)
+
+
+def figure_encoding(format: str = ",.4~g") -> dict[str, Any]:
+    """How tooltips write numbers."""
+    return {"format": format}

@@ -1,0 +1,263 @@
+"""Turns cells into what the page shows of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from stackmatrix.analysis.explain.phases import time_by_part
+from stackmatrix.analysis.explain.phrases import POOLS
+from stackmatrix.analysis.statistics import most
+from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
+from stackmatrix.report.arms import BOUND_MEANINGS, place_of, void_kinds
+from stackmatrix.report.html.views import (
+    BoundView,
+    CellBrief,
+    CellDetail,
+    CellView,
+    FlameView,
+    Gauge,
+    LedgerView,
+    Rival,
+    Stretch,
+    TimePart,
+    TimeSplit,
+    Triple,
+)
+from stackmatrix.report.metrics import METRICS
+from stackmatrix.report.palette import StackLook, step
+from stackmatrix.report.phases import cost, phase_remarks
+from stackmatrix.report.slo import by_arm
+from stackmatrix.report.view import Group, MatrixCell, View
+from stackmatrix.results.run import ArmResult, Identity
+from stackmatrix.results.trial import LedgerLine, Trial
+
+TRIAL_COLUMNS: Final = (
+    ("round", "n"),
+    ("attempt", "n"),
+    ("goodput/s", "n"),
+    ("p50 ms", "n"),
+    ("p99 ms", "n"),
+    ("failed", "n"),
+    ("CPU µs", "n"),
+    ("generator", "n"),
+    ("others", "n"),
+    ("stolen", "n"),
+    ("connections", "n"),
+    ("reasons", ""),
+)
+
+
+class Cells:
+    """Writes the cells of one run, each beside those of its group."""
+
+    def __init__(self, view: View, looks: Mapping[str, StackLook]) -> None:
+        self._view = view
+        self._looks = looks
+        self._groups = {cell.slug: group for group in view.groups for cell in group.cells}
+        self._levels = by_arm(view.run.levels)
+
+    def group_title(self, group: Group) -> str:
+        """Name a group, with the load where that tells groups apart."""
+        return f"{group.workload} · {group.load.label}" if self._view.several_loads else group.workload
+
+    def brief(self, cell: MatrixCell) -> CellBrief:
+        """Write what tables say of a cell."""
+        arm, group = cell.arm, self._groups[cell.slug]
+        top = max((high(other) for other in group.ranked), default=1.0)
+        return CellBrief(
+            slug=cell.slug,
+            name=cell.name,
+            group=self.group_title(group),
+            load=arm.load.label,
+            colour=self._looks[cell.name].colour,
+            valid=arm.goodput is not None,
+            kinds=void_kinds(arm),
+            goodput=quantity(arm.goodput.value) if arm.goodput else "",
+            half=percent(arm.goodput.half_width) if arm.goodput and arm.goodput.ci95 else "",
+            width=round(arm.goodput.value / top * 100, 2) if arm.goodput else 0,
+            ci=span(arm.goodput.ci95, top) if arm.goodput else None,
+            place=place_of(arm, [other.arm for other in group.ranked]),
+            first=arm.rank == 1 and group.decided,
+            step=step(arm.ceiling.share) if arm.ceiling else 0,
+            share=percent(arm.ceiling.share) if arm.ceiling else "",
+            bound=bound_view(cell) if arm.goodput else None,
+            show={metric.key: metric.show(arm) for metric in METRICS},
+        )
+
+    def whole(self, cell: MatrixCell) -> CellView:
+        """Write a cell with all that opens below it."""
+        return CellView(self.brief(cell), self.detail(cell))
+
+    def detail(self, cell: MatrixCell) -> CellDetail:
+        """Write everything else about a cell."""
+        arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
+        histogram = shape.histogram if shape else None
+        elsewhere = self._view.elsewhere(cell)
+        level = self._levels.get(arm.id)
+        return CellDetail(
+            reasons=list(dict.fromkeys(arm.reasons)),
+            level=level.words if level else "",
+            both_loops=len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
+            explanation=arm.explanation if arm.goodput else [],
+            doubt=arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
+            utilisation=utilisation_bars(arm),
+            tiles=tiles(cell),
+            gauge=gauge(cell),
+            times=time_split(arm),
+            profile=flame_view(arm),
+            requests=count(shape.requests) if shape else "",
+            others=len(group.ranked) > 1,
+            beyond=count(histogram.beyond) if histogram and histogram.beyond else "",
+            log=histogram is not None and histogram.log,
+            cpu=[(part, quantity(us)) for part, us in cell.cpu_parts.items()],
+            ledger=[ledger_line(entry) for entry in arm.ledger],
+            identity=identity_lines(cell.identity) if cell.identity else [],
+            elsewhere=[self.brief(other) for other in sorted([cell, *elsewhere], key=load_key)] if elsewhere else [],
+            trials=[trial_row(trial, arm.valid) for trial in cell.trials],
+            command=cell.command,
+            rival=rival(cell, group),
+        )
+
+
+def tiles(cell: MatrixCell) -> list[Triple]:
+    """Write the figures at the head of a cell: name, value, unit; none where it has no number."""
+    arm = cell.arm
+    if arm.goodput is None:
+        return []
+    good = [trial for trial in cell.standing if not trial.reasons]
+    low, high = arm.goodput.ci95 or (None, None)
+    interval = (f"{quantity(low)} – {quantity(high)}", "") if arm.goodput.ci95 else (MISSING, "needs 6 rounds")
+    shown = [
+        (metric.name, metric.show(arm), metric.unit)
+        for metric in METRICS
+        if metric.key not in ("goodput", "ceiling", "share") and metric.value(arm) is not None
+    ]
+    return [
+        ("Goodput", quantity(arm.goodput.value), "requests/s"),
+        ("95 % interval", *interval),
+        *shown,
+        ("Processes", count(most(trial.server.processes for trial in good)), ""),
+        ("Connections", count(most(trial.client.connections for trial in good)), "opened in a trial"),
+        ("Reconnects", count(sum(trial.client.reconnects for trial in good)), "in all rounds"),
+        ("Rounds", str(arm.rounds), f"{arm.repeated} repeated" if arm.repeated else ""),
+    ]
+
+
+def gauge(cell: MatrixCell) -> Gauge | None:
+    """Put measured, predicted and ceiling on one scale."""
+    arm = cell.arm
+    if arm.goodput is None or arm.ceiling is None:
+        return None
+    model = arm.predicted
+    top = 1.04 * max(arm.ceiling.goodput, high(cell), *(model.band if model else ()))
+    return Gauge(
+        width=round(arm.goodput.value / top * 100, 2),
+        ci=span(arm.goodput.ci95, top),
+        tick=round(arm.ceiling.goodput / top * 100, 2),
+        predicted=f"{quantity(model.goodput)}/s" if model else "",
+        predicted_band=f"{quantity(model.band[0])}–{quantity(model.band[1])}" if model else "",
+        predicted_ms=f"{milliseconds(model.response_ms)} ms" if model and model.response_ms is not None else "",
+        band=span(model.band, top) if model else None,
+    )
+
+
+def time_split(arm: ArmResult) -> TimeSplit | None:
+    """Write where the time of a request goes; None where nobody looked."""
+    if arm.phases is None or arm.explaining is None:
+        return None
+    parts = time_by_part(arm.phases)
+    whole = sum(parts.values()) or 1.0
+    return TimeSplit(
+        [
+            TimePart(part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
+            for part, seconds in parts.items()
+        ],
+        phase_remarks(arm.phases),
+        cost(arm.explaining),
+    )
+
+
+def flame_view(arm: ArmResult) -> FlameView | None:
+    """Point to the profile beside the page; None where there is none."""
+    found = arm.profile
+    return FlameView(found.file, count(found.samples), cost(found.cost)) if found else None
+
+
+def utilisation_bars(arm: ArmResult) -> list[tuple[str, str, float]]:
+    """Write how full each resource was, the fullest first: its name, the share, and the width of its bar."""
+    ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
+    return [(name, percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
+
+
+def identity_lines(seen: Identity) -> list[tuple[str, str]]:
+    """Write what was seen running, line by line."""
+    lines = [
+        ("processes", count(seen.processes)),
+        ("threads at rest", count(seen.threads)),
+        ("event loop", seen.loop or MISSING),
+        ("server", seen.server or MISSING),
+        ("keep-alive", "holds" if seen.keep_alive else "does not hold"),
+        ("database sessions at rest", count(seen.db_sessions)),
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(seen.versions.items()))
+    return [*lines, ("versions", versions or MISSING)]
+
+
+def trial_row(trial: Trial, valid: bool) -> list[str]:
+    """Write one trial; the numbers of one that does not count are not given."""
+    counts = valid and not trial.reasons
+    blank = "" if counts else MISSING
+    return [
+        str(trial.round + 1),
+        str(trial.attempt + 1),
+        blank or quantity(trial.client.goodput),
+        blank or milliseconds(trial.client.latency_ms.p50),
+        blank or milliseconds(trial.client.latency_ms.p99),
+        str(trial.client.errors.total),
+        blank or quantity(trial.stack_cpu_us),
+        percent(trial.client.generator_share),
+        percent(trial.server.foreign_share),
+        percent(trial.server.steal_share),
+        str(trial.client.connections),
+        "; ".join(f"{reason.kind}: {reason.detail}" for reason in trial.reasons),
+    ]
+
+
+def ledger_line(entry: LedgerLine) -> LedgerView:
+    """Write one line of the ledger."""
+    words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
+    slack = f", within {count(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
+    style = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
+    return LedgerView(entry.what, count(entry.implied), count(entry.counted), words + slack, style)
+
+
+def rival(cell: MatrixCell, group: Group) -> Rival | None:
+    """Find the arm that a reader would compare this one with: the best other one."""
+    other = next((other for other in group.ranked if other is not cell), None)
+    return Rival(other.slug, other.name) if other and cell in group.ranked else None
+
+
+def high(cell: MatrixCell) -> float:
+    """Return the upper end of what is drawn of a cell's goodput."""
+    goodput = cell.arm.goodput
+    return (goodput.ci95[1] if goodput.ci95 else goodput.value) if goodput else 0.0
+
+
+def span(ends: Sequence[float] | None, top: float) -> Stretch | None:
+    """Return where a stretch begins on a scale, and how wide it is."""
+    return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
+
+
+def bound_view(cell: MatrixCell) -> BoundView | None:
+    """Write what binds a cell; a pool that is full is named."""
+    if cell.bound is None:
+        return None
+    pool = cell.arm.pool if cell.bound == "slots" else None
+    key = cell.bound if cell.bound in BOUND_MEANINGS else "warning"
+    taken = f"its {POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else ""
+    return BoundView(key, cell.bound, taken or BOUND_MEANINGS.get(cell.bound, cell.bound))
+
+
+def load_key(cell: MatrixCell) -> tuple[str, float]:
+    """Order loads by kind, then size."""
+    load = cell.arm.load
+    return load.kind, float(load.users or load.rate or 0)

@@ -1,0 +1,182 @@
+"""What the scripts of a run's page draw and place, as JSON; what is read as text stands in the page already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from stackmatrix.formatting import MISSING
+from stackmatrix.report import curves, experiment, headline
+from stackmatrix.report.charts import cell as cell_charts
+from stackmatrix.report.charts import level as level_charts
+from stackmatrix.report.charts import sweep as sweep_charts
+from stackmatrix.report.charts.experiment import experiment_chart
+from stackmatrix.report.charts.level import FoundRate, ProbePoint
+from stackmatrix.report.charts.style import Spec
+from stackmatrix.report.html.cells import Cells
+from stackmatrix.report.html.views import Triple
+from stackmatrix.report.metrics import METRICS
+from stackmatrix.report.palette import StackLook
+from stackmatrix.report.view import Group, MatrixCell, Pair, View
+
+COMPARED: Final = tuple(metric for metric in METRICS if metric.key not in ("cpu_us_generator", "max_ms"))
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramBars:
+    """How often each latency was seen."""
+
+    edges: list[float]
+    counts: list[int]
+    log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnCell:
+    """One valid cell's numbers for the charts."""
+
+    stack: str
+    group: str
+    spectrum: list[tuple[float, float]]
+    histogram: HistogramBars
+    slices: list[tuple[int, list[tuple[float, float, float | None]]]]
+    """By round: place in the window, goodput, median latency."""
+    rounds: list[tuple[int, float, float | None, float | None]]
+    """Round, goodput, p50, p99."""
+    estimate: tuple[float, float | None, float | None]
+    cpu: list[tuple[str, float]]
+    show: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnGroup:
+    """Cells that are compared with one another, by their addresses."""
+
+    title: str
+    cells: list[str]
+    """In the order in which they are drawn: the best last, on top."""
+    ranked: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnPair:
+    """One comparison, in words and for its chart."""
+
+    says: str
+    value: float | None
+    low: float | None
+    high: float | None
+    ratios: Mapping[str, str]
+    why: list[str]
+    settings: list[Triple]
+
+
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """All of it."""
+
+    floor: float
+    looks: Mapping[str, StackLook]
+    metrics: list[tuple[str, str]]
+    specs: Mapping[str, Spec]
+    experiment: list[experiment.FigurePoint]
+    groups: Mapping[str, DrawnGroup]
+    cells: Mapping[str, DrawnCell]
+    pairs: Mapping[str, DrawnPair]
+    sweeps: Mapping[str, list[curves.SweepPoint]]
+    levels: Mapping[str, list[FoundRate | ProbePoint]]
+
+
+def page_data(view: View, looks: Mapping[str, StackLook], cells: Cells) -> PageData:
+    """Gather what the page's scripts need."""
+    return PageData(
+        floor=view.floor,
+        looks=looks,
+        metrics=[(metric.key, f"{metric.name}, {metric.unit}" if metric.unit else metric.name) for metric in COMPARED],
+        specs=specs(view),
+        experiment=experiment.points(view.run.experiment) if view.run.experiment else [],
+        groups={group.slug: drawn_group(group, cells) for group in view.groups},
+        cells={cell.slug: drawn_cell(cell, group) for group in view.groups for cell in group.ranked},
+        pairs={
+            f"{one.first.slug} {one.second.slug}": drawn_pair(one, group, view)
+            for group in view.groups
+            for pair in group.pairs
+            for one in (pair, group.versus(pair.second, pair.first))
+        },
+        sweeps={str(index): curves.sweep_points(groups) for index, groups in enumerate(view.sweeps())},
+        levels={group.slug: points for group in view.groups if (points := level_charts.probe_points(group, view))},
+    )
+
+
+def specs(view: View) -> dict[str, Spec]:
+    """Make the charts that this page may draw."""
+    found = {
+        "spectrum": cell_charts.spectrum(),
+        "histogram": cell_charts.histogram(log=False),
+        "histogram-log": cell_charts.histogram(log=True),
+        "goodput": cell_charts.goodput_rounds(),
+        "latency": cell_charts.latency_rounds(),
+        "cpu": cell_charts.cpu(),
+        "pair": cell_charts.pair(),
+    }
+    for index, groups in enumerate(view.sweeps()):
+        for what in sweep_charts.CURVES:
+            found[f"curves-{what}-{index}"] = sweep_charts.curves(
+                what, curves.load_axis_title(groups), curves.swept_loads(groups)
+            )
+    if view.run.levels:
+        found["level"] = level_charts.level(view.run.levels[0].level.partition("<")[0])
+    if view.run.experiment:
+        found["experiment"] = experiment_chart(view.run.experiment)
+    return found
+
+
+def drawn_group(group: Group, cells: Cells) -> DrawnGroup:
+    """Name the cells that a chart draws together."""
+    ranked = [cell.slug for cell in group.ranked]
+    return DrawnGroup(cells.group_title(group), ranked[::-1], ranked)
+
+
+def drawn_cell(cell: MatrixCell, group: Group) -> DrawnCell:
+    """Gather one valid cell's numbers."""
+    arm, shape = cell.arm, cell.shape
+    assert arm.goodput is not None, "only valid cells are drawn"
+    seen = shape.histogram if shape else None
+    good = [trial for trial in cell.standing if not trial.reasons]
+    slices = shape.slices.items() if shape else ()
+    return DrawnCell(
+        stack=cell.name,
+        group=group.slug,
+        spectrum=shape.spectrum if shape else [],
+        histogram=HistogramBars(seen.edges, seen.counts, seen.log) if seen else HistogramBars([], [], False),
+        slices=[(number + 1, [(s.at, s.goodput, s.p50) for s in parts]) for number, parts in slices],
+        rounds=[(t.round + 1, t.client.goodput, t.client.latency_ms.p50, t.client.latency_ms.p99) for t in good],
+        estimate=(arm.goodput.value, *(arm.goodput.ci95 or (None, None))),
+        cpu=[(part, us) for part, us in cell.cpu_parts.items() if us],
+        show={metric.key: metric.show(arm) for metric in COMPARED},
+    )
+
+
+def drawn_pair(pair: Pair, group: Group, view: View) -> DrawnPair:
+    """Write one comparison."""
+    interval = pair.goodput.interval if pair.goodput else None
+    return DrawnPair(
+        says=headline.comparison(pair, group.floor),
+        value=pair.goodput.value if pair.goodput else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        ratios={"goodput": headline.times(pair.goodput), "cpu_us_stack": headline.times(pair.cpu)},
+        why=view.explained(pair),
+        settings=differing_settings(pair.first, pair.second),
+    )
+
+
+def differing_settings(first: MatrixCell, second: MatrixCell) -> list[Triple]:
+    """List the settings in which two arms differ; a setting that one does not have is a dash."""
+    keys = dict.fromkeys([*first.settings, *second.settings])
+    lines = ((key, first.settings.get(key), second.settings.get(key)) for key in keys)
+    return [(f"Setting {key}", setting(one), setting(other)) for key, one, other in lines if one != other]
+
+
+def setting(value: int | str | bool | None) -> str:
+    """Write a setting as the command line takes it."""
+    return MISSING if value is None else str(value).lower() if isinstance(value, bool) else str(value)

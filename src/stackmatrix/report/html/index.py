@@ -1,0 +1,207 @@
+"""`results/index.html`: every run on disk, and how each arm fared over them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from stackmatrix.catalog.stacks import variant_label
+from stackmatrix.errors import UserError
+from stackmatrix.formatting import MISSING, change, percent, quantity
+from stackmatrix.report.charts.style import Spec
+from stackmatrix.report.charts.trend import trend
+from stackmatrix.report.headline import ENDED_BY
+from stackmatrix.report.html.page import moment
+from stackmatrix.report.html.site import render
+from stackmatrix.report.method import machine
+from stackmatrix.report.palette import StackLook, stack_looks
+from stackmatrix.report.view import Slugs, floor_of_run, read_run
+from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.interval import Interval
+from stackmatrix.results.run import ArmResult, Run
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One run of the list."""
+
+    name: str
+    run: Run
+    has_page: bool
+
+    @property
+    def machine(self) -> str:
+        """Where it was measured: only runs that agree in it are joined by a line."""
+        return machine(self.run.environment) or "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One row of the list."""
+
+    name: str
+    href: str
+    when: str
+    machine: str
+    revision: str
+    arms: str
+    void: bool
+    rounds: int
+    floor: str
+    ended: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One arm in one run."""
+
+    stack: str
+    machine: str
+    when: str
+    run: str
+    order: int
+    goodput: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestLine:
+    """An arm's last number, the one before it on the same machine, and the change."""
+
+    stack: str
+    runs: int
+    last: str
+    half: str
+    before: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One workload, its parameters and load, over the runs."""
+
+    slug: str
+    title: str
+    about: str
+    points: list[TrendPoint]
+    table: list[LatestLine]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPage:
+    """What the template reads."""
+
+    title: str
+    home: str
+    runs: list[RunLine]
+    broken: list[str]
+    workloads: list[Trend]
+    looks: list[StackLook]
+    machines: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexData:
+    """What the page's script draws."""
+
+    specs: Mapping[str, Spec]
+    trends: Mapping[str, list[TrendPoint]]
+    looks: Mapping[str, StackLook]
+
+
+def index_html(base: Path) -> str:
+    """Write the list of the runs below a directory; what cannot be read is said, not hidden."""
+    runs, broken = listed_runs(base)
+    workloads = trends(runs)
+    looks = stack_looks(
+        list(dict.fromkeys(variant_label(arm.stack, arm.variant) for item in runs for arm in item.run.arms))
+    )
+    page = IndexPage(
+        title="All runs · Stack Matrix",
+        home="#runs",
+        runs=[run_line(item) for item in reversed(runs)],
+        broken=broken,
+        workloads=workloads,
+        looks=list(looks.values()),
+        machines=len({item.machine for item in runs}),
+    )
+    data = IndexData({"trend": trend()}, {item.slug: item.points for item in workloads}, looks)
+    return render("index.html", ("index.js",), data, page)
+
+
+def listed_runs(base: Path) -> tuple[list[Listed], list[str]]:
+    """The runs that can be read, the oldest first, and a line for each directory that cannot."""
+    runs: list[Listed] = []
+    broken: list[str] = []
+    for path in sorted(base.iterdir()):
+        if not any((path / name).exists() for name in ("run.json", "plan.json", "trials.jsonl")):
+            continue
+        try:
+            runs.append(Listed(path.name, read_run(RunDirectory(path)), (path / "report.html").exists()))
+        except UserError as error:
+            broken.append(str(error).removeprefix(f"{base}/"))
+    return sorted(runs, key=lambda item: item.run.started), broken
+
+
+def run_line(item: Listed) -> RunLine:
+    """Write one row of the list."""
+    run = item.run
+    valid = sum(arm.goodput is not None for arm in run.arms)
+    return RunLine(
+        name=run.name,
+        href=f"{item.name}/{'report.html' if item.has_page else 'run.json'}",
+        when=moment(run.started),
+        machine=item.machine,
+        revision=run.environment.get("revision") or MISSING,
+        arms=f"{valid} of {len(run.arms)}",
+        void=valid < len(run.arms),
+        rounds=max((arm.rounds for arm in run.arms), default=0),
+        floor=percent(floor_of_run(run)) if run.aa else MISSING,
+        ended=ENDED_BY.get(run.ended_by, run.ended_by),
+    )
+
+
+def trends(runs: Sequence[Listed]) -> list[Trend]:
+    """Follow every arm over the runs, by workload, parameters and load, where two runs or more have it."""
+    slugs = Slugs()
+    groups: dict[tuple[str, str, str], list[tuple[Listed, int, ArmResult]]] = {}
+    for order, item in enumerate(runs):
+        for arm in item.run.arms:
+            params = " ".join(f"{key}={value}" for key, value in arm.params.items())
+            groups.setdefault((arm.workload, params, arm.load.label), []).append((item, order, arm))
+    found: list[Trend] = []
+    for (workload, params, load), members in groups.items():
+        points = [point for item, order, arm in members if (point := trend_point(item, order, arm))]
+        if len({point.order for point in points}) > 1:
+            slug = slugs(f"trend {workload} {params} {load}")
+            about = " · ".join(part for part in (params, load) if part)
+            found.append(Trend(slug, workload, about, points, latest(members)))
+    return found
+
+
+def trend_point(item: Listed, order: int, arm: ArmResult) -> TrendPoint | None:
+    """Return one point of a trend; None for an arm without a number."""
+    if arm.goodput is None:
+        return None
+    low, high = arm.goodput.ci95 or (None, None)
+    when = datetime.fromisoformat(item.run.started).strftime("%-d %b %H:%M")
+    name = variant_label(arm.stack, arm.variant)
+    return TrendPoint(name, item.machine, when, item.run.name, order, arm.goodput.value, low, high)
+
+
+def latest(members: Sequence[tuple[Listed, int, ArmResult]]) -> list[LatestLine]:
+    """Hold each arm's last number against the one before it on the same machine."""
+    by_arm: dict[str, list[tuple[str, Interval]]] = {}
+    for item, _, arm in members:
+        if arm.goodput is not None:
+            by_arm.setdefault(variant_label(arm.stack, arm.variant), []).append((item.machine, arm.goodput))
+    found: list[LatestLine] = []
+    for name, seen in by_arm.items():
+        machine, last = seen[-1]
+        before = next((goodput.value for where, goodput in reversed(seen[:-1]) if where == machine), None)
+        moved = change(last.value / before) if before else MISSING
+        found.append(
+            LatestLine(name, len(seen), quantity(last.value), percent(last.half_width), quantity(before), moved)
+        )
+    return found
