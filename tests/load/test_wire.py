@@ -152,6 +152,12 @@ WRONG = {
     "no digits": (answering(OK_HELLO), wants(200, b"hel", b"lo"), Ending.BODY),
     "letters for digits": (answering(OK_HELLO), wants(200, b"he", b"o"), Ending.BODY),
     "prefix and suffix overlap": (answering(OK_HELLO), wants(200, b"hell", b"llo"), Ending.BODY),
+    "no digits at all": (answering(OK_HELLO), wants(200, b"hello", b""), Ending.BODY),
+    "more than the digits": (
+        answering(OK_HELLO.replace(b"5", b"28")[:-5] + b"{", b"1" * 25 + b"}", b"!"),
+        wants(200, b"{", b"}"),
+        Ending.BODY,
+    ),
     "truncated": (answering(OK_HELLO[:-1], close=True), HELLO, Ending.CLOSED),
     "truncated head": (answering(OK_HELLO[:20], close=True), HELLO, Ending.CLOSED),
     "truncated chunk": (answering(CHUNKED_HELLO[:-8], close=True), HELLO, Ending.CLOSED),

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from stackmatrix.catalog.stacks import Setting, Variant
 from stackmatrix.contract import bad_inputs, endpoints, faults, keepalive, modes, overlap, shutdown
@@ -80,10 +79,8 @@ class Visit:
     def __enter__(self) -> "Visit":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._ended and error is None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._ended and kind is None:
             self._serving({})
         self._leave()
 
