@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What does looking cost? The same load on a stack as it is, with SERVER_TIMING on, explained, and under py-spy.
 
-The four are timed in turn, in a fresh random order each round; ratios are paired by round, as in a run.
+The four are with_phases in turn, in a fresh random order each round; ratios are paired by round, as in a run.
 """
 
 import argparse
@@ -23,21 +23,21 @@ from stackmatrix.analysis.statistics import ratio
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.cli.shell import ending
-from stackmatrix.measure.explain import explain, timed
+from stackmatrix.measure.explain import explain, with_phases
 from stackmatrix.measure.profile import profile
 from stackmatrix.measure.trial import Bench, extra_fields, extra_trial
 from stackmatrix.results.directory import RunDirectory
-from stackmatrix.results.explain import Extra
+from stackmatrix.results.explain import ExtraTrial
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.runtime.base import Service
 from stackmatrix.runtime.select import choose
 
-Pass = Callable[[Bench, Service, Arm, Workload, Timing], Extra]
+Pass = Callable[[Bench, Service, Arm, Workload, Timing], ExtraTrial]
 
 
-def plain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Extra:
+def plain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> ExtraTrial:
     """Nothing is looked at."""
-    return Extra(**extra_fields(extra_trial(bench, service, arm, workload, timing)))
+    return ExtraTrial(**extra_fields(extra_trial(bench, service, arm, workload, timing)))
 
 
 PASSES: dict[str, tuple[bool, Pass]] = {
@@ -68,14 +68,14 @@ def costs(options: argparse.Namespace) -> int:
     workload = load_workloads()[options.workload]
     arm = Arm("cost", variant.stack.name, dict(variant.changed), workload.name, {}, Load("closed", users=options.users))
     timing = Timing(1.5, options.duration)
-    found: dict[str, list[Extra]] = {name: [] for name in PASSES}
+    found: dict[str, list[ExtraTrial]] = {name: [] for name in PASSES}
     with tempfile.TemporaryDirectory() as directory, choose(options.runtime, print) as runtime:
         bench = Bench(runtime, tuple(sorted(os.sched_getaffinity(0))), RunDirectory(Path(directory)), seed=1)
         runtime.up([variant.stack])
         for _ in range(options.rounds):
             for name in random.sample(list(PASSES), len(PASSES)):
                 tells, look = PASSES[name]
-                with runtime.service(timed(variant) if tells else variant) as service:
+                with runtime.service(with_phases(variant) if tells else variant) as service:
                     found[name].append(look(bench, service, arm, workload, timing))
     for name, seen_of in found.items():
         told = [told_ratio(what, seen_of, found["as it is"]) for what in ("goodput", "cpu_us")]
@@ -84,7 +84,7 @@ def costs(options: argparse.Namespace) -> int:
     return 0
 
 
-def told_ratio(what: str, one: list[Extra], other: list[Extra]) -> str:
+def told_ratio(what: str, one: list[ExtraTrial], other: list[ExtraTrial]) -> str:
     """`1.03 (1.01-1.05)`."""
     estimate = ratio([getattr(each, what) for each in one], [getattr(each, what) for each in other])
     if estimate is None or estimate.interval is None:

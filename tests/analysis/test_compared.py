@@ -31,7 +31,7 @@ def result(arm: str = "a/json-small/64 users", valid: bool = True, verdict: str 
     reasons = [] if valid else [Reason("errors", f"{count} of 10 requests failed: 3 body") for count in (3, 4)]
     return ArmResult(
         id=arm,
-        stack="a",
+        stack=arm.partition("/")[0],
         variant={},
         workload="json-small",
         params={},

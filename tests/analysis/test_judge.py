@@ -12,7 +12,7 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.load.latency import Latency
-from stackmatrix.results.explain import Cost, Explained, Passes, Phases
+from stackmatrix.results.explain import Explained, ExtraTrials, InstrumentationCost, Phases
 from stackmatrix.results.plan import Arm, Load, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
@@ -167,12 +167,12 @@ def test_an_arm_without_a_trial_says_why() -> None:
 def test_what_looking_cost_is_a_multiple_of_the_headline() -> None:
     (arm,) = arms("fastapi-async")
     seen = Explained(arm=arm.id, started="", goodput=900.0, cpu_us=990.0, phases=Phases(response_s=0.07, total_s=0.06))
-    passes = Passes(explained={arm.id: seen})
+    passes = ExtraTrials(explained={arm.id: seen})
     trials = [trial(arm, number, 1000.0) for number in range(ROUNDS)]
     (result,) = judge([arm], trials, SETUP, lambda _: Latency(), passes=passes).arms
     assert result.explaining is not None
     assert result.explaining.goodput == pytest.approx(0.9)
     assert result.explaining.cpu == pytest.approx(990 / 900)
-    spoiled = Passes(explained={arm.id: replace(seen, reasons=[Reason("steal", "the host took 5 %")])})
+    spoiled = ExtraTrials(explained={arm.id: replace(seen, reasons=[Reason("steal", "the host took 5 %")])})
     (result,) = judge([arm], trials, SETUP, lambda _: Latency(), passes=spoiled).arms
-    assert result.explaining == Cost(unknown=["the host took 5 %"])
+    assert result.explaining == InstrumentationCost(unknown=["the host took 5 %"])

@@ -23,8 +23,7 @@ from stackmatrix.formatting import quantity
 from stackmatrix.measure.copies import Copies, copies
 from stackmatrix.results.compare import ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
-from stackmatrix.results.plan import FILE as PLAN_FILE
-from stackmatrix.results.plan import Load, Plan, arms_of
+from stackmatrix.results.plan import PLAN_FILE, Load, Plan, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Cpu
 from stackmatrix.runtime import revisions

@@ -15,7 +15,7 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.load.latency import Latency
-from stackmatrix.measure.preflight import Admission, admit
+from stackmatrix.measure.preflight import PreflightResult, check_variant
 from stackmatrix.measure.trial import Bench, timed_trial
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load, Timing, arms_of
@@ -65,11 +65,11 @@ def reasons(bench: Bench, variant: Variant, workload: Workload, restarted: bool)
     return [admission.reason] if admission.reason else trial(bench, variant, workload, 0, restarted).reasons
 
 
-def admission_of(bench: Bench, variant: Variant, workloads: Sequence[Workload]) -> Admission:
+def admission_of(bench: Bench, variant: Variant, workloads: Sequence[Workload]) -> PreflightResult:
     """Whether a variant may be timed under these workloads."""
     users = {waiting.on: USERS for workload in workloads if (waiting := workload.waiting())}
     with bench.runtime.service(variant) as service:
-        return admit(bench.runtime, service, users)
+        return check_variant(bench.runtime, service, users)
 
 
 def trial(bench: Bench, variant: Variant, workload: Workload, attempt: int, restarted: bool = False) -> Trial:

@@ -13,6 +13,7 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import read_experiment
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli.watch import ConsoleWatcher
 from stackmatrix.measure.experiment import arms
 from stackmatrix.measure.session import Session
 from stackmatrix.report.files import write_reports
@@ -88,7 +89,7 @@ def test_a_small_experiment_runs_from_servers_to_reports(tmp_path: Path) -> None
     )
     directory.write("plan.json", plan)
     said = io.StringIO()
-    run = Session(plan, directory, catalog).execute(Console(file=said, width=200))
+    run = Session(plan, directory, catalog, ConsoleWatcher(Console(file=said, width=200))).execute()
     trials = list(directory.trials())
     assert {trial.arm for trial in trials} == {arm.id for arm in wanted}, said.getvalue()
     result = examine(experiment, carried, wanted, trials, run.arms, Setup(catalog, range(2)))

@@ -20,6 +20,7 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
+from stackmatrix.cli.watch import ConsoleWatcher
 from stackmatrix.contract.client import ask_once
 from stackmatrix.http import Request
 from stackmatrix.load.latency import Latency
@@ -27,19 +28,18 @@ from stackmatrix.measure.after_rounds import AfterRounds
 from stackmatrix.measure.explain import (
     MOST_OBSERVERS,
     OPEN_SHARE,
-    Answer,
+    ObservedAnswer,
     explain,
-    means,
-    missing,
-    parse,
-    shared_out,
-    timed,
+    mean_phases,
+    parse_server_timing,
+    split_load,
+    why_no_phases,
+    with_phases,
 )
-from stackmatrix.measure.profile import Denied, busiest, profile
-from stackmatrix.measure.profile import missing as no_graph
+from stackmatrix.measure.profile import TracingDeniedError, busiest, profile, why_no_graph
 from stackmatrix.measure.trial import Bench
 from stackmatrix.results.directory import SCHEMA, RunDirectory
-from stackmatrix.results.explain import Explained, Passes, Phases, Profiled
+from stackmatrix.results.explain import Explained, ExtraTrials, Phases, Profiled
 from stackmatrix.results.plan import Arm, Load, Plan, Timing, arms_of, cells_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.runtime.native import NativeRuntime
@@ -66,7 +66,7 @@ def metrics(draw: st.DrawFn) -> tuple[str, str, float | None]:
 
 @given(st.lists(metrics(), max_size=6), st.sampled_from([",", ", ", " , "]))
 def test_every_duration_of_a_header_is_read(told: list[tuple[str, str, float | None]], comma: str) -> None:
-    found = parse(comma.join(text for text, _, _ in told))
+    found = parse_server_timing(comma.join(text for text, _, _ in told))
     wanted: dict[str, float] = {}
     for _, name, ms in told:
         if ms is not None:
@@ -76,38 +76,38 @@ def test_every_duration_of_a_header_is_read(told: list[tuple[str, str, float | N
 
 @given(st.text(max_size=80))
 def test_no_header_is_too_odd_to_be_read(text: str) -> None:
-    assert all(seconds >= 0 for seconds in parse(text).values())
+    assert all(seconds >= 0 for seconds in parse_server_timing(text).values())
 
 
 def test_what_follows_a_broken_metric_is_not_guessed() -> None:
-    assert parse("db;dur=1, total;dur=2") == {"db": 0.001, "total": 0.002}
-    assert parse("db;dur=1, ;;, total;dur=2") == {"db": 0.001}
-    assert parse('a;desc="x, total;dur=9";dur=3') == {"a": 0.003}
-    assert parse("a;dur=-1, b;dur=1e9, c;dur=nan, d;duration=4") == {}
+    assert parse_server_timing("db;dur=1, total;dur=2") == {"db": 0.001, "total": 0.002}
+    assert parse_server_timing("db;dur=1, ;;, total;dur=2") == {"db": 0.001}
+    assert parse_server_timing('a;desc="x, total;dur=9";dur=3') == {"a": 0.003}
+    assert parse_server_timing("a;dur=-1, b;dur=1e9, c;dur=nan, d;duration=4") == {}
 
 
-def answer(response_s: float, **phases: float) -> Answer:
-    return Answer(10.0, 10.0 + response_s, phases)
+def answer(response_s: float, **phases: float) -> ObservedAnswer:
+    return ObservedAnswer(10.0, 10.0 + response_s, phases)
 
 
 def test_means_count_a_phase_that_an_answer_lacks_as_no_time() -> None:
-    seen = means([answer(0.2, total=0.15, db=0.1), answer(0.4, total=0.25, db=0.1, queue=0.1)])
+    seen = mean_phases([answer(0.2, total=0.15, db=0.1), answer(0.4, total=0.25, db=0.1, queue=0.1)])
     assert seen is not None
     assert seen.requests == 2
     assert (seen.response_s, seen.total_s, seen.db_s, seen.queue_s) == pytest.approx((0.3, 0.2, 0.1, 0.05))
     assert seen.outside_s == pytest.approx(0.1)
     assert (seen.gather_s, seen.encode_s, seen.lag_s) == (None, None, None)
-    assert means([]) is None
+    assert mean_phases([]) is None
 
 
 def test_why_there_are_no_phases() -> None:
-    assert missing([], 1.5) == "no observer was answered in the window of 1.5 s"
-    assert "no Server-Timing header" in missing([answer(0.1)], 1.5)
+    assert why_no_phases([], 1.5) == "no observer was answered in the window of 1.5 s"
+    assert "no Server-Timing header" in why_no_phases([answer(0.1)], 1.5)
 
 
 @given(st.integers(1, 5000))
 def test_observers_take_the_place_of_users(users: int) -> None:
-    load, number, pause_s = shared_out(Load("closed", users=users, think_s=0.5), Timing(1, 1))
+    load, number, pause_s = split_load(Load("closed", users=users, think_s=0.5), Timing(1, 1))
     assert 1 <= number <= MOST_OBSERVERS
     assert (load.users or 0) + number == max(2, users)
     assert number <= max(1, users / 8)
@@ -116,7 +116,7 @@ def test_observers_take_the_place_of_users(users: int) -> None:
 
 @given(st.floats(0.01, 1e5))
 def test_an_open_load_is_not_offered_more(rate: float) -> None:
-    load, number, pause_s = shared_out(Load("open", rate=rate), Timing(1, 2))
+    load, number, pause_s = split_load(Load("open", rate=rate), Timing(1, 2))
     assert number == 1
     assert load.rate == pytest.approx(rate * (1 - OPEN_SHARE))
     assert pause_s <= 0.5, "it asks four times in a window of 2 s at least"
@@ -145,11 +145,11 @@ def test_the_busiest_process_is_the_one_that_worked_since() -> None:
     assert busiest([], {}) is None
 
 
-def test_why_there_is_no_graph() -> None:
-    assert "cannot be seen from here" in no_graph([])
-    assert no_graph(["Error: something\nelse\n"]) == "py-spy recorded nothing: Error: something else"
-    with pytest.raises(Denied, match="run this as root"):
-        no_graph(["Permission Denied: Try running again with elevated permissions"])
+def test_why_there_is_why_no_graph() -> None:
+    assert "cannot be seen from here" in why_no_graph([])
+    assert why_no_graph(["Error: something\nelse\n"]) == "py-spy recorded nothing: Error: something else"
+    with pytest.raises(TracingDeniedError, match="run this as root"):
+        why_no_graph(["Permission Denied: Try running again with elevated permissions"])
 
 
 # Native stacks under load; nothing here holds a machine to a speed.
@@ -165,7 +165,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 def explained(bench: Bench, stack: str, workload: str, users: int) -> Explained:
     arm = Arm(f"{stack}/{workload}", stack, {}, workload, {}, Load("closed", users=users))
-    with bench.runtime.service(timed(Variant(STACKS[stack], {}))) as service, bench.runtime.alone(service):
+    with bench.runtime.service(with_phases(Variant(STACKS[stack], {}))) as service, bench.runtime.alone(service):
         return explain(bench, service, arm, WORKLOADS[workload], Timing(1.0, 1.0))
 
 
@@ -207,7 +207,7 @@ def test_a_flame_graph_of_a_stack_under_load(bench: Bench) -> None:
     with bench.runtime.service(Variant(STACKS["fastapi-sync"], {})) as service, bench.runtime.alone(service):
         try:
             found = profile(bench, service, arm, WORKLOADS["json-small"], Timing(0.5, 0.5))
-        except Denied as error:
+        except TracingDeniedError as error:
             pytest.skip(f"ptrace is not permitted here: {error}")
         assert ask_once(service, Request("GET", "/healthz")).status == 200, "it goes on after the graph"
     assert found.file == "profiles/fastapi-sync_json-small.svg", found.missing
@@ -233,7 +233,7 @@ def after_rounds(
     said = StringIO()
     cells = cells_of(plan, Catalog(STACKS, WORKLOADS))
     own = replace(bench, directory=directory)
-    return AfterRounds(plan, directory, own, cells, inf, Console(file=said, width=200)), directory, said
+    return AfterRounds(plan, own, cells, inf, ConsoleWatcher(Console(file=said, width=200))), directory, said
 
 
 @pytest.mark.native
@@ -265,6 +265,6 @@ def test_ctrl_c_stops_everything_and_what_is_there_stays(bench: Bench, changed: 
     assert not [thread.name for thread in threading.enumerate() if thread.name in ("observer", "sessions", "meter")]
     own = [child.name() for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert "py-spy" not in own
-    assert directory.passes() == Passes()
+    assert directory.passes() == ExtraTrials()
     with bench.runtime.service(Variant(STACKS["fastapi-async"], {})) as service:
         assert ask_once(service, Request("GET", "/healthz")).status == 200

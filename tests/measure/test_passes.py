@@ -14,9 +14,18 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Variant, load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.load.latency import Latency
-from stackmatrix.measure.after_rounds import RESTART_S, ROUND_S, SHARE, Look, fitting, reserve, sound, total
+from stackmatrix.measure.after_rounds import (
+    EXPLAIN_SHARE,
+    RESTART_S,
+    ROUND_OVERHEAD_S,
+    PlannedExtra,
+    quickest,
+    reserved_s,
+    total_s,
+    trials_that_count,
+)
 from stackmatrix.results.directory import SCHEMA
-from stackmatrix.results.explain import Cost, Explained, Passes, Phases, Profiled
+from stackmatrix.results.explain import Explained, ExtraTrials, InstrumentationCost, Phases, Profiled
 from stackmatrix.results.plan import Load, Plan, Timing, arms_of, cells_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
@@ -47,44 +56,46 @@ PHASES = Phases(requests=50, response_s=0.066, total_s=0.06, db_s=0.05)
 
 def judged(trial: Trial = TRIAL, **passes: Any) -> ArmResult:
     """The only arm of a run of one trial."""
-    found = judge([ARM], [trial], Setup(CATALOG, (0, 1)), lambda _: Latency(mean=64.0), passes=Passes(**passes))
+    found = judge([ARM], [trial], Setup(CATALOG, (0, 1)), lambda _: Latency(mean=64.0), passes=ExtraTrials(**passes))
     return found.arms[0]
 
 
-def look(place: int, seconds: float) -> Look:
-    return Look(CELLS[place], CELLS[place].variant, Timing(1, 1), seconds)
+def look(place: int, seconds: float) -> PlannedExtra:
+    return PlannedExtra(CELLS[place], CELLS[place].variant, Timing(1, 1), seconds)
 
 
 @given(st.lists(st.builds(look, st.integers(0, 3), st.floats(0.1, 30)), max_size=12), st.floats(0, 200))
-def test_what_fits_is_as_many_arms_as_possible_within_the_seconds(looks: list[Look], seconds: float) -> None:
-    chosen = fitting(looks, seconds)
-    assert total(chosen) <= seconds or not chosen
-    assert total(looks) > seconds or len(chosen) == len(looks)
+def test_what_fits_is_as_many_arms_as_possible_within_the_seconds(looks: list[PlannedExtra], seconds: float) -> None:
+    chosen = quickest(looks, seconds)
+    assert total_s(chosen) <= seconds or not chosen
+    assert total_s(looks) > seconds or len(chosen) == len(looks)
     assert all(look in looks for look in chosen)
 
 
 def test_a_variant_is_started_once() -> None:
-    assert total([look(0, 2.0), look(0, 3.0)]) == 5.0 + RESTART_S
-    assert total([look(0, 2.0), look(1, 3.0)]) == 5.0 + 2 * RESTART_S
+    assert total_s([look(0, 2.0), look(0, 3.0)]) == 5.0 + RESTART_S
+    assert total_s([look(0, 2.0), look(1, 3.0)]) == 5.0 + 2 * RESTART_S
 
 
 def test_the_rounds_leave_a_fifth_of_the_budget_at_most() -> None:
-    assert 0 < reserve(PLAN, CELLS) < 600 * SHARE
-    enough = LEAST_ROUNDS * len(CELLS) * (PLAN.window_s + ROUND_S)  # for the rounds, which come first
-    assert reserve(replace(PLAN, budget_s=enough * 1.1), CELLS) == pytest.approx(enough * 0.1)
-    assert reserve(replace(PLAN, budget_s=enough * 0.9), CELLS) == 0
-    assert reserve(replace(PLAN, explain=False), CELLS) == 0
-    assert reserve(replace(PLAN, budget_s=None), CELLS) == 0
+    assert 0 < reserved_s(PLAN, CELLS) < 600 * EXPLAIN_SHARE
+    enough = LEAST_ROUNDS * len(CELLS) * (PLAN.window_s + ROUND_OVERHEAD_S)  # for the rounds, which come first
+    assert reserved_s(replace(PLAN, budget_s=enough * 1.1), CELLS) == pytest.approx(enough * 0.1)
+    assert reserved_s(replace(PLAN, budget_s=enough * 0.9), CELLS) == 0
+    assert reserved_s(replace(PLAN, explain=False), CELLS) == 0
+    assert reserved_s(replace(PLAN, budget_s=None), CELLS) == 0
 
 
 def test_only_arms_with_a_number_are_looked_at() -> None:
-    assert sound([TRIAL]) == [TRIAL]
-    assert sound([]) == []
+    assert trials_that_count([TRIAL]) == [TRIAL]
+    assert trials_that_count([]) == []
     spoiled = replace(TRIAL, reasons=[STEAL])
-    assert sound([spoiled]) == []
-    assert sound([spoiled, replace(TRIAL, round=1)]) == [replace(TRIAL, round=1)]
-    assert sound([spoiled, replace(TRIAL, attempt=1)]) == [replace(TRIAL, attempt=1)], "the last attempt stands"
-    assert sound([TRIAL, replace(TRIAL, round=1, reasons=[ERRORS])]) == []
+    assert trials_that_count([spoiled]) == []
+    assert trials_that_count([spoiled, replace(TRIAL, round=1)]) == [replace(TRIAL, round=1)]
+    assert trials_that_count([spoiled, replace(TRIAL, attempt=1)]) == [replace(TRIAL, attempt=1)], (
+        "the last attempt stands"
+    )
+    assert trials_that_count([TRIAL, replace(TRIAL, round=1, reasons=[ERRORS])]) == []
 
 
 def test_what_looking_cost_stands_beside_what_was_seen() -> None:
@@ -102,7 +113,7 @@ def test_what_looking_cost_stands_beside_what_was_seen() -> None:
 
 def test_the_cost_of_a_disturbed_pass_is_not_told() -> None:
     explained = Explained(arm=ARM.id, started="", goodput=400.0, cpu_us=700.0, phases=PHASES, reasons=[STEAL])
-    assert judged(explained={ARM.id: explained}).explaining == Cost(unknown=["3 %"])
+    assert judged(explained={ARM.id: explained}).explaining == InstrumentationCost(unknown=["3 %"])
 
 
 def test_what_was_not_seen_or_is_not_valid_is_not_shown() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stackmatrix.analysis.statistics import StoppingRule
 from stackmatrix.errors import UserError
 from stackmatrix.measure.rounds import Policy, Rounds, by_variant, window_for
+from stackmatrix.measure.watcher import Watcher
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load
 from stackmatrix.results.reasons import Reason
@@ -30,21 +31,19 @@ def trial(arm: Arm, number: int, attempt: int, goodput: float = 100.0, reasons: 
     return made(arm.id, number, attempt, offered=100, answered=100, goodput=goodput, reasons=list(reasons))
 
 
-class Silent:
+class Silent(Watcher):
     """A watcher that remembers."""
 
     def __init__(self) -> None:
         self.trials: list[tuple[str, int, int]] = []
         self.repeated = 0
 
-    def trial(self, arm: Arm, round: int, attempt: int) -> None:
-        self.trials.append((arm.id, round, attempt))
-
-    def ended(self, trial: Trial) -> None: ...
+    def trial_begins(self, arm: Arm, number: int, attempt: int) -> None:
+        self.trials.append((arm.id, number, attempt))
 
     def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None: ...
 
-    def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
+    def round_repeated(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
         self.repeated += 1
 
 

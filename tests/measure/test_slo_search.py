@@ -16,13 +16,14 @@ from stackmatrix.analysis.slo.overload import FACTOR, Course
 from stackmatrix.analysis.slo.verdict import judge_levels, probe_outcome
 from stackmatrix.load.job import Open, Step, arrivals
 from stackmatrix.load.records import ROW, write_records
-from stackmatrix.measure.rounds import Measure, Policy
-from stackmatrix.measure.slo import ROUNDS, LevelRun
+from stackmatrix.measure.rounds import Policy, TimeArm
+from stackmatrix.measure.slo import SEARCHES, SearchRounds
 from stackmatrix.measure.trial import name_of
+from stackmatrix.measure.watcher import Watcher
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.slo import Probe, ServiceLevel
+from stackmatrix.results.slo import ServiceLevel
 from stackmatrix.results.trial import Trial
 
 from ..made_trials import altered, made
@@ -45,7 +46,7 @@ class Server:
     noise: float = 0.0
 
     @contextmanager
-    def hold(self, _arm: Arm) -> Iterator[Measure]:
+    def hold(self, _arm: Arm) -> Iterator[TimeArm]:
         yield self.measure
 
     def measure(self, asked: Arm, number: int, attempt: int) -> Trial:
@@ -68,17 +69,13 @@ class Server:
         return trial
 
 
-class Silent:
+class Silent(Watcher):
     """A watcher that remembers what was found."""
 
     def __init__(self) -> None:
         self.found: list[float | None] = []
 
-    def capacity(self, trial: Trial) -> None: ...
-
-    def probe(self, probe: Probe) -> None: ...
-
-    def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
+    def searched(self, arm: Arm, number: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
         assert wanted_s >= 0
         assert left_s is None or left_s >= 0
         self.found.append(found)
@@ -88,7 +85,7 @@ def run(server: Server, *, rounds: int | None = None, budget_s: float | None = N
     (server.directory.path / "records").mkdir(exist_ok=True)
     arms = [arm(name) for name in server.rates]
     policy = Policy(seed=1, rounds=rounds, budget_s=budget_s)
-    ended = LevelRun(arms, LEVEL, Timing(0.5, 1.0), policy, server.directory, server.hold, Silent()).execute()
+    ended = SearchRounds(arms, LEVEL, Timing(0.5, 1.0), policy, server.directory, server.hold, Silent()).execute()
     return ended, judge_levels(arms, server.directory.probes(), LEVEL)
 
 
@@ -98,7 +95,7 @@ def test_every_stack_s_rate_is_found_with_its_interval_and_its_place(tmp_path: P
     assert ended == "rounds"
     for result, truth in ((slow, 300), (fast, 900)):
         assert result.ended == "found"
-        assert result.rounds == ROUNDS
+        assert result.rounds == SEARCHES
         assert result.rate is not None and result.rate.ci95 is not None
         assert result.rate.value == pytest.approx(truth, rel=0.15)
         assert result.rate.ci95[0] <= result.rate.value <= result.rate.ci95[1]

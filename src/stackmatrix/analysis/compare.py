@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stackmatrix.analysis.judge import by_round, comparable, cpu_holds, interval, last_attempts
+from stackmatrix.analysis.judge import by_round, cpu_holds, interval, last_attempts
 from stackmatrix.analysis.model.ceiling import WAIT_BOUNDS
 from stackmatrix.analysis.statistics import (
     LEAST_FLOOR,
@@ -93,9 +93,9 @@ def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) 
     results = {result.id: result for result in measured.run.arms}
     found: list[CellComparison] = []
     for one in arms:
-        if one.twin_of is not None or label(one) != a:
+        if one.twin_of is not None or one.variant_label != a:
             continue
-        other = next(arm for arm in arms if label(arm) == b and comparable(arm) == comparable(one))
+        other = next(arm for arm in arms if arm.variant_label == b and arm.comparison_key == one.comparison_key)
         twin = next(arm for arm in arms if arm.twin_of == one.id)
         first, second = (rounds_of(results[arm.id], arm.id, kept) for arm in (one, other))
         noise = Noise(*(noise_floor(*pair) for pair in zip(metrics(one.id, kept), metrics(twin.id, kept), strict=True)))
@@ -112,20 +112,15 @@ def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[C
     return [
         replace(
             answer(rounds_of(one, one.id, a.trials), rounds_of(other, other.id, b.trials), floors, shift, limit),
-            stack=label(one),
+            stack=one.variant_label,
         )
         for one, other in pairs
     ]
 
 
-def label(arm: Arm | ArmResult) -> str:
-    """Return its stack and variant, as the command line takes them."""
-    return arm.id.partition("/")[0]
-
-
 def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
     """Say how each arm was timed, by its id."""
-    return {arm.id: (*comparable(arm), arm.timing) for arm in measured.arms if arm.twin_of is None}
+    return {arm.id: (*arm.comparison_key, arm.timing) for arm in measured.arms if arm.twin_of is None}
 
 
 def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues]:

@@ -14,7 +14,7 @@ from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.observed import Setup, facts_of, workers_of
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.load.latency import Latency
-from stackmatrix.results.explain import Cost, Extra, FlameGraph, Passes
+from stackmatrix.results.explain import ExtraTrial, ExtraTrials, FlameGraph, InstrumentationCost
 from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
@@ -94,10 +94,10 @@ def judge(
     setup: Setup,
     pooled: Pooled,
     barred: Mapping[str, Reason] | None = None,
-    passes: Passes | None = None,
+    passes: ExtraTrials | None = None,
 ) -> Judgement:
     """Judge every arm of a run; `barred` says why some were never timed, `passes` what extra trials showed."""
-    barred, passes = barred or {}, passes or Passes()
+    barred, passes = barred or {}, passes or ExtraTrials()
     by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
     for trial in trials:
         if trial.arm in by_arm:
@@ -129,7 +129,7 @@ def comparisons(
     """Explain every two valid arms of a workload and load by each other."""
     found: list[Comparison] = []
     for one, other in combinations([result for result in results if result.valid], 2):
-        if (one.workload, one.params, one.load) == (other.workload, other.params, other.load):
+        if one.comparison_key == other.comparison_key:
             estimate = statistics.ratio(goodputs[one.id], goodputs[other.id])
             paired = interval(estimate) if estimate else None
             words = explain_pair(facts[one.id], facts[other.id], paired, floor)
@@ -141,7 +141,7 @@ def workload_answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -
     """Answer each workload and load in which anything can be told apart: not without an interval."""
     groups: dict[str, list[ArmResult]] = {}
     for result in results:
-        groups.setdefault(result.id.partition("/")[2], []).append(result)
+        groups.setdefault(result.comparison_label, []).append(result)
     return {
         name: "\n".join(answer_workload([(facts[result.id], result.rank) for result in group]))
         for name, group in groups.items()
@@ -193,7 +193,7 @@ def unequal_work(arms: Sequence[Arm], trials: Mapping[str, Sequence[Trial]], set
     }
     found: dict[str, Reason] = {}
     for arm in arms:
-        others = [other.id for other in arms if other.id in opened and comparable(other) == comparable(arm)]
+        others = [other.id for other in arms if other.id in opened and other.comparison_key == arm.comparison_key]
         least = min(others, key=lambda other: opened[other], default=arm.id)
         if arm.id in opened and opened[arm.id] > opened[least] + UNEQUAL:
             found[arm.id] = Reason(
@@ -211,19 +211,14 @@ def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float
     return opened / max(1, sum(trial.client.right for trial in trials))
 
 
-def comparable(arm: Arm | ArmResult) -> tuple[object, ...]:
-    """Say what arms have in common that are compared with one another."""
-    return arm.workload, tuple(sorted(arm.params.items())), arm.load
-
-
-def explained_facts(timed: ArmTrials, setup: Setup, passes: Passes) -> Facts:
+def explained_facts(timed: ArmTrials, setup: Setup, passes: ExtraTrials) -> Facts:
     """Gather the facts of an arm, those of its explaining pass included."""
     facts = facts_of(timed.arm, timed.good, setup, timed.goodput, timed.reasons)
     explained = passes.explained.get(timed.arm.id)
     return facts if explained is None else replace(facts, phases=explained.phases)
 
 
-def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, passes: Passes) -> ArmResult:
+def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, passes: ExtraTrials) -> ArmResult:
     """Write down what the run says of one arm."""
     arm, good, goodput = timed.arm, timed.good, timed.goodput
     explained, profiled = passes.explained.get(arm.id), passes.profiled.get(arm.id)
@@ -286,11 +281,11 @@ def prediction(facts: Facts) -> Predicted | None:
     )
 
 
-def cost_of_looking(extra: Extra, goodput: Interval, cpu: CpuPerRequest) -> Cost:
+def cost_of_looking(extra: ExtraTrial, goodput: Interval, cpu: CpuPerRequest) -> InstrumentationCost:
     """Say what a look at an arm cost it."""
     if extra.reasons:
-        return Cost(unknown=[reason.detail for reason in extra.reasons])
-    return Cost(
+        return InstrumentationCost(unknown=[reason.detail for reason in extra.reasons])
+    return InstrumentationCost(
         goodput=extra.goodput / goodput.value if extra.goodput is not None and goodput.value else None,
         cpu=extra.cpu_us / cpu.stack if extra.cpu_us is not None and cpu.stack else None,
     )
@@ -320,7 +315,7 @@ def ranked(results: list[ArmResult], goodputs: Mapping[str, list[float | None]],
     """Add to each arm its ratio to the first valid arm of the same workload and load, and its rank among them."""
     groups: dict[tuple[object, ...], list[ArmResult]] = {}
     for result in results:
-        groups.setdefault(comparable(result), []).append(result)
+        groups.setdefault(result.comparison_key, []).append(result)
     compared: dict[str, ArmResult] = {}
     for group in groups.values():
         valid = [result for result in group if result.valid]

@@ -1,4 +1,4 @@
-"""Judge a run by what is on disk."""
+"""Judge a run by what is on disk, and keep that as run.json."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,12 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import Plan
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.run import Identity
-from stackmatrix.results.run import Run as RunFile
+from stackmatrix.results.run import Identity, Run
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is known of a run besides its trials."""
+class Circumstances:
+    """What is known of a run besides its plan and trials."""
 
     ended_by: str
     environment: dict[str, Any]
@@ -30,12 +29,12 @@ class Seen:
     identities: dict[str, Identity] = field(default_factory=dict)
 
 
-def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Seen) -> RunFile:
+def judge_run(plan: Plan, directory: RunDirectory, catalog: Catalog, seen: Circumstances) -> Run:
     """Judge a run by what is on disk, and keep that as run.json; UserError when records are missing."""
     setup = Setup(catalog, seen.cpus, plan.shards)
     pooled = partial(pooled_latency, directory)
     judged = judge(plan.arms, directory.trials(), setup, pooled, seen.barred, directory.passes())
-    run = RunFile(
+    run = Run(
         schema=SCHEMA,
         name=plan.name,
         command=plan.command,

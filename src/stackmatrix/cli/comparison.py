@@ -16,14 +16,14 @@ from stackmatrix.cli.options import Execution, Work
 from stackmatrix.cli.report import judge_now
 from stackmatrix.cli.shell import INTERRUPTED, console
 from stackmatrix.cli.subcommands import as_typed
+from stackmatrix.cli.watch import ConsoleWatcher
 from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
 from stackmatrix.report.view import read_run
 from stackmatrix.results.compare import CellComparison, ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
-from stackmatrix.results.plan import FILE as PLAN_FILE
-from stackmatrix.results.plan import Arm, Plan, arms_of, digest
+from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, arms_of, digest
 from stackmatrix.results.run import Run
 
 USUAL_WORKLOADS = ("notes-read", "http", "json-small")
@@ -64,7 +64,8 @@ class CompareRequest:
         plan = replace(plan, inputs=plan.inputs | sources)
         directory = new_run(execution, plan)
         out = console()
-        run = Session(plan, directory, catalog).execute(out)
+        with ConsoleWatcher(out) as watcher:
+            run = Session(plan, directory, catalog, watcher).execute()
         measured = Measured(run, list(directory.trials()), plan.arms)
         a, b = (variant.label for variant in variants)
         answers = compared.interleaved(measured, a, b, self.limit)

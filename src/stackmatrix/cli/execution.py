@@ -15,13 +15,13 @@ from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
 from stackmatrix.cli.subcommands import as_typed, typed_line
 from stackmatrix.cli.values import DURATION
+from stackmatrix.cli.watch import ConsoleWatcher
 from stackmatrix.errors import UserError
-from stackmatrix.measure import after_rounds
+from stackmatrix.measure.after_rounds import TRIAL_OVERHEAD_S
 from stackmatrix.measure.rounds import window_for
 from stackmatrix.measure.session import Session
 from stackmatrix.results.directory import RESULTS, SCHEMA, RunDirectory
-from stackmatrix.results.plan import FILE as PLAN_FILE
-from stackmatrix.results.plan import Arm, Plan, digests
+from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, digests
 from stackmatrix.results.reasons import NO_FAULT
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def make_plan(
     check_bounds(execution)
     trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
     windows = FRESH_SERVERS if fresh else WARM_SERVERS
-    overhead_s = after_rounds.OVERHEAD_S + windows.restart_s
+    overhead_s = TRIAL_OVERHEAD_S + windows.restart_s
     sized_s = window_s or execution.duration
     return Plan(
         schema=SCHEMA,
@@ -101,7 +101,8 @@ def execute(plan: Plan, directory: RunDirectory, catalog: "Catalog", json: Path 
     """Time everything, print the matrix, write the reports; return the exit code."""
     from stackmatrix.report.terminal import run_table
 
-    run = Session(plan, directory, catalog).execute(console())
+    with ConsoleWatcher(console()) as watcher:
+        run = Session(plan, directory, catalog, watcher).execute()
     text = msgspec.json.encode(run).decode()
     deliver((text if json == STDOUT else msgspec.json.format(text, indent=1)) + "\n", json)
     if any(arm.valid or any(reason.kind != "untimed" for reason in arm.reasons) for arm in run.arms):

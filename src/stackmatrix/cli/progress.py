@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+def minutes(seconds: float) -> str:
+    """Write how long something takes, about: 45 s, 3 min, 1 h 5 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    whole = round(seconds / 60)
+    return f"{whole} min" if whole < 90 else f"{whole // 60} h {whole % 60} min"
+
+
 @contextmanager
 def stage(out: "Console", words: str) -> Iterator[None]:
     """Say what is being done: a spinner with the seconds on a terminal, a line elsewhere."""

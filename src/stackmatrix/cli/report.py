@@ -33,12 +33,14 @@ def write_again(*run: Annotated[Path, Parameter(metavar="RUN", help="a directory
 
 def judge_now(directory: "RunDirectory") -> None:
     """Judge the trials of a run that was killed before it came to that; UserError when its plan is not there."""
-    from stackmatrix.analysis.run import Seen, judge_run
+    from stackmatrix.analysis.run import Circumstances, judge_run
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.results.plan import FILE, Plan, cells_of
+    from stackmatrix.results.plan import PLAN_FILE, Plan, cells_of
 
-    plan = directory.read(FILE, Plan)
+    plan = directory.read(PLAN_FILE, Plan)
     environment = directory.read("environment.json", dict[str, Any])
     catalog = Catalog.of_checkout()
     cells_of(plan, catalog)  # a copy of a stack that was compared is gone with the comparison
-    judge_run(plan, directory, catalog, Seen("interrupted", environment, range(int(environment.get("cpus", 1)))))
+    judge_run(
+        plan, directory, catalog, Circumstances("interrupted", environment, range(int(environment.get("cpus", 1))))
+    )

@@ -88,12 +88,12 @@ def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path 
     arms = matrix_arms(stack, work, catalog, twice=slo is None and worth_a_twin(execution.rounds))
 
     from stackmatrix.cli.execution import execute, make_plan, new_run
-    from stackmatrix.measure.slo import WINDOW_S
+    from stackmatrix.measure.slo import LEAST_PROBE_S
 
     if slo is None:
         plan = make_plan(execution, arms, "performance")
     else:
-        plan = replace(make_plan(execution, arms, "performance", window_s=execution.duration or WINDOW_S), slo=slo)
+        plan = replace(make_plan(execution, arms, "performance", window_s=execution.duration or LEAST_PROBE_S), slo=slo)
     return execute(plan, new_run(execution, plan), catalog, execution.json)
 
 

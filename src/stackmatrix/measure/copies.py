@@ -1,4 +1,4 @@
-"""Stacks of another place or time beside those of the checkout, each under a name and a port of its own."""
+"""Copy stacks of another directory or revision beside those of the checkout, each with its own name and port."""
 
 import re
 import shutil
@@ -18,11 +18,11 @@ from stackmatrix.runtime.native.ports import free_port
 from stackmatrix.runtime.native.state import State
 from stackmatrix.runtime.revisions import extract
 
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv")
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".venv")
 
 
 class Copies:
-    """Copies of stacks, all in one directory; upstreams and fixtures stay those of the checkout."""
+    """Holds copies of stacks in one directory; upstreams and fixtures stay those of the checkout."""
 
     def __init__(self, directory: Path, root: Path = ROOT) -> None:
         self._directory = directory
@@ -30,26 +30,26 @@ class Copies:
         self.stacks: dict[str, Stack] = {}
 
     def of_directory(self, source: Path, name: str) -> Stack:
-        """The stack in a directory; UserError when its manifest is broken."""
-        return self._made(name, lambda place: shutil.copytree(source, place, ignore=LEFT_OUT))
+        """Copy the stack in a directory; UserError when its manifest is broken."""
+        return self._made(name, lambda place: shutil.copytree(source, place, ignore=NOT_COPIED))
 
     def of_revision(self, commit: str, stack: str, name: str) -> Stack:
-        """A stack as it was in a commit; UserError when it was not there, or its manifest is none of today's."""
+        """Copy a stack as it was in a commit; UserError when it was not there, or its manifest cannot be read today."""
         return self._made(name, lambda place: extract(commit, stack, place, self._root))
 
     def _made(self, name: str, write: Callable[[Path], object]) -> Stack:
-        """The copy called `name`, made the first time that it is asked for."""
+        """Return the copy called `name`; make it the first time."""
         if name not in self.stacks:
             place = self._directory / name
             write(place)
-            rename(place, self._root, free_port())
+            rename_stack(place, self._root, free_port())
             self.stacks[name] = read_stack(place / "stack.toml")
         return self.stacks[name]
 
 
 @contextmanager
 def copies(root: Path = ROOT) -> Iterator[Copies]:
-    """A place for copies in the checkout's state; they are gone afterwards, with what the native runtime made them."""
+    """Make a place for copies in the checkout's state; remove them afterwards, with their native environments."""
     state = root / ".state"
     state.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="copies-", dir=state) as directory:
@@ -62,8 +62,8 @@ def copies(root: Path = ROOT) -> Iterator[Copies]:
                     shutil.rmtree(venv)
 
 
-def rename(place: Path, root: Path, port: int) -> None:
-    """Have everything in a copied stack say the name of its directory, and another port.
+def rename_stack(place: Path, root: Path, port: int) -> None:
+    """Give everything in a copied stack the name of its directory and another port.
 
     Its files name it where a container needs that: the manifest its port, the compose file and the Dockerfile both.
     """
@@ -83,7 +83,7 @@ def rename(place: Path, root: Path, port: int) -> None:
 
 
 def republished(service: dict[str, Any], old: str, place: Path, root: Path, port: int) -> dict[str, Any]:
-    """A service of a compose file under the name of its directory, with paths that hold from anywhere."""
+    """Rewrite a service of a compose file for its new directory, with absolute paths."""
     changed = {f"application_name={old}": f"application_name={place.name}", "../../": f"{root}/"}
 
     def moved(entry: str) -> str:

@@ -1,11 +1,11 @@
-"""From an experiment to a run's arms, each by the project's own generator and by the original tool; and back."""
+"""Turn an experiment into a run's arms, each by the project's own generator and by the original tool."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 
 from stackmatrix.catalog.experiments import Candidate, Experiment, Scale
-from stackmatrix.results.experiment import Carried
+from stackmatrix.results.experiment import PlannedExperiment
 from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 
 LEAST_WINDOW_S = 1.0
@@ -42,19 +42,19 @@ EXPLAINED_S = 4.0
 """Of one arm in the explaining pass."""
 
 
-def arms(experiment: Experiment, scale: Scale, rounds: int) -> tuple[list[Arm], Carried]:
-    """The arms of a run, and which of them are which of the experiment's."""
+def arms(experiment: Experiment, scale: Scale, rounds: int) -> tuple[list[Arm], PlannedExperiment]:
+    """Make the arms of a run, and say which arm of the experiment each stands for."""
     found: list[Arm] = []
     named: dict[str, tuple[str, str]] = {}
     for candidate in experiment.candidates:
         own, tool = own_arm(candidate, scale, rounds), tool_arm(candidate, scale)
         found += [own, tool]
         named[candidate.name] = own.id, tool.id
-    return found, Carried(experiment.name, scale.waits, scale.windows, named)
+    return found, PlannedExperiment(experiment.name, scale.waits, scale.windows, named)
 
 
 def own_arm(candidate: Candidate, scale: Scale, rounds: int) -> Arm:
-    """Timed when it is steady; one that fails never is, and is timed from the beginning."""
+    """Make the arm for the own generator: timed once steady, or from the beginning if it is expected to fail."""
     offer = candidate.offer.scaled(scale)
     if candidate.expects_failures:
         load = Load("closed", users=offer.users, ramp_s=offer.ramp_s)
@@ -65,7 +65,7 @@ def own_arm(candidate: Candidate, scale: Scale, rounds: int) -> Arm:
 
 
 def tool_arm(candidate: Candidate, scale: Scale) -> Arm:
-    """As published, once."""
+    """Make the arm for the original tool: as published, once."""
     offer = candidate.offer.scaled(scale)
     load = Load(
         "closed",
@@ -80,7 +80,7 @@ def tool_arm(candidate: Candidate, scale: Scale) -> Arm:
 
 
 def arm(candidate: Candidate, scale: Scale, load: Load) -> Arm:
-    """The candidate under a load, its waits shortened; called by what its workload's file does not say already."""
+    """Make the arm of a candidate under a load, its waits shortened; its id has what differs from the workload."""
     workload = candidate.scaled(scale)
     asked = {key: str(value) for key, value in workload.params.items()}
     (found,) = arms_of([candidate.variant(scale)], [candidate.base], asked, [load], twice=False)
@@ -88,7 +88,7 @@ def arm(candidate: Candidate, scale: Scale, load: Load) -> Arm:
 
 
 def steady(candidate: Candidate, scale: Scale) -> Timing:
-    """Warm-up and window of the project's own generator."""
+    """Choose warm-up and window for the project's own generator."""
     waiting = candidate.scaled(scale).waiting()
     wait_s = (waiting.seconds if waiting else None) or 0.0
     waits = max(LEAST_WAITS, math.ceil(LEAST_WINDOW_S / wait_s)) if wait_s else 0
@@ -96,18 +96,18 @@ def steady(candidate: Candidate, scale: Scale) -> Timing:
 
 
 def until_trials_s(experiment: Experiment, scale: Scale) -> float:
-    """How long it takes until the first trial, about."""
+    """Estimate the seconds until the first trial."""
     return UPSTREAMS_S + ADMISSION_S * len({candidate.variant(scale).label for candidate in experiment.candidates})
 
 
 def expected_s(experiment: Experiment, scale: Scale, rounds: int) -> float:
-    """How long a run takes, about."""
+    """Estimate the seconds that a run takes."""
     explained = EXPLAINED_S * len(experiment.candidates) * experiment.explain
     return until_trials_s(experiment, scale) + sum(trials_s(experiment, scale, rounds)) + explained
 
 
 def trials_s(experiment: Experiment, scale: Scale, rounds: int) -> Iterator[float]:
-    """Of each arm, its rounds together."""
+    """Estimate the seconds that each arm takes, all its rounds together."""
     for candidate in experiment.candidates:
         offer, own = candidate.offer.scaled(scale), own_arm(candidate, scale, rounds)
         timing = own.timing or steady(candidate, scale)

@@ -1,7 +1,7 @@
-"""The explaining pass: where a request's time goes, as the application times it with SERVER_TIMING on.
+"""Explain where a request's time goes: an extra trial in which the application times its phases (SERVER_TIMING).
 
-Some of the load's users are observers, which read the whole head of each answer; what they see of the application's
-phases, beside the response time as they saw it, is the answer. Headline trials never have this on.
+Some of the load's users are observers, which read the whole head of each answer: the phases that the application
+reports there stand beside the response time that the observer saw. Headline trials never have this on.
 """
 
 import os
@@ -28,7 +28,7 @@ from stackmatrix.results.explain import Explained, Phases
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.runtime.base import Runtime, Service
 
-SETTING = "server_timing"
+PHASES_SETTING = "server_timing"
 MOST_OBSERVERS = 4
 USERS_PER_OBSERVER = 8
 OPEN_SHARE = 0.05
@@ -37,21 +37,21 @@ LEAST_ASKED = 4
 """Times in a window that the observer of an open load asks even so."""
 SAMPLE_EVERY_S = 0.05
 
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-QUOTED = r'"(?:[^"\\]|\\.)*"'
-PARAMETER = rf";\s*({TOKEN})(?:\s*=\s*({TOKEN}|{QUOTED}))?\s*"
-METRIC = re.compile(rf"\s*({TOKEN})\s*((?:{PARAMETER})*)(?:,|$)")
+HEADER_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+QUOTED_STRING = r'"(?:[^"\\]|\\.)*"'
+PARAMETER = rf";\s*({HEADER_TOKEN})(?:\s*=\s*({HEADER_TOKEN}|{QUOTED_STRING}))?\s*"
+TIMING_METRIC = re.compile(rf"\s*({HEADER_TOKEN})\s*((?:{PARAMETER})*)(?:,|$)")
 MILLISECONDS = re.compile(r'("?)([0-9]+(?:\.[0-9]+)?)\1')
 
 
-def parse(header: str) -> dict[str, float]:
-    """The seconds of each phase of a `Server-Timing` header (W3C Server Timing, in ms); none where it breaks off.
+def parse_server_timing(header: str) -> dict[str, float]:
+    """Read the seconds of each phase from a `Server-Timing` header (W3C, in ms), up to where it is broken.
 
     A phase that is told more than once counts with all its times; one without a duration is left out.
     """
     found: dict[str, float] = {}
     at = 0
-    while at < len(header) and (metric := METRIC.match(header, at)):
+    while at < len(header) and (metric := TIMING_METRIC.match(header, at)):
         at = metric.end()
         parameters = {name.lower(): value for name, value in reversed(re.findall(PARAMETER, metric[2]))}
         if duration := MILLISECONDS.fullmatch(parameters.get("dur", "")):
@@ -60,7 +60,7 @@ def parse(header: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ObservedAnswer:
     """One answer to an observer; instants are CLOCK_MONOTONIC seconds."""
 
     sent: float
@@ -69,12 +69,12 @@ class Answer:
 
 
 class Observers:
-    """Users with one request under way at a time, each in a thread of its own, on the generator's cores."""
+    """Asks as some of the load's users, each in a thread of its own, on the generator's cores."""
 
     def __init__(
         self, service: Service, requests: Sequence[Request], number: int, pause_s: float, cpus: Collection[int]
     ) -> None:
-        self.answers: list[Answer] = []
+        self.answers: list[ObservedAnswer] = []
         self._service = service
         self._requests = requests
         self._pause_s = pause_s
@@ -97,7 +97,7 @@ class Observers:
             thread.join()
 
     def let_go(self) -> None:
-        """Nothing more is asked; what is under way may still be answered."""
+        """Ask nothing more; what is under way may still be answered."""
         self._stop.set()
 
     def _ask(self) -> None:
@@ -111,11 +111,12 @@ class Observers:
                 answer = connection.ask(request)
                 ended = time.monotonic()
                 if request.expected.matches(answer.status, answer.body):
-                    self.answers.append(Answer(sent, ended, parse(answer.header("server-timing") or "")))
+                    phases = parse_server_timing(answer.header("server-timing") or "")
+                    self.answers.append(ObservedAnswer(sent, ended, phases))
                 self._stop.wait(self._pause_s)
 
 
-class Sessions:
+class SessionSampler:
     """Samples how many of a stack's database sessions are at work."""
 
     def __init__(self, runtime: Runtime, stack: str) -> None:
@@ -131,7 +132,7 @@ class Sessions:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; the database is then anybody's to ask again."""
+        """End, and wait until the database is free for others to ask."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -144,19 +145,19 @@ class Sessions:
                 self.idle.append(idle)
 
 
-def timed(variant: Variant) -> Variant:
-    """The same variant, which tells its phases."""
-    return Variant(variant.stack, {**variant.changed, SETTING: True})
+def with_phases(variant: Variant) -> Variant:
+    """Make the same variant with SERVER_TIMING on."""
+    return Variant(variant.stack, {**variant.changed, PHASES_SETTING: True})
 
 
 def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Explained:
-    """Put a service that tells its phases under the arm's load once, and see where its requests' time goes.
+    """Put a service with SERVER_TIMING on under the arm's load once, and average the phases that observers see.
 
     Raises UserError when a server or the generator is gone.
     """
-    load, number, pause_s = shared_out(arm.load, timing)
+    load, number, pause_s = split_load(arm.load, timing)
     observers = Observers(service, workload.requests(), number, pause_s, bench.cores(service).generator)
-    sessions = Sessions(bench.runtime, service.stack.name) if workload.effects().statements else None
+    sessions = SessionSampler(bench.runtime, service.stack.name) if workload.effects().statements else None
 
     def at_edge(edge: Edge) -> None:
         if edge == "start" and sessions:
@@ -173,7 +174,7 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
             sessions.stop()
     client = trial.client
     inside = [answer for answer in observers.answers if client.window_start <= answer.ended < client.window_end]
-    phases = means([answer for answer in inside if "total" in answer.phases])
+    phases = mean_phases([answer for answer in inside if "total" in answer.phases])
     if phases is not None and sessions and sessions.active:
         phases = replace(phases, sessions_active=fmean(sessions.active), sessions_idle=fmean(sessions.idle))
     whole = replace(
@@ -181,15 +182,15 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     )
     return Explained(
         **extra_fields(replace(trial, client=whole)),
-        missing=None if phases else missing(inside, client.window_s),
+        missing=None if phases else why_no_phases(inside, client.window_s),
         observers=number,
         threads=trial.server.threads,
         phases=phases,
     )
 
 
-def shared_out(load: Load, timing: Timing) -> tuple[Load, int, float]:
-    """The generator's part of a load, the number of observers, and how long each pauses after an answer.
+def split_load(load: Load, timing: Timing) -> tuple[Load, int, float]:
+    """Split a load into the generator's part, a number of observers, and how long each pauses after an answer.
 
     Observers take the place of users, so that the load stays what it was; a single user has to be joined by one.
     """
@@ -202,8 +203,8 @@ def shared_out(load: Load, timing: Timing) -> tuple[Load, int, float]:
     return replace(load, rate=rate * (1 - OPEN_SHARE)), 1, pause_s
 
 
-def means(answers: Sequence[Answer]) -> Phases | None:
-    """The mean of every phase; None without an answer. A phase that some answers lack took no time in those."""
+def mean_phases(answers: Sequence[ObservedAnswer]) -> Phases | None:
+    """Average every phase; None without an answer. A phase that some answers lack took no time in those."""
     if not answers:
         return None
 
@@ -223,8 +224,8 @@ def means(answers: Sequence[Answer]) -> Phases | None:
     )
 
 
-def missing(answers: Sequence[Answer], window_s: float) -> str:
-    """Why there are no phases."""
+def why_no_phases(answers: Sequence[ObservedAnswer], window_s: float) -> str:
+    """Say why there are no phases."""
     if answers:
         return "the answers have no Server-Timing header with a total"
     return f"no observer was answered in the window of {window_s:.1f} s"

@@ -1,4 +1,4 @@
-"""What is seen running, held against the manifest before the first trial: the label of a row is what was seen."""
+"""Check before the first trial that what runs is what the manifest says."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ SITE_PACKAGES = re.compile(r"/.*/(?:site|dist)-packages(?=/)")
 
 
 def observe(runtime: Runtime, service: Service) -> Identity:
-    """Look at a running stack: from outside where that is possible, else at what it says of itself.
+    """Observe a running stack: from outside where possible, else by what it says of itself.
 
     Raises UserError when it does not answer.
     """
@@ -54,7 +54,7 @@ def observe(runtime: Runtime, service: Service) -> Identity:
 
 
 def differences(seen: Identity, service: Service) -> Iterator[str]:
-    """Where what was seen is not what the manifest and the lock say; what could not be seen is passed over."""
+    """List where what was seen differs from manifest and lock; what could not be seen is passed over."""
     stack, settings = service.stack, service.settings
     due = stack.processes_at(settings)
     if seen.processes is not None and seen.processes != due:
@@ -76,7 +76,7 @@ def differences(seen: Identity, service: Service) -> Iterator[str]:
 
 
 def loop_of(pids: list[int]) -> str | None:
-    """By the libraries that the processes have mapped, `asyncio` when it is none of theirs; None when none is seen."""
+    """Name the event loop by the libraries that are mapped, `asyncio` if none of theirs is; None if nothing is seen."""
     files = [file for pid in pids for file in mapped(pid)]
     if not files:
         return None
@@ -84,7 +84,7 @@ def loop_of(pids: list[int]) -> str | None:
 
 
 def installed(pids: list[int], packages: Collection[str]) -> dict[str, list[str]]:
-    """The versions of some packages that stand where the processes have loaded their libraries from."""
+    """List the versions of some packages that are installed where the processes loaded their libraries from."""
     found: dict[str, set[str]] = {}
     for pid in pids:
         for place in {match[0] for file in mapped(pid) if (match := SITE_PACKAGES.match(file))}:
@@ -95,7 +95,7 @@ def installed(pids: list[int], packages: Collection[str]) -> dict[str, list[str]
 
 
 def mapped(pid: int) -> set[str]:
-    """The files that a process has mapped into its memory; none where that cannot be seen."""
+    """List the files that a process has mapped into memory; none where that cannot be seen."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     except OSError:

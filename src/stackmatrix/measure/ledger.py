@@ -1,4 +1,4 @@
-"""The ledger of a trial: what all its answers imply, held against what the other sides counted."""
+"""Reconcile what a trial's answers imply with what database, upstream and file server counted."""
 
 from stackmatrix.catalog.workloads import Effects
 from stackmatrix.measure.server_side import growth

@@ -24,7 +24,7 @@ LEAST_TIMEOUT_S = 60.0
 """A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
 
 
-LONGEST_WINDOW_S = 2.5
+LONGEST_FITTED_S = 2.5
 """The most to which a window is lengthened for slow answers; where the warm-up saw none, to MOST_DRAIN_S."""
 
 
@@ -32,7 +32,7 @@ WHOLE_SLOTTED_S = 0.5
 """A response time of up to so long should fit into the window even where slots take requests in an even stream."""
 
 
-MARGIN = 1.1
+FIT_MARGIN = 1.1
 
 
 LEAST_ANSWERS = 5
@@ -43,7 +43,7 @@ STUCK = 10
 """Times the slowest answer."""
 
 
-class WarmUp:
+class WarmUpWatch:
     """Ends the warm-up once throughput holds, and fits window and drain to what it saw.
 
     It holds when two spans of 0.2 s in a row differ by less than a tenth, or by less than three standard deviations of
@@ -59,7 +59,7 @@ class WarmUp:
         self._seen: list[Progress] = []
 
     def steady(self, progress: Progress) -> bool:
-        """Whether throughput holds."""
+        """Tell whether throughput holds."""
         self._seen.append(progress)
         least = min(self._users or 0, 2 * self._slots if self._slots else sys.maxsize)
         if len(self._seen) <= 2 * self.SPAN or progress.ended < least:
@@ -69,23 +69,23 @@ class WarmUp:
         return abs(now - earlier) <= max(0.1 * earlier, 3 * (now + earlier) ** 0.5) and now > 0
 
     def pace(self, plan: LoadJob) -> Pace:
-        """A window and a drain that fit the rate of answers so far; the drain is the plan's own where no users bound
+        """Fit window and drain to the rate of answers so far; the drain is the plan's own where no users bound
         what is under way."""
         ended, at = (self._seen[-1].ended, self._seen[-1].at) if self._seen else (0, 0.0)
         each = at / ended if ended else math.inf
-        longest = LONGEST_WINDOW_S if ended else MOST_DRAIN_S
+        longest = LONGEST_FITTED_S if ended else MOST_DRAIN_S
         if not self._users:
             return Pace(max(plan.duration_s, min(LEAST_ANSWERS * each, longest)), plan.drain_s)
         response = self._users * each
-        whole = min(response * MARGIN, WHOLE_SLOTTED_S if self._slots else longest)
+        whole = min(response * FIT_MARGIN, WHOLE_SLOTTED_S if self._slots else longest)
         window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), longest))
-        return Pace(window, plan.drain_s if response * MARGIN <= plan.drain_s else 0.0)
+        return Pace(window, plan.drain_s if response * FIT_MARGIN <= plan.drain_s else 0.0)
 
 
-def warm_up_of(service: Service, load: Load, workload: Workload) -> WarmUp | None:
-    """What watches the warm-up; nobody does when the load has steps, whose instants are fixed."""
+def warm_up_of(service: Service, load: Load, workload: Workload) -> WarmUpWatch | None:
+    """Make what watches the warm-up; nothing does when the load has steps, whose instants are fixed."""
     waiting = workload.waiting()
-    return None if load.steps else WarmUp(load.users, service.variant.slots(waiting.on) if waiting else None)
+    return None if load.steps else WarmUpWatch(load.users, service.variant.slots(waiting.on) if waiting else None)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def offer(
 
     Every request is kept in `records`. Raises UserError when a server or what offers the load is gone.
     """
-    job = job_of(service, load, workload, timing, seed)
+    job = trial_job(service, load, workload, timing, seed)
     if load.tool is not None:
         return by_tool(load.tool, job, load.requests, records, cpus, on_edge)
     outcome = generate(
@@ -133,7 +133,7 @@ def offer(
 
 
 def by_generator(outcome: LoadRun, file: Path) -> OfferedLoad:
-    """What the project's own generator counted."""
+    """Summarise what the project's own generator counted."""
     records = outcome.records
     totals = summary.summarise(outcome)
     inside = right_answers(records, outcome.start, outcome.end)
@@ -202,8 +202,8 @@ def by_tool(
     return OfferedLoad(client, doubtful, in_hand=True)
 
 
-def job_of(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> LoadJob:
-    """What the generator is to do."""
+def trial_job(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> LoadJob:
+    """Write down what the generator is to do."""
     waiting = workload.waiting()
     wait_s = waiting.seconds if waiting else None
     if load.kind == "closed":
@@ -229,23 +229,23 @@ def job_of(service: Service, load: Load, workload: Workload, timing: Timing, see
 
 
 def goodput(totals: summary.Summary, outcome: LoadRun) -> float:
-    """Expected answers per second: each counted by the share of its time that lies in the window.
+    """Compute expected answers per second, each counted by the share of its time that lies in the window.
 
     Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
     window's end outlast the drain their shares are unknown, and ends are counted.
     """
-    return totals.rps if cut(outcome) else totals.prorated_rps
+    return totals.rps if cut_off(outcome) else totals.prorated_rps
 
 
-def cut(outcome: LoadRun) -> bool:
-    """Whether requests of the window were still under way when the drain was over."""
+def cut_off(outcome: LoadRun) -> bool:
+    """Tell whether requests of the window were still under way when the drain was over."""
     records = outcome.records
     return bool(((records["verdict"] == Ending.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
 
 
 def halves(outcome: LoadRun) -> tuple[float, float] | None:
-    """Goodput of the window's halves, each answer counted by its shares; None where those are not known."""
-    if cut(outcome):
+    """Compute the goodput of the window's halves, each answer counted by its shares; None where those are unknown."""
+    if cut_off(outcome):
         return None
     right = outcome.records[outcome.records["verdict"] == Ending.OK]
     half = (outcome.end - outcome.start) / 2
@@ -257,7 +257,7 @@ def halves(outcome: LoadRun) -> tuple[float, float] | None:
 
 
 def outside(outcome: LoadRun) -> Records:
-    """The requests that ended, and are not in the window's sample."""
+    """Select the requests that ended outside the window's sample."""
     records = outcome.records
     instants = records["end" if isinstance(outcome.job.load, Closed) else "scheduled"]
     found: Records = records[~summary.within(instants, outcome.start, outcome.end) & ~np.isnan(records["end"])]
@@ -265,18 +265,18 @@ def outside(outcome: LoadRun) -> Records:
 
 
 def failures(counts: Mapping[str, int]) -> Errors:
-    """Verdicts as errors; a request that was cut off is none."""
+    """Count endings as errors; a request that was cut off is none."""
     return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
 
 
 def first_answer_s(outcome: LoadRun) -> float | None:
-    """From the beginning of the load to the first right answer; None when there is none."""
+    """Measure from the beginning of the load to the first right answer; None when there is none."""
     ends = outcome.records["end"][outcome.records["verdict"] == Ending.OK]
     return float(ends.min()) - outcome.began if len(ends) else None
 
 
 def stuck(records: Records, given_up: float) -> int:
-    """Requests that got no answer until `given_up`, though they had far longer than any answer took."""
+    """Count requests that had no answer by `given_up`, though they had far longer than any answer took."""
     took = records["end"] - records["sent"]
     if np.isnan(took).all():
         return 0

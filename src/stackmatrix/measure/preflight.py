@@ -1,4 +1,4 @@
-"""Whether a stack may be timed: it answers as the contract says, and is and waits as its manifest says."""
+"""Check whether a stack may be timed: it obeys the contract, and is and waits as its manifest says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stackmatrix.runtime.base import Runtime, Service
 
 
 @dataclass(frozen=True)
-class Admission:
+class PreflightResult:
     """What was seen of a stack before its first trial, and why it gets none, if so."""
 
     identity: Identity | None = None
@@ -22,17 +22,17 @@ class Admission:
     """The reason in full."""
 
 
-def admit(runtime: Runtime, service: Service, users: Mapping[Wait, int]) -> Admission:
-    """Hold a running stack against contract and manifest; `users` says how many will wait at once, by kind of wait."""
+def check_variant(runtime: Runtime, service: Service, users: Mapping[Wait, int]) -> PreflightResult:
+    """Check a running stack against contract and manifest; `users` says how many will wait at once, by kind of wait."""
     for difference in spot_check(service):
         reason = Reason("contract", f"another answer than the contract's to {difference.asked}")
-        return Admission(None, reason, f"it breaks the contract:\n{difference}")
+        return PreflightResult(None, reason, f"it breaks the contract:\n{difference}")
     seen = observe(runtime, service)
     if found := list(differences(seen, service)):
         reason = Reason("identity", "; ".join(found))
-        return Admission(seen, reason, reason.detail)
+        return PreflightResult(seen, reason, reason.detail)
     for difference in overlap.spot_overlap(service, users):
         got = " ".join(difference.got.split())
         reason = Reason("overlap", f"{difference.asked}: declared {difference.expected}, but {got}")
-        return Admission(seen, reason, reason.detail)
-    return Admission(seen)
+        return PreflightResult(seen, reason, reason.detail)
+    return PreflightResult(seen)

@@ -1,18 +1,18 @@
-"""One execution of an experiment: rounds in random order, repeats, a time budget, progress, and going on later."""
+"""Time every arm round by round: random order, repeats, a time budget; go on later with what is on disk."""
 
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
-from typing import Literal, Protocol
+from typing import Literal
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import by_round, last_attempts
-from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.errors import UserError
+from stackmatrix.measure.watcher import Watcher
 from stackmatrix.results.directory import RunDirectory
-from stackmatrix.results.plan import Arm
+from stackmatrix.results.plan import Arm, ComparisonKey
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.trial import Trial
 
@@ -34,43 +34,27 @@ class Policy:
     """Whether arms of one variant follow one another in a round, which spares restarts."""
 
 
-class Watcher(Protocol):
-    """Sees a run as it goes."""
-
-    def trial(self, arm: Arm, round: int, attempt: int) -> None:
-        """A trial begins."""
-
-    def ended(self, trial: Trial) -> None:
-        """A trial is kept."""
-
-    def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
-        """A whole round is done; `widest` is the largest relative half-width of a headline ratio so far."""
-
-    def repeats(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
-        """These arms' round is repeated because of these trials."""
-
-
-Measure = Callable[[Arm, int, int], Trial]
+TimeArm = Callable[[Arm, int, int], Trial]
 """Times one arm once: (arm, round, attempt) → the trial."""
 
 
 class Rounds:
-    """Plans and executes; every trial is on disk as soon as it ends, so a run can always go on."""
+    """Times arms; every trial is on disk as soon as it ends, so a run can always go on."""
 
     def __init__(
-        self, arms: Sequence[Arm], policy: Policy, directory: RunDirectory, measure: Measure, watcher: Watcher
+        self, arms: Sequence[Arm], policy: Policy, directory: RunDirectory, time_arm: TimeArm, watcher: Watcher
     ) -> None:
         self.arms = arms
         self.policy = policy
         self.directory = directory
         self.trials: list[Trial] = list(directory.trials())
-        self._measure = measure
+        self._time_arm = time_arm
         self._watcher = watcher
         self._began = time.monotonic()
         self._void: set[str] = set()
 
     def execute(self) -> EndedBy:
-        """Run rounds until the rule, the cap, the number of rounds or the budget ends it; which of them did."""
+        """Run rounds until the rule, the cap, the number of rounds or the budget ends it; say which did."""
         number = 0
         costs: list[float] = []
         while True:
@@ -86,24 +70,24 @@ class Rounds:
                 return ended
 
     def widest(self) -> float | None:
-        """The largest relative half-width of a headline ratio; None while one has no interval yet."""
+        """Find the largest relative half-width of a headline ratio; None while one has no interval yet."""
         widths = [estimate.interval.half_width if estimate.interval else None for estimate in self._headlines()]
         known = [width for width in widths if width is not None]
         return max(known, default=None) if len(known) == len(widths) else None
 
     def groups(self) -> list[list[Arm]]:
-        """Arms that are compared with one another: those of one workload, its parameters and load."""
-        found: dict[tuple[object, ...], list[Arm]] = {}
+        """Group the arms that are compared with one another."""
+        found: dict[ComparisonKey, list[Arm]] = {}
         for arm in self.arms:
-            found.setdefault((arm.workload, tuple(sorted(arm.params.items())), arm.load), []).append(arm)
+            found.setdefault(arm.comparison_key, []).append(arm)
         return list(found.values())
 
     def _taking_part(self, number: int) -> list[Arm]:
-        """The arms of one round."""
+        """Select the arms of one round."""
         return [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
 
     def _round(self, number: int) -> int:
-        """Time every arm once, in an order drawn anew; how many were timed, none when the round was on disk already."""
+        """Time every arm once, in a fresh random order; count those that were not on disk already."""
         done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
         order = self._taking_part(number)
         random.Random(f"{self.policy.seed} round {number}").shuffle(order)
@@ -117,7 +101,7 @@ class Rounds:
         return len(fresh)
 
     def _repeat(self, group: Sequence[Arm], number: int) -> None:
-        """Repeat the round for arms that are compared, all of them, while any has a reason against it."""
+        """Repeat the round for all arms that are compared while any has a reason against it."""
         arms = [arm for arm in group if arm.id not in self._void and arm.repeats]
         ids = {arm.id for arm in arms}
         while True:
@@ -130,21 +114,21 @@ class Rounds:
                 # What the machine spoils is tried again in the next round; what the stack does will not change.
                 self._void.update(trial.arm for trial in bad if any(r.kind not in NOISE for r in trial.reasons))
                 return
-            self._watcher.repeats(arms, bad)
+            self._watcher.round_repeated(arms, bad)
             order = list(arms)
             random.Random(f"{self.policy.seed} round {number} attempt {attempt}").shuffle(order)
             for arm in order:
                 self._time(arm, number, attempt)
 
     def _time(self, arm: Arm, number: int, attempt: int) -> None:
-        self._watcher.trial(arm, number, attempt)
-        trial = self._measure(arm, number, attempt)
+        self._watcher.trial_begins(arm, number, attempt)
+        trial = self._time_arm(arm, number, attempt)
         self.directory.append(trial)
         self.trials.append(trial)
-        self._watcher.ended(trial)
+        self._watcher.trial_ended(trial)
 
     def _headlines(self) -> list[statistics.Estimate]:
-        """The ratios that the run is to settle: each arm against the first of its group, and the A/A arms."""
+        """Estimate the ratios that the run is to settle: each arm against the first of its group, and the A/A arms."""
         rounds = 1 + max((trial.round for trial in self.trials), default=-1)
         goodputs: Mapping[str, list[float | None]] = {
             arm.id: by_round(last_attempts(trial for trial in self.trials if trial.arm == arm.id), rounds)
@@ -166,13 +150,13 @@ class Rounds:
         return self.policy.rule.ended_by(rounds, self._headlines(), self._spent(cost))
 
     def _spent(self, cost: float) -> bool:
-        """Whether another round would end after the budget."""
+        """Tell whether another round would end after the budget."""
         if self.policy.budget_s is None:
             return False
         return time.monotonic() - self._began + cost > self.policy.budget_s
 
     def _expected(self, rounds: int, cost: float) -> int:
-        """How many rounds it will be, as far as can be told: never more than the budget holds."""
+        """Estimate how many rounds it will be: never more than the budget holds."""
         wanted = self.policy.rounds or max(self.policy.rule.start, rounds)
         if self.policy.budget_s is None or not cost:
             return wanted
@@ -186,15 +170,15 @@ class Rounds:
 
 
 def by_variant(arms: Sequence[Arm]) -> list[Arm]:
-    """Arms of one variant together, the variants in the order of their first arms."""
+    """Order arms by variant, the variants as their first arms stand."""
     places: dict[str, list[Arm]] = {}
     for arm in arms:
-        places.setdefault(variant_label(arm.stack, arm.variant), []).append(arm)
+        places.setdefault(arm.variant_label, []).append(arm)
     return [arm for together in places.values() for arm in together]
 
 
 def window_for(budget_s: float, arms: int, overhead_s: float, rounds: int, least_s: float, most_s: float) -> float:
-    """The window, in seconds, that lets `rounds` rounds of `arms` fit a budget; UserError when not even one does."""
+    """Size the window, in seconds, so that `rounds` rounds of `arms` fit a budget; UserError when not even one does."""
     if arms * (overhead_s + least_s) > budget_s:
         needed = arms * (overhead_s + least_s)
         raise UserError(

@@ -1,4 +1,4 @@
-"""The servers' side of a trial: the stack, its upstreams and the machine, read at both edges of the window."""
+"""Read the servers' side of a trial: stack, upstreams and machine, at both edges of the window."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from stackmatrix.meter.upstreams import Counts, sessions
 from stackmatrix.results.trial import Cpu, ServerSide
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service
 
-Number = TypeVar("Number", int, float)
+Counter = TypeVar("Counter", int, float)
 
 
 class ServerObserver:
@@ -50,7 +50,7 @@ class ServerObserver:
         self._connections_per_worker = per_worker(self._runtime.pids(self._stack), self._service)
 
     def side(self, cores: Sequence[int], window_s: float, before: Counts, after: Counts) -> ServerSide:
-        """What was seen; `cores` are the stack's, `before` and `after` what the upstreams counted around the trial."""
+        """Put together what was seen; `cores` are the stack's, `before` and `after` the upstreams' counts."""
         anonymous = self._peaks.anonymous_bytes
         return ServerSide(
             cpu_s=Cpu(self._cpu_s(self._stack), **{upstream: self._cpu_s(upstream) for upstream in UPSTREAMS}),
@@ -71,11 +71,11 @@ class ServerObserver:
         )
 
     def _cpu_s(self, name: str) -> float | None:
-        """CPU that one service used in the window."""
+        """Compute the CPU seconds that one service used in the window."""
         return growth(self._readings["start", name].cpu_s, self._readings["end", name].cpu_s)
 
     def _foreign_share(self, cores: Sequence[int], window_s: float) -> float | None:
-        """The share of the stack's cores that went to anything but the stack.
+        """Compute the share of the stack's cores that went to anything but the stack.
 
         Waiting in the run queue would not tell: a stack's own threads queue for its core too.
         """
@@ -86,7 +86,7 @@ class ServerObserver:
         return max(0.0, busy - own) / (window_s * len(cores))
 
     def _grown(self, counter: Literal["throttled", "oom_kills"]) -> dict[str, int]:
-        """By how much a counter of the kernel grew, for each stack or upstream for which it did."""
+        """Compute by how much a counter of the kernel grew, for each stack or upstream for which it did."""
         found: dict[str, int] = {}
         for name in self._meters:
             more = growth(*(getattr(self._readings[edge, name], counter) for edge in ("start", "end")))
@@ -96,7 +96,7 @@ class ServerObserver:
 
 
 def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
-    """The clients' connections of each worker; None where that cannot be seen.
+    """Count the clients' connections of each worker; None where that cannot be seen.
 
     A stack of several processes for one worker may have a router, which holds the connections of all its workers.
     """
@@ -106,6 +106,6 @@ def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
     return counts + [0] * (int(service.settings.get("workers", 1)) - len(counts))
 
 
-def growth(before: Number | None, after: Number | None) -> Number | None:
-    """How much a counter grew; None when it cannot be read."""
+def growth(before: Counter | None, after: Counter | None) -> Counter | None:
+    """Compute how much a counter grew; None when it cannot be read."""
     return None if before is None or after is None else after - before

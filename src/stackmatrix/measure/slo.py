@@ -1,4 +1,4 @@
-"""The rounds that look for every arm's largest rate, and the overload after them; it can always go on from the disk."""
+"""Search, in rounds, for every arm's largest rate, then overload it; go on later with what is on disk."""
 
 import random
 import time
@@ -6,89 +6,58 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
-from typing import Final, Protocol
-
-from rich.console import Console
+from typing import Final
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.slo.level import Level, LevelSample, judge_window
 from stackmatrix.analysis.slo.overload import FACTOR, Course
 from stackmatrix.analysis.slo.search import FIRST_FACTOR, LATER_FACTOR, Search
 from stackmatrix.analysis.slo.verdict import DISHONEST, Answers, brackets, probe_outcome, values
-from stackmatrix.cli.slo import LevelWatch
 from stackmatrix.errors import UserError
 from stackmatrix.load.records import read_records
-from stackmatrix.measure.rounds import EndedBy, Measure, Policy
-from stackmatrix.measure.trial import Bench, crashed, timed_trial
+from stackmatrix.measure.rounds import EndedBy, Policy, TimeArm
+from stackmatrix.measure.trial import Bench, HealingFailedError, crashed, timed_trial
+from stackmatrix.measure.watcher import Watcher
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Cell, Load, Plan, Timing
 from stackmatrix.results.slo import Probe, Purpose
 from stackmatrix.results.trial import Trial
 
-WINDOW_S = 1.0
+LEAST_PROBE_S = 1.0
 """The least window of a probe; it is longer where the level's metric needs more requests."""
-
-
-def find(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], out: Console) -> EndedBy:
-    """Search, and overload, every cell's arm; what ended it."""
-    by_arm = {cell.arm.id: cell for cell in cells}
-
-    @contextmanager
-    def hold(arm: Arm) -> Iterator[Measure]:
-        cell = by_arm[arm.id]
-
-        with bench.alone(cell.variant) as service:
-
-            def time_it(asked: Arm, number: int, attempt: int) -> Trial:
-                timing = asked.timing or Timing(plan.warmup_s, plan.window_s)
-                return timed_trial(bench, service, asked, cell.workload, timing, number, attempt)
-
-            yield time_it
-
-    watch = LevelWatch(out, level, plan.rounds or ROUNDS)
-    timing, policy = Timing(plan.warmup_s, plan.window_s), Policy(plan.seed, rounds=plan.rounds, budget_s=plan.budget_s)
-    out.print(
-        f"the largest rate at which each of {len(cells)} arms keeps {level.words}, {plan.rounds or ROUNDS} times; "
-        f"kept in {bench.directory.shown}",
-        markup=False,
-    )
-    return LevelRun([cell.arm for cell in cells], level, timing, policy, bench.directory, hold, watch).execute()
-
-
-ROUNDS: Final = 6
+SEARCHES: Final = 6
 """The fewest that give an interval."""
-
-
 HOPELESS: Final = 2
 """Searches without a rate, after which an arm is searched no more."""
-
-
 JITTER: Final = 0.1
 """By which a search starts off what was found before, so that no two ask about the same rates."""
-
-
-OVERHEAD_S: Final = 2.0
+PROBE_OVERHEAD_S: Final = 2.0
 """Of a probe besides its window: warm-up, drain, counting."""
 
-
-Hold = Callable[[Arm], AbstractContextManager[Measure]]
+Hold = Callable[[Arm], AbstractContextManager[TimeArm]]
 """Has an arm's stack up, alone, inside the context; what it yields times one load of it."""
 
 
-class LevelWatcher(Protocol):
-    """Sees the search as it goes."""
+def search_rates(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], watcher: Watcher) -> EndedBy:
+    """Search for every arm's largest rate that keeps the level, then overload it; say what ended it."""
+    by_arm = {cell.arm.id: cell for cell in cells}
 
-    def capacity(self, trial: Trial) -> None:
-        """A closed loop of an arm was timed, which says where to begin."""
+    @contextmanager
+    def hold(arm: Arm) -> Iterator[TimeArm]:
+        cell = by_arm[arm.id]
+        with bench.alone(cell.variant) as service:
 
-    def probe(self, probe: Probe) -> None:
-        """A rate was tried, and kept on disk."""
+            def time_load(asked: Arm, number: int, attempt: int) -> Trial:
+                return timed_trial(bench, service, asked, cell.workload, plan.timing(asked), number, attempt)
 
-    def searched(self, arm: Arm, round: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
-        """One search is over; what it found, about how long everything still takes, and what the budget leaves."""
+            yield time_load
+
+    timing, policy = Timing(plan.warmup_s, plan.window_s), Policy(plan.seed, rounds=plan.rounds, budget_s=plan.budget_s)
+    watcher.searches_begin(level, len(cells), plan.rounds or SEARCHES, bench.directory.shown)
+    return SearchRounds([cell.arm for cell in cells], level, timing, policy, bench.directory, hold, watcher).execute()
 
 
-class LevelRun:
+class SearchRounds:
     """Searches, round by round, every arm once in an order drawn anew; then overloads them in the same way."""
 
     def __init__(
@@ -99,14 +68,14 @@ class LevelRun:
         policy: Policy,
         directory: RunDirectory,
         hold: Hold,
-        watcher: LevelWatcher,
+        watcher: Watcher,
     ) -> None:
         self.arms = arms
         self.level = level
         self.timing = timing
         self.policy = policy
         self.directory = directory
-        self.rounds = policy.rounds or ROUNDS
+        self.rounds = policy.rounds or SEARCHES
         self._hold = hold
         self._watcher = watcher
         self._trials = {(trial.arm, trial.round): trial for trial in directory.trials()}
@@ -117,13 +86,13 @@ class LevelRun:
         self._began = time.monotonic()
 
     def execute(self) -> EndedBy:
-        """Search, then overload; what ended it."""
+        """Search, then overload; say what ended it."""
         ended = [self._each(number, self._search, self._cost) for number in range(self.rounds)]
         ended += [self._each(number, self._overload, self._overload_s) for number in range(self.rounds)]
         return "rounds" if all(ended) and not self._cut else "budget"
 
     def _each(self, number: int, act: Callable[[Arm, int], None], cost: Callable[[Arm], float]) -> bool:
-        """Do something with every arm, in random order; False when the budget left one out."""
+        """Do something with every arm, in random order; return False when the budget left one out."""
         order = list(self.arms)
         random.Random(f"{self.policy.seed} {act.__name__} {number}").shuffle(order)
         whole = True
@@ -135,54 +104,56 @@ class LevelRun:
         return whole
 
     def _search(self, arm: Arm, number: int) -> None:
-        """One search of one arm."""
+        """Search once for one arm's rate."""
         if self._hopeless(arm):
             return
         began, before = time.monotonic(), len(self._probes)
-        self._in_service(arm, number, "search", lambda measure: self._bisect(arm, number, measure))
+        self._in_service(arm, number, "search", lambda time_load: self._bisect(arm, number, time_load))
         if len(self._probes) > before:
             self._costs.append(time.monotonic() - began)
             found = values(self._of(arm), number + 1)[number]
             self._watcher.searched(arm, number, found, self._wanted_s(number), self._left_s())
 
-    def _in_service(self, arm: Arm, number: int, purpose: Purpose, act: Callable[[Measure], None]) -> None:
+    def _in_service(self, arm: Arm, number: int, purpose: Purpose, act: Callable[[TimeArm], None]) -> None:
         """Do something while the arm's stack is up; a stack that does not come up is kept as failed."""
         try:
-            with self._hold(arm) as measure:
-                act(measure)
+            with self._hold(arm) as time_load:
+                act(time_load)
+        except HealingFailedError:
+            raise
         except UserError as error:
-            self._keep(failed(arm, number, purpose, crashed(arm, number, 0, error)))
+            self._keep(failed_probe(arm, number, purpose, crashed(arm, number, 0, error)))
 
-    def _bisect(self, arm: Arm, number: int, measure: Measure) -> None:
+    def _bisect(self, arm: Arm, number: int, time_load: TimeArm) -> None:
         """Ask about rates until they lie close together, or the budget is spent."""
-        first = self._capacity(arm, number, measure)
+        first = self._capacity(arm, number, time_load)
         if any(reason.kind in DISHONEST for reason in first.reasons):
-            self._keep(failed(arm, number, "search", first))
+            self._keep(failed_probe(arm, number, "search", first))
             return
         search, answers = Search(*self._start(arm, number, first), self.level.least_rate), Answers()
         for step in count():
             rate = search.rate
             if rate is None:
                 return
-            probe = self._kept("search", arm, number, step) or self._probe(arm, number, step, rate, measure)
+            probe = self._kept("search", arm, number, step) or self._probe(arm, number, step, rate, time_load)
             if probe is None or probe.outcome == "failed":
                 return
             answer = answers.of(probe.outcome)
             if answer is not None:
                 search.tell(probe.rate, answer)
 
-    def _capacity(self, arm: Arm, number: int, measure: Measure) -> Trial:
-        """The arm's own load, a closed loop: its goodput says where to begin."""
+    def _capacity(self, arm: Arm, number: int, time_load: TimeArm) -> Trial:
+        """Time the arm's own load, a closed loop, whose goodput says where to begin."""
         if (arm.id, number) in self._trials:
             return self._trials[arm.id, number]
-        trial = measure(arm, number, 0)
+        trial = time_load(arm, number, 0)
         self.directory.append(trial)
         self._trials[arm.id, number] = trial
         self._watcher.capacity(trial)
         return trial
 
     def _start(self, arm: Arm, number: int, first: Trial) -> tuple[float, float]:
-        """Where to begin, and with what stride: half of the capacity, later near what was found before."""
+        """Choose where to begin and with what stride: half of the capacity, later near what was found before."""
         before = [value for value in values(self._of(arm), number) if value is not None]
         found = statistics.location(before)
         if found is None:
@@ -190,10 +161,10 @@ class LevelRun:
         off = random.Random(f"{self.policy.seed} start {number} {arm.id}").uniform(-JITTER, JITTER)
         return found.value * (1 + off), LATER_FACTOR
 
-    def _probe(self, arm: Arm, number: int, step: int, rate: float, measure: Measure) -> Probe | None:
+    def _probe(self, arm: Arm, number: int, step: int, rate: float, time_load: TimeArm) -> Probe | None:
         """Offer one rate and keep what came of it; None when the budget does not hold it."""
         window_s = max(self.timing.window_s, self.level.window_s(rate))
-        if self._spent(window_s + OVERHEAD_S):
+        if self._spent(window_s + PROBE_OVERHEAD_S):
             self._cut = True
             return None
         asked = replace(
@@ -202,7 +173,7 @@ class LevelRun:
             load=Load("open", rate=rate, arrivals="poisson"),
             timing=Timing(self.timing.warmup_s, window_s),
         )
-        trial = measure(asked, number, step)
+        trial = time_load(asked, number, step)
         seen = LevelSample(0, 0, None, None)
         if trial.client.records is not None:
             records = read_records(self.directory.path / trial.client.records)
@@ -211,19 +182,19 @@ class LevelRun:
         return self._keep(Probe(arm.id, number, step, rate, found, seen.requests, seen.failed, seen.value_ms, trial))
 
     def _overload(self, arm: Arm, number: int) -> None:
-        """More than the arm holds, and its recovery."""
+        """Overload an arm that has a rate, unless that is on disk already."""
         found = statistics.location(values(self._of(arm), self.rounds))
         if found is not None and not self._kept("overload", arm, number, 0):
             rate = found.value
-            self._in_service(arm, number, "overload", lambda measure: self._exceed(arm, number, rate, measure))
+            self._in_service(arm, number, "overload", lambda time_load: self._exceed(arm, number, rate, time_load))
 
-    def _exceed(self, arm: Arm, number: int, rate: float, measure: Measure) -> None:
-        """One overload trial."""
+    def _exceed(self, arm: Arm, number: int, rate: float, time_load: TimeArm) -> None:
+        """Offer more than the arm holds, and watch its recovery."""
         course = Course.of(self.level, rate)
         asked = replace(arm, id=f"{arm.id} above {self.level}", load=course.load(rate), timing=course.timing)
-        trial = measure(asked, number, 0)
+        trial = time_load(asked, number, 0)
         if trial.client.records is None:
-            self._keep(failed(arm, number, "overload", trial))
+            self._keep(failed_probe(arm, number, "overload", trial))
             return
         seen = course.judge(
             read_records(self.directory.path / trial.client.records), trial.client.window_start, self.level
@@ -246,11 +217,11 @@ class LevelRun:
     def _keep(self, probe: Probe) -> Probe:
         self.directory.append_probe(probe)
         self._probes.append(probe)
-        self._watcher.probe(probe)
+        self._watcher.probed(probe)
         return probe
 
     def _kept(self, purpose: Purpose, arm: Arm, number: int, step: int) -> Probe | None:
-        """What is on disk already."""
+        """Find a probe that is on disk already."""
         place = purpose, number, step
         return next((p for p in self._of(arm) if (p.purpose, p.round, p.step) == place), None)
 
@@ -258,30 +229,30 @@ class LevelRun:
         return (probe for probe in self._probes if probe.arm == arm.id)
 
     def _hopeless(self, arm: Arm) -> bool:
-        """Whether further searches would find no more than the last ones; what the machine spoiled is tried again."""
+        """Tell whether further searches would find no more; what the machine spoiled is tried again."""
         over = brackets(self._of(arm)).values()
         return len(over) >= HOPELESS and all(one.value is None and one.by != "spoiled" for one in over)
 
     def _cost(self, _arm: Arm) -> float:
-        """Of one more search, and of the overloads that are still to come; nothing is known before the first."""
+        """Estimate the seconds of one more search and of the overloads to come; nothing is known before the first."""
         return max(self._costs[-len(self.arms) :], default=0.0) + self._reserve_s()
 
     def _reserve_s(self) -> float:
-        """One overload of every arm that has a rate."""
+        """Estimate the seconds of one overload of every arm that has a rate."""
         return sum(self._overload_s(arm) for arm in self.arms)
 
     def _overload_s(self, arm: Arm) -> float:
         found = statistics.location(values(self._of(arm), self.rounds))
-        return Course.of(self.level, found.value).seconds + OVERHEAD_S if found else 0.0
+        return Course.of(self.level, found.value).seconds + PROBE_OVERHEAD_S if found else 0.0
 
     def _wanted_s(self, number: int) -> float:
-        """About how long the searches and overloads still take that are wanted."""
+        """Estimate the seconds of all searches and overloads that are still wanted."""
         each = sum(self._costs) / len(self._costs)
         left = (self.rounds - number - 1) * len(self.arms) + (-len(self._costs) % len(self.arms))
         return left * each + self.rounds * self._reserve_s()
 
     def _left_s(self) -> float | None:
-        """What is left of the budget."""
+        """Compute what is left of the budget."""
         spent = time.monotonic() - self._began
         return None if self.policy.budget_s is None else max(0.0, self.policy.budget_s - spent)
 
@@ -290,6 +261,6 @@ class LevelRun:
         return left is not None and cost > left
 
 
-def failed(arm: Arm, number: int, purpose: Purpose, trial: Trial) -> Probe:
-    """What is kept of a stack that was gone, or that lied."""
+def failed_probe(arm: Arm, number: int, purpose: Purpose, trial: Trial) -> Probe:
+    """Make the probe of a stack that was gone, or that lied."""
     return Probe(arm.id, number, 0, 0.0, "failed", 0, 0, None, trial, purpose)

@@ -1,4 +1,4 @@
-"""One timed window of one arm: prepare, warm up, load, and keep what client, servers and ledger say of it."""
+"""Time one window of one arm: prepare, warm up, load, and keep what client, servers and ledger say of it."""
 
 import threading
 import zlib
@@ -27,6 +27,10 @@ from stackmatrix.results.trial import ClientSide, ServerSide, Trial
 from stackmatrix.runtime.base import Runtime, Service
 
 
+class HealingFailedError(UserError):
+    """Says that an upstream does not start again, so that nothing more can be timed."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What every trial of a run needs."""
@@ -41,7 +45,7 @@ class Bench:
     """The most that the generator can do on this machine; None when that was not measured."""
 
     def cores(self, service: Service) -> Cores:
-        """Which CPUs the service, the upstreams and the generator get."""
+        """Share the CPUs out among the service, the upstreams and the generator."""
         return share_cores(self.cpus, int(service.settings.get("workers", 1)), self.shards)
 
     @contextmanager
@@ -51,8 +55,15 @@ class Bench:
             with self.runtime.service(variant) as service, self.runtime.alone(service):
                 yield service
         except UserError:
-            self.runtime.heal()
+            self.heal()
             raise
+
+    def heal(self) -> None:
+        """Start again whatever upstream has died; HealingFailedError when that fails."""
+        try:
+            self.runtime.heal()
+        except UserError as error:
+            raise HealingFailedError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ def timed_trial(
     try:
         driven = drive(bench, service, arm.load, workload, timing, seed, bench.directory.records_file(name))
     except UserError as error:
-        bench.runtime.heal()
+        bench.heal()
         return crashed(arm, number, attempt, error)
     trial = Trial(
         id=name,
@@ -146,7 +157,7 @@ def timed_trial(
 
 
 def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:
-    """The trial that could not be carried out because a server was gone."""
+    """Make the trial that failed because a server was gone."""
     reason = Reason("crash", str(error).splitlines()[0])
     return Trial(name_of(arm, number, attempt), arm.id, number, attempt, utc_now(), reasons=[reason])
 
@@ -187,7 +198,7 @@ class ExtraFields(TypedDict):
 
 
 def extra_fields(trial: Trial) -> ExtraFields:
-    """As the fields of `results.explain.ExtraTrial`."""
+    """Select what `results.explain.ExtraTrial` keeps."""
     return ExtraFields(
         arm=trial.arm,
         started=trial.started,
@@ -200,7 +211,7 @@ def extra_fields(trial: Trial) -> ExtraFields:
 
 @contextmanager
 def later(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    """Do something once inside the context, in a thread, should it last so long."""
+    """Call `act` once inside the context, in a thread, if it lasts that long."""
     timer = threading.Timer(seconds, act)
     timer.start()
     try:
@@ -211,10 +222,10 @@ def later(seconds: float, act: Callable[[], None]) -> Iterator[None]:
 
 
 def name_of(arm: Arm, number: int, attempt: int) -> str:
-    """What a trial and its record file are called."""
+    """Name a trial and its record file."""
     return f"r{number:02}-a{attempt}-{arm.file_name}"
 
 
 def utc_now() -> str:
-    """To the millisecond, ISO 8601."""
+    """Say the time to the millisecond, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

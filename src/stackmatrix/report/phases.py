@@ -7,7 +7,7 @@ from stackmatrix.analysis.explain.phases import PARTS
 from stackmatrix.formatting import duration, factor, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
-from stackmatrix.results.explain import Cost, Phases
+from stackmatrix.results.explain import InstrumentationCost, Phases
 
 COLOURS: Final = dict(
     zip(PARTS, map(var, ("series-4", "series-2", "series-5", "series-8", "accent", "muted")), strict=True)
@@ -25,7 +25,7 @@ def phase_remarks(phases: Phases) -> list[str]:
     return found
 
 
-def cost(found: Cost) -> str:
+def cost(found: InstrumentationCost) -> str:
     """`97 % of the headline's goodput, at 103 % of its CPU per request`."""
     if found.unknown:
         return f"a goodput that tells nothing of its cost: {'; '.join(found.unknown)}"
@@ -49,7 +49,7 @@ def costs(view: View) -> list[str]:
     ]
 
 
-def spread(seen: Sequence[Cost]) -> str:
+def spread(seen: Sequence[InstrumentationCost]) -> str:
     """The middle and the ends of the costs of some arms."""
     kinds = {"goodput": [one.goodput for one in seen], "CPU per request": [one.cpu for one in seen]}
     told: list[str] = []

@@ -6,7 +6,6 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.formatting import MISSING, factor, mib, milliseconds, percent, quantity
 from stackmatrix.report import experiment, slo
 from stackmatrix.report.arms import best_first, bound_words, place_of, void_kinds
@@ -79,7 +78,7 @@ def level_table(run: Run) -> list[RenderableType]:
     result = FittedTable([FittedColumn("stack", 1, least=18), *figures], ALL_COLUMNS)
     found = slo.by_arm(run.levels)
     for workload, arms in groupby(run.arms, key=lambda arm: arm.workload):
-        names = {arm.id: variant_label(arm.stack, arm.variant) for arm in arms}
+        names = {arm.id: arm.variant_label for arm in arms}
         result.heading(workload)
         for level in slo.ordered([found[arm] for arm in names if arm in found]):
             result.row([names[level.arm], *slo.level_cells(level)])
@@ -89,7 +88,7 @@ def level_table(run: Run) -> list[RenderableType]:
 
 def terminal_row(arm: ArmResult) -> list[str | Text]:
     """One arm's cells; an arm that is not valid shows no number."""
-    name = variant_label(arm.stack, arm.variant)
+    name = arm.variant_label
     if not arm.valid or arm.goodput is None:
         spent = arm.cpu_us_per_request.stack
         cpu = quantity(spent) if spent is not None else ""
@@ -128,7 +127,7 @@ def void_lines(run: Run) -> list[Text]:
     for arm in run.arms:
         for reason in dict.fromkeys(arm.reasons if not arm.valid else []):
             load = f" {arm.load.label}" if several_loads(run) else ""
-            name = f"{variant_label(arm.stack, arm.variant)} {arm.workload}{load}"
+            name = f"{arm.variant_label} {arm.workload}{load}"
             lines.append(Text(f"{name}: {reason.kind}: {reason.detail}", style="red"))
             remedies[reason.kind] = reason.remedy
     return [*lines, *(Text(f"{kind}: {remedy}", style="yellow") for kind, remedy in remedies.items())]

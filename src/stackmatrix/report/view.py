@@ -10,7 +10,7 @@ from itertools import combinations
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import STACK_CPU, by_round, last_attempts
 from stackmatrix.analysis.statistics import middle
-from stackmatrix.catalog.stacks import load_stacks, variant_label
+from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
 from stackmatrix.report.arms import bound_of
@@ -41,7 +41,7 @@ class MatrixCell:
     @property
     def name(self) -> str:
         """Stack and variant, as the command line takes them."""
-        return variant_label(self.arm.stack, self.arm.variant)
+        return self.arm.variant_label
 
     @cached_property
     def standing(self) -> list[Trial]:
@@ -232,7 +232,7 @@ def view(directory: RunDirectory) -> View:
             by_arm[arm.id],
             rounds,
             drawn.get(arm.id),
-            run.identities.get(variant_label(arm.stack, arm.variant)),
+            run.identities.get(arm.variant_label),
         )
         for arm in run.arms
     ]
@@ -274,8 +274,7 @@ def grouped(cells: Sequence[MatrixCell]) -> list[list[MatrixCell]]:
     """Cells that are compared with one another, in the order of the run."""
     found: dict[tuple[object, ...], list[MatrixCell]] = {}
     for cell in cells:
-        arm = cell.arm
-        found.setdefault((arm.workload, tuple(sorted(arm.params.items())), arm.load), []).append(cell)
+        found.setdefault(cell.arm.comparison_key, []).append(cell)
     return list(found.values())
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
-from stackmatrix.results.explain import Explained, Passes, Profiled
+from stackmatrix.results.explain import Explained, ExtraTrials, Profiled
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
 from stackmatrix.results.upgrade import upgraded
@@ -48,7 +48,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, name: str, base: Path = RESULTS) -> "RunDirectory":
-        """A new directory named after the UTC time; UserError when it cannot be made."""
+        """Make a new directory named after the UTC time; UserError when it cannot be made."""
         stamp = datetime.now(UTC).strftime(STAMP)
         path = base / f"{stamp}-{re.sub(r'[^a-z0-9-]+', '-', name.lower())}"
         while path.exists():  # two runs in one second
@@ -59,24 +59,24 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
-        """A run that exists; UserError when it is none."""
+        """Open a run that exists; UserError when it is none."""
         if not any((path / name).exists() for name in ("plan.json", "trials.jsonl", "run.json")):
             raise UserError(f"{path}: no run is there; runs are the directories of results/")
         return cls(path)
 
     @property
     def started(self) -> str:
-        """When the run began, from its name."""
+        """Tell when the run began, from its name."""
         stamp = self.path.name.partition("-")[0]
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
 
     @property
     def shown(self) -> str:
-        """Its path as a user would type it."""
+        """Write its path as a user would type it."""
         return os.path.relpath(self.path)
 
     def records_file(self, trial: str) -> Path:
-        """Where the records of one trial go."""
+        """Name the file for the records of one trial."""
         return self.path / "records" / f"{trial}.npy"
 
     def append(self, trial: Trial) -> None:
@@ -88,24 +88,24 @@ class RunDirectory:
         self._append(LEVELS, probe)
 
     def trials(self) -> Iterator[Trial]:
-        """Every trial that was kept; a last line cut off by a crash is left out."""
+        """Read every trial that was kept; a last line cut off by a crash is left out."""
         return self._lines(TRIALS, Trial, upgraded)
 
     def probes(self) -> Iterator[Probe]:
-        """Every probe of a service level, likewise; none in a run that looked for none."""
+        """Read every probe of a service level, likewise; none in a run without `--slo`."""
         return self._lines(LEVELS, Probe, upgraded)
 
     def append_explained(self, arm: Explained) -> None:
-        """Keep what the explaining pass saw of one arm."""
+        """Keep the explaining trial of one arm."""
         self._append(EXPLAINING, arm)
 
     def append_profiled(self, arm: Profiled) -> None:
-        """Keep what is known of one arm's profile."""
+        """Keep the profiling trial of one arm."""
         self._append(PROFILES, arm)
 
-    def passes(self) -> Passes:
-        """What was looked at after the rounds; of each arm the last line."""
-        return Passes(
+    def passes(self) -> ExtraTrials:
+        """Read the extra trials after the rounds; of each arm the last line."""
+        return ExtraTrials(
             {line.arm: line for line in self._lines(EXPLAINING, Explained)},
             {line.arm: line for line in self._lines(PROFILES, Profiled)},
         )
@@ -169,7 +169,7 @@ class writing:  # noqa: N801 - used as a `with` statement, like a function
 
 
 def decode(data: bytes, kind: type[T], where: str, upgrade: Callable[[Any], Any] | None = None) -> T:
-    """JSON as a value of `kind`, brought to today's schema; UserError with the first field that breaks the format."""
+    """Decode JSON as a value of `kind`, after `upgrade`; UserError with the first field that breaks the format."""
     try:
         if upgrade is None:
             return msgspec.json.decode(data, type=kind)

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class PlannedExperiment:
     """Which experiment a run carries out, how much shorter than published, and the run's arms by its arms' names."""
 
     name: str
@@ -17,7 +17,7 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SideFigure:
     """A figure of one arm of an experiment, as the project's own generator or the original tool has it."""
 
     predicted: float | None = None
@@ -46,8 +46,8 @@ class ExperimentRow:
     published: float | None
     explained: float | None
     """What the model makes of the published command."""
-    own: Side
-    tool: Side
+    own: SideFigure
+    tool: SideFigure
     void: str = ""
     """Why it is void for comparison; empty when it is not."""
 

@@ -29,13 +29,13 @@ class Phases:
 
     @property
     def outside_s(self) -> float:
-        """Before and after the application: its server, the kernel, the network, the client."""
+        """Compute the time outside the application: in its server, the kernel, the network, the client."""
         return self.response_s - self.total_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extra:
-    """An arm's window after the rounds, in which more was looked at than in a trial."""
+class ExtraTrial:
+    """An extra trial of an arm after the rounds, for instrumentation too costly to leave on while measuring."""
 
     arm: str
     started: str
@@ -44,13 +44,13 @@ class Extra:
     cpu_us: float | None = None
     """CPU-µs of the stack per request."""
     reasons: list[Reason] = field(default_factory=list)
-    """What the machine did to it, or failed: then what looking cost cannot be told."""
+    """What disturbed it, or failed: then the cost of the instrumentation cannot be told."""
     missing: str | None = None
-    """Why what was looked for was not found."""
+    """Why it did not find what it was for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained(Extra):
+class Explained(ExtraTrial):
     """One line of `explaining.jsonl`."""
 
     observers: int = 0
@@ -60,7 +60,7 @@ class Explained(Extra):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profiled(Extra):
+class Profiled(ExtraTrial):
     """One line of `profiles.jsonl`."""
 
     file: str | None = None
@@ -69,16 +69,16 @@ class Profiled(Extra):
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
-    """What was looked at after the rounds, by arm."""
+class ExtraTrials:
+    """The extra trials of a run, by arm."""
 
     explained: dict[str, Explained] = field(default_factory=dict)
     profiled: dict[str, Profiled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What looking cost an arm: goodput and CPU per request meanwhile, as multiples of the headline's."""
+class InstrumentationCost:
+    """What instrumentation cost an arm: goodput and CPU per request meanwhile, as multiples of the headline's."""
 
     goodput: float | None = None
     cpu: float | None = None
@@ -92,4 +92,4 @@ class FlameGraph:
 
     file: str
     samples: int
-    cost: Cost
+    cost: InstrumentationCost

@@ -9,11 +9,11 @@ from typing import Literal
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.stacks import Variant, variant_label
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.errors import UserError
 from stackmatrix.results.directory import SCHEMA, RunDirectory
-from stackmatrix.results.experiment import Carried
+from stackmatrix.results.experiment import PlannedExperiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,14 @@ class Load:
 
     @property
     def label(self) -> str:
-        """As the tables show it."""
+        """Write the load as the tables show it."""
         users = f"{self.users} user{'' if self.users == 1 else 's'}"
         offered = users if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals or 'poisson'}"
         return f"{offered} by {self.tool}" if self.tool else offered
+
+
+ComparisonKey = tuple[str, tuple[tuple[str, int | str], ...], Load]
+"""Workload, parameters and load of an arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """A stack variant under one workload and load: what gets a number."""
+class ArmSetup:
+    """What an arm is: a stack variant under one workload and load."""
 
     id: str
     """Stack variant, workload with the parameters that differ from its file, and load."""
@@ -75,6 +79,27 @@ class Arm:
     params: dict[str, int | str]
     """All parameters of the workload."""
     load: Load
+
+    @property
+    def variant_label(self) -> str:
+        """Stack and settings, as the command line takes them."""
+        return variant_label(self.stack, self.variant)
+
+    @property
+    def comparison_key(self) -> ComparisonKey:
+        """What arms have in common that are compared with one another."""
+        return self.workload, tuple(sorted(self.params.items())), self.load
+
+    @property
+    def comparison_label(self) -> str:
+        """The same as people read it: the id without the stack variant."""
+        return self.id.removeprefix(f"{self.variant_label}/")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm(ArmSetup):
+    """An arm as a plan has it: what gets a number."""
+
     twin_of: str | None = None
     """The arm that this one repeats, for an A/A arm."""
     timing: Timing | None = None
@@ -93,14 +118,14 @@ class Arm:
 
     @property
     def repeats(self) -> bool:
-        """Whether its round is repeated when there is a reason against its trial."""
+        """Tell whether its round is repeated when there is a reason against its trial."""
         return not (self.expects_failures or self.load.tool)
 
 
-FILE = "plan.json"
+PLAN_FILE = "plan.json"
 
 
-PASSED_OVER = ("__pycache__", ".venv", ".ruff_cache", ".mypy_cache")
+NOT_DIGESTED = ("__pycache__", ".venv", ".ruff_cache", ".mypy_cache")
 
 
 @dataclass(frozen=True)
@@ -126,9 +151,13 @@ class Plan:
     """Whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes."""
     profile: bool = False
     """Whether a flame graph of each arm is drawn after the rounds."""
-    experiment: Carried | None = None
+    experiment: PlannedExperiment | None = None
     slo: str | None = None
-    """A service level: then each arm's largest rate that keeps it is looked for."""
+    """A service level: then each arm's largest rate that keeps it is searched for."""
+
+    def timing(self, arm: Arm) -> Timing:
+        """The arm's own, or the plan's."""
+        return arm.timing or Timing(self.warmup_s, self.window_s)
 
 
 @dataclass(frozen=True)
@@ -147,7 +176,7 @@ def arms_of(
     loads: Sequence[Load],
     twice: bool = True,
 ) -> list[Arm]:
-    """Every variant under every workload and load; the first arm `twice` to see the noise by.
+    """Combine every variant with every workload and load; `twice` repeats the first arm, to measure the noise.
 
     Raises UserError for a parameter that none of the workloads has.
     """
@@ -177,7 +206,7 @@ def arms_of(
 
 
 def cells_of(plan: Plan, catalog: Catalog) -> list[Cell]:
-    """The plan's arms with their stacks and workloads; UserError for one that is gone."""
+    """Look up the stacks and workloads of the plan's arms; UserError for one that is gone."""
     cells: list[Cell] = []
     for arm in plan.arms:
         if arm.stack not in catalog.stacks or arm.workload not in catalog.workloads:
@@ -189,8 +218,8 @@ def cells_of(plan: Plan, catalog: Catalog) -> list[Cell]:
 
 
 def resume(directory: RunDirectory) -> Plan:
-    """The plan of a run that is to go on; UserError when anything that its numbers depend on has changed since."""
-    plan = directory.read(FILE, Plan)
+    """Read the plan of a run that is to go on; UserError when anything that its numbers depend on has changed since."""
+    plan = directory.read(PLAN_FILE, Plan)
     if plan.schema != SCHEMA:
         raise UserError(f"{directory.path}: schema {plan.schema} is not this harness's {SCHEMA}; start a new run")
     now = digests(plan.arms, plan.experiment)
@@ -203,8 +232,8 @@ def resume(directory: RunDirectory) -> Plan:
     return plan
 
 
-def digests(arms: Sequence[Arm], experiment: Carried | None = None, root: Path = ROOT) -> dict[str, str]:
-    """A digest of each thing that the arms' numbers depend on, by its path in the checkout."""
+def digests(arms: Sequence[Arm], experiment: PlannedExperiment | None = None, root: Path = ROOT) -> dict[str, str]:
+    """Digest each thing that the arms' numbers depend on, by its path in the checkout."""
     names = {f"stacks/{arm.stack}" for arm in arms} | {f"workloads/{arm.workload}.toml" for arm in arms}
     names |= {f"experiments/{experiment.name}.toml"} if experiment else set()
     names |= {"upstream/postgres", "upstream/nginx", "upstream/delay", "fixtures", "src", "docker-compose.yml"}
@@ -212,7 +241,7 @@ def digests(arms: Sequence[Arm], experiment: Carried | None = None, root: Path =
 
 
 def digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a file or of all files below a directory."""
+    """Hash (SHA-256) the names and contents of a file or of all files below a directory."""
     total = hashlib.sha256()
     for file in files(path):
         total.update(str(file.relative_to(path.parent)).encode() + b"\0" + file.read_bytes() + b"\0")
@@ -220,9 +249,9 @@ def digest(path: Path) -> str:
 
 
 def files(path: Path) -> Iterator[Path]:
-    """The files that count, in order."""
+    """List the files that count, in order."""
     if path.is_file():
         yield path
-    elif path.is_dir() and path.name not in PASSED_OVER:
+    elif path.is_dir() and path.name not in NOT_DIGESTED:
         for child in sorted(path.iterdir()):
             yield from files(child)

@@ -84,5 +84,5 @@ class Reason:
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """Say what to do about it."""
         return REMEDIES.get(self.kind, OTHER_REMEDY)

@@ -5,9 +5,9 @@ from typing import Any
 
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.experiment import ExperimentResult
-from stackmatrix.results.explain import Cost, FlameGraph, Phases
+from stackmatrix.results.explain import FlameGraph, InstrumentationCost, Phases
 from stackmatrix.results.interval import Interval, Ratio
-from stackmatrix.results.plan import Load
+from stackmatrix.results.plan import ArmSetup
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.slo import ServiceLevel
 from stackmatrix.results.trial import Errors, LedgerLine
@@ -74,15 +74,9 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmResult:
+class ArmResult(ArmSetup):
     """What a run says of one arm; numbers are None when it is not valid."""
 
-    id: str
-    stack: str
-    variant: dict[str, int | str | bool]
-    workload: str
-    params: dict[str, int | str]
-    load: Load
     rounds: int
     """That count."""
     repeated: int
@@ -125,7 +119,7 @@ class ArmResult:
     """The ledgers of all rounds added up."""
     phases: Phases | None = None
     """Where a request's time went in the explaining pass."""
-    explaining: Cost | None = None
+    explaining: InstrumentationCost | None = None
     """What that pass cost."""
     profile: FlameGraph | None = None
 
@@ -164,7 +158,7 @@ class Run:
     """As it was typed."""
     started: str
     ended_by: str
-    """precision, cap, rounds, budget, contract or interrupted."""
+    """precision, cap, rounds, budget, contract, interrupted or error."""
     environment: dict[str, Any]
     """As in `environment.json`."""
     arms: list[ArmResult]

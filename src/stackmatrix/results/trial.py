@@ -23,7 +23,7 @@ class LedgerLine:
 
     @property
     def balanced(self) -> bool | None:
-        """Whether the two sides agree; None when the other side could not be asked, or need not."""
+        """Tell whether the two sides agree; None when the other side could not be asked, or need not."""
         return None if self.counted is None or not self.binding else 0 <= self.counted - self.implied <= self.slack
 
 
@@ -46,14 +46,14 @@ class Errors:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Add them up."""
         return self.status + self.body + self.timeout + self.connect + self.closed + self.protocol
 
     def __add__(self, other: "Errors") -> "Errors":
         return Errors(*(getattr(self, name) + getattr(other, name) for name in Errors.__slots__))
 
     def __str__(self) -> str:
-        """In words: `3 status, 1 timeout`."""
+        """Write `3 status, 1 timeout`."""
         return ", ".join(f"{count} {name}" for name in Errors.__slots__ if (count := getattr(self, name))) or "none"
 
 
@@ -68,7 +68,7 @@ class Cpu:
 
     @property
     def upstreams(self) -> float | None:
-        """Postgres, Nginx and the delay server together."""
+        """Add up Postgres, Nginx and the delay server."""
         parts = (self.postgres, self.nginx, self.delay)
         return None if any(part is None for part in parts) else sum(part for part in parts if part is not None)
 
@@ -199,7 +199,7 @@ class Trial:
     """Why the trial must not count; none when it passed every gate."""
 
     def cpu_us(self, seconds: float | None) -> float | None:
-        """Seconds of CPU in the window as µs per expected answer."""
+        """Convert seconds of CPU in the window to µs per expected answer."""
         return None if seconds is None or not self.client.answered else seconds * 1e6 / self.client.answered
 
     @property

@@ -12,7 +12,7 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import Candidate, Experiment, MetricName, experiment_names, read_experiment
 from stackmatrix.errors import pick
 from stackmatrix.results.directory import RunDirectory
-from stackmatrix.results.experiment import Carried, ExperimentResult, ExperimentRow, Side
+from stackmatrix.results.experiment import ExperimentResult, ExperimentRow, PlannedExperiment, SideFigure
 from stackmatrix.results.plan import Arm, Plan
 from stackmatrix.results.run import ArmResult
 from stackmatrix.results.trial import Trial
@@ -20,7 +20,7 @@ from stackmatrix.results.trial import Trial
 
 def examine(
     experiment: Experiment,
-    carried: Carried,
+    carried: PlannedExperiment,
     arms: Sequence[Arm],
     trials: Iterable[Trial],
     results: Sequence[ArmResult],
@@ -66,12 +66,12 @@ def experiment_rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
     ]
 
 
-def side_of(metric: MetricName, seen: ArmView) -> Side:
+def side_of(metric: MetricName, seen: ArmView) -> SideFigure:
     """Return a figure of one side; counts of a window are the tool's alone, for the generator has no such window."""
     if metric == COUNTS and seen.by == "generator" and not seen.candidate.expects_failures:
-        return Side()
+        return SideFigure()
     value = MEASURES[metric].value(seen)
-    return Side(
+    return SideFigure(
         predicted=expected_figure(metric, seen),
         measured=value,
         ci95=seen.result.goodput.ci95 if metric == "goodput" and seen.result.goodput else None,

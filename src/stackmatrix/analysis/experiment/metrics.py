@@ -21,7 +21,7 @@ from stackmatrix.analysis.model.observed import Setup, facts_of
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.catalog.experiments import By, Candidate, Experiment, MetricName, PublishedLoad, Scale
 from stackmatrix.formatting import duration, percent, quantity, rate, some
-from stackmatrix.results.experiment import Carried
+from stackmatrix.results.experiment import PlannedExperiment
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.run import ArmResult
@@ -323,7 +323,7 @@ class Sight:
     def __init__(
         self,
         experiment: Experiment,
-        carried: Carried,
+        carried: PlannedExperiment,
         arms: Sequence[Arm],
         trials: Iterable[Trial],
         results: Sequence[ArmResult],

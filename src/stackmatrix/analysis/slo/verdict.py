@@ -6,12 +6,11 @@ from statistics import median
 from typing import Final
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.judge import comparable, interval
+from stackmatrix.analysis.judge import interval
 from stackmatrix.analysis.slo.level import MOST_PROBE_WINDOW_S, Level, LevelSample, parse_level
 from stackmatrix.analysis.slo.overload import FACTOR
 from stackmatrix.analysis.slo.search import MOST_RATE, Bracket, RateAnswer
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
-from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.formatting import duration, percent, quantity, rate, some
 from stackmatrix.load.job import CONNECTIONS
 from stackmatrix.results.directory import RunDirectory
@@ -113,7 +112,7 @@ def level_ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) ->
     groups: dict[tuple[object, ...], list[str]] = {}
     for arm in arms:
         if sum(value is not None for value in found[arm.id]) >= LEAST_ROUNDS:
-            groups.setdefault(comparable(arm), []).append(arm.id)
+            groups.setdefault(arm.comparison_key, []).append(arm.id)
     return {
         arm: rank.place
         for group in groups.values()
@@ -140,7 +139,7 @@ def service_level(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, 
         rank=rank,
         overload=overloads([probe for probe in probes if probe.purpose == "overload"]),
     )
-    return replace(result, words=f"{variant_label(arm.stack, arm.variant)} {says(result, level, asked)}.")
+    return replace(result, words=f"{arm.variant_label} {says(result, level, asked)}.")
 
 
 def level_end(asked: Sequence[Probe], level: Level) -> LevelEnd:

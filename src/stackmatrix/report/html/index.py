@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from stackmatrix.catalog.stacks import variant_label
 from stackmatrix.errors import UserError
 from stackmatrix.formatting import MISSING, change, percent, quantity
 from stackmatrix.report.charts.style import Spec
@@ -114,9 +113,7 @@ def index_html(base: Path) -> str:
     """Write the list of the runs below a directory; what cannot be read is said, not hidden."""
     runs, broken = listed_runs(base)
     workloads = trends(runs)
-    looks = stack_looks(
-        list(dict.fromkeys(variant_label(arm.stack, arm.variant) for item in runs for arm in item.run.arms))
-    )
+    looks = stack_looks(list(dict.fromkeys(arm.variant_label for item in runs for arm in item.run.arms)))
     page = IndexPage(
         title="All runs · Stack Matrix",
         home="#runs",
@@ -186,7 +183,7 @@ def trend_point(item: Listed, order: int, arm: ArmResult) -> TrendPoint | None:
         return None
     low, high = arm.goodput.ci95 or (None, None)
     when = datetime.fromisoformat(item.run.started).strftime("%-d %b %H:%M")
-    name = variant_label(arm.stack, arm.variant)
+    name = arm.variant_label
     return TrendPoint(name, item.machine, when, item.run.name, order, arm.goodput.value, low, high)
 
 
@@ -195,7 +192,7 @@ def latest(members: Sequence[tuple[Listed, int, ArmResult]]) -> list[LatestLine]
     by_arm: dict[str, list[tuple[str, Interval]]] = {}
     for item, _, arm in members:
         if arm.goodput is not None:
-            by_arm.setdefault(variant_label(arm.stack, arm.variant), []).append((item.machine, arm.goodput))
+            by_arm.setdefault(arm.variant_label, []).append((item.machine, arm.goodput))
     found: list[LatestLine] = []
     for name, seen in by_arm.items():
         machine, last = seen[-1]

@@ -1,0 +1,65 @@
+"""Defines what is told, event by event, while a plan is executed; the command line shows it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from stackmatrix.analysis.slo.level import Level
+from stackmatrix.results.explain import ExtraTrial
+from stackmatrix.results.plan import Arm
+from stackmatrix.results.slo import Probe
+from stackmatrix.results.trial import Trial
+
+Stage = Literal["starting servers", "calibrating the load generator", "stopping servers", "computing the results"]
+"""What takes seconds and has no steps to count."""
+
+
+class Watcher:
+    """Is told what happens, and shows nothing; a class that derives from this one shows what it cares for."""
+
+    def note(self, words: str) -> None:
+        """Take one line of words about the servers, the runtime that was chosen for instance."""
+
+    def stage(self, name: Stage) -> None:
+        """A stage begins, and what went on before has ended."""
+
+    def preflight_begins(self, variant: str, number: int, of: int) -> None:
+        """A variant, the `number`-th from 1, is checked against contract and manifest."""
+
+    def refused(self, variant: str, words: str) -> None:
+        """A variant is not timed, for this reason."""
+
+    def rounds_begin(self, arms: int, window_s: float, directory: str) -> None:
+        """The first round begins."""
+
+    def trial_begins(self, arm: Arm, number: int, attempt: int) -> None:
+        """An arm is timed, in the round `number` from 0."""
+
+    def trial_ended(self, trial: Trial) -> None:
+        """A trial is kept."""
+
+    def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
+        """A whole round is done; `widest` is the largest relative half-width of a headline ratio so far."""
+
+    def round_repeated(self, arms: Sequence[Arm], bad: Sequence[Trial]) -> None:
+        """These arms' round is repeated because of these trials."""
+
+    def extras_begin(self, doing: str, arms: int, of: int, all_s: float) -> None:
+        """After the rounds, extra trials of as many of the arms as the budget holds; all would take `all_s`."""
+
+    def extra_ended(self, extra: ExtraTrial, seconds_left: float) -> None:
+        """An extra trial is kept."""
+
+    def extras_denied(self, words: str) -> None:
+        """There are no flame graphs, for this reason."""
+
+    def searches_begin(self, level: Level, arms: int, rounds: int, directory: str) -> None:
+        """The largest rate of each arm that keeps a service level is searched for, so many times."""
+
+    def capacity(self, trial: Trial) -> None:
+        """A closed loop of an arm was timed, which says where to begin."""
+
+    def probed(self, probe: Probe) -> None:
+        """A rate was tried, and kept on disk."""
+
+    def searched(self, arm: Arm, number: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
+        """One search is over; what it found, about how long everything still takes, and what the budget leaves."""
