@@ -16,7 +16,7 @@ class Locust(LoadTool):
     """`locust -f locustfile.py --json`."""
 
     name = "locust"
-    install = "remove .venv, and ./scripts/load.py makes it anew"
+    install = "pip install locust"
     thinks = mixes = marks = True
     notes = (
         "its CPU has the start of Python in it",
