@@ -84,9 +84,9 @@ def mib(value: float | None) -> str:
 
 
 def change(factor: float) -> str:
-    """Write a ratio as a change in per cent: `+3.1 %`, `−0.4 %`, `0.0 %`."""
-    moved = round((factor - 1) * 100, 1)
-    return f"{moved:+.1f} %".replace("-", "−") if moved else "0.0 %"
+    """Write a ratio as a change in per cent: `+3.1 %`, `−0.4 %`, `<0.1 %` either way."""
+    moved = percent(abs(factor - 1))
+    return moved if abs(factor - 1) < 0.0005 else f"{'+' if factor > 1 else '−'}{moved}"
 
 
 def percent(share: float | None) -> str:

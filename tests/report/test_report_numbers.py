@@ -12,7 +12,7 @@ import pytest
 from stackmatrix.formatting import percent, quantity
 from stackmatrix.report import slo
 from stackmatrix.report.metrics import METRICS
-from stackmatrix.report.view import View, view
+from stackmatrix.report.view import view
 from stackmatrix.results.run import Run
 
 from .sample import SAMPLES, Runs
@@ -60,10 +60,6 @@ def tables(document: str) -> Iterator[tuple[str, list[str]]]:
             yield heading, [word.strip() for word in line.strip("|").split("|")]
 
 
-def heading(seen: View, workload: str, load: str) -> str:
-    return f"{workload}, {load}" if seen.several_loads else workload
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_csv_has_every_number_of_run_json_in_full(runs: Runs, name: str) -> None:
     rows = {row["arm"]: row for row in csv.DictReader(io.StringIO(read(runs, name, "report.csv")))}
@@ -90,9 +86,10 @@ def test_html_and_markdown_say_what_run_json_says(runs: Runs, name: str) -> None
     for title, row in tables(read(runs, name, "report.md")):
         lines.setdefault((title, row[1].strip("*")), row)  # the first table of a heading has the numbers
     assert by_row.keys() == by_cell.keys() == {cell.slug for cell in seen.cells}
+    titles = {cell.slug: seen.group_title(group) for group in seen.groups for cell in group.cells}
     for cell in seen.cells:
         arm = cell.arm
-        line = lines[heading(seen, arm.workload, arm.load.label), cell.name]
+        line = lines[titles[cell.slug], cell.name]
         if arm.goodput is None:
             assert "void" in by_row[cell.slug] and "void" in by_cell[cell.slug] and line[2].startswith("void")
             assert all(kind in text for kind in {r.kind for r in arm.reasons} for text in (by_row[cell.slug], line[2]))

@@ -37,7 +37,7 @@ APART = (
 
 
 def terminal(report: ComparisonReport) -> RenderableType:
-    """The answers, one line each, then the table, then what to know of them."""
+    """Show the answers, one line each, then the table, then what to know of them."""
     table = FittedTable(COMPARE_COLUMNS, "--markdown FILE has every column")
     for answer in report.answers:
         table.row(compare_row(answer))
@@ -50,17 +50,17 @@ def terminal(report: ComparisonReport) -> RenderableType:
 
 
 def sides(report: ComparisonReport) -> list[Text]:
-    """Which is A and which B."""
+    """Say which is A and which B."""
     return [Text(f"A  {report.a}"), Text(f"B  {report.b}")]
 
 
 def held(report: ComparisonReport) -> list[Text]:
-    """What the limit says, if one was given."""
+    """Say what became of the limit, if one was given."""
     return [] if report.outcome is None else [Text(limit(report), style="bold")]
 
 
 def compare_markdown(report: ComparisonReport) -> str:
-    """The comparison in Markdown, for a pull request."""
+    """Write the comparison in Markdown, for a pull request."""
     legend = [f"{column.name}: {column.meaning}" for column in COMPARE_COLUMNS if column.meaning]
     parts = [
         f"## {compare_headline(report)}",
@@ -77,7 +77,7 @@ def compare_markdown(report: ComparisonReport) -> str:
 
 
 def compare_headline(report: ComparisonReport) -> str:
-    """B against A in a few words: the verdicts, each with its workloads."""
+    """Hold B against A in a few words: the verdicts, each with its workloads."""
     verdicts: dict[str, list[str]] = {}
     for answer in report.answers:
         name = f"{answer.stack}/{answer.workload}" if answer.stack else answer.workload
@@ -87,17 +87,17 @@ def compare_headline(report: ComparisonReport) -> str:
 
 
 def cell_title(answer: CellComparison) -> str:
-    """Workload and load, and the stack where it is the same on both sides; parameters stand in the run."""
+    """Name workload and load, and the stack where it is the same on both sides."""
     return f"{f'{answer.stack} under ' if answer.stack else ''}{answer.workload}, {answer.load.label}"
 
 
 def answer_line(answer: CellComparison) -> str:
-    """The verdict, then its figures."""
+    """Write the verdict, then its figures."""
     return f"{answer.verdict}: {answer.words}" if answer.words else answer.verdict
 
 
 def limit(report: ComparisonReport) -> str:
-    """What was asked for with `--fail-if-worse`, and which workloads decide it."""
+    """Say what `--fail-if-worse` asked for, and which workloads decide it."""
     assert report.limit is not None
     which = [cell_title(answer) for answer in report.answers if answer.outcome == report.outcome != "no worse"]
     where = f" ({'; '.join(which)})" if which else ""
@@ -105,12 +105,12 @@ def limit(report: ComparisonReport) -> str:
 
 
 def about(report: ComparisonReport) -> str:
-    """How it was measured."""
+    """Say how it was measured."""
     return INTERLEAVED if report.interleaved else APART
 
 
 def compare_row(answer: CellComparison) -> list[str]:
-    """One answer's line of the table."""
+    """Write one answer's line of the table."""
     more = answer.goodput.further_rounds
     return [
         cell_title(answer),
@@ -124,7 +124,7 @@ def compare_row(answer: CellComparison) -> list[str]:
 
 
 def metric_cells(metric: MetricRatio) -> Iterable[str]:
-    """One metric of both sides."""
+    """Write one metric of both sides."""
     found = metric.ratio
     if found is None:
         return [MISSING] * 5

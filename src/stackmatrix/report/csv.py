@@ -15,7 +15,7 @@ INTERVALS = ("goodput_low", "goodput_high", "ratio", "ratio_low", "ratio_high")
 
 
 def run_csv(view: View) -> str:
-    """The file's text; what is missing is empty."""
+    """Write `report.csv`; what is missing is empty."""
     text = io.StringIO(newline="")
     found = slo.by_arm(view.run.levels)
     rows = [csv_row(cell) | level_row(found.get(cell.arm.id)) for cell in view.cells]
@@ -26,14 +26,14 @@ def run_csv(view: View) -> str:
 
 
 def columns() -> list[str]:
-    """In the order of the file."""
+    """Name the columns in the order of the file."""
     first = ["arm", "workload", "params", "load", "stack", "variant", "valid", "rank", "rounds", "repeated"]
     errors = [f"failed_{name}" for name in Errors.__slots__]
     return [*first, *(metric.key for metric in METRICS), *INTERVALS, "baseline", "bound", *errors, "reasons"]
 
 
 def csv_row(cell: MatrixCell) -> dict[str, Any]:
-    """One arm."""
+    """Write one arm."""
     arm = cell.arm
     goodput = (arm.goodput and arm.goodput.ci95) or ("", "")
     ratio = (arm.ratio and arm.ratio.ci95) or ("", "")
@@ -58,7 +58,7 @@ def csv_row(cell: MatrixCell) -> dict[str, Any]:
 
 
 def level_row(found: ServiceLevel | None) -> dict[str, Any]:
-    """What a search for the largest rate came to; empty in a run without one."""
+    """Write what a search for the largest rate came to; empty in a run without one."""
     if found is None:
         return dict.fromkeys(LEVEL_COLUMNS, "")
     low, high = (found.rate and found.rate.ci95) or ("", "")

@@ -27,7 +27,7 @@ AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open
 
 
 def sweep_title(groups: Sequence[Group]) -> str:
-    """Workload, its parameters, and the kind of load."""
+    """Name a sweep: workload, parameters, kind of load."""
     params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
     load = groups[0].load
     kind = f"{load.kind} loop by {load.tool}" if load.tool else f"{load.kind} loop"
@@ -35,12 +35,12 @@ def sweep_title(groups: Sequence[Group]) -> str:
 
 
 def load_axis_title(groups: Sequence[Group]) -> str:
-    """What the horizontal axis is called."""
+    """Name the horizontal axis."""
     return AXES[groups[0].load.kind]
 
 
 def swept_loads(groups: Sequence[Group]) -> tuple[float, ...]:
-    """Every load of a sweep, in order."""
+    """List every load of a sweep, in order."""
     return tuple(float(group.load.users or group.load.rate or 0) for group in groups)
 
 
@@ -70,5 +70,5 @@ def peaks(groups: Sequence[Group]) -> str:
 
 
 def figure(groups: Sequence[Group]) -> str:
-    """Where the picture of a sweep lies in its run, without what its name ends in."""
+    """Say where a sweep's picture lies in its run, without its ending."""
     return f"figures/curves-{groups[0].slug.removeprefix('workload-')}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stackmatrix.formatting import MISSING, capital, count, listed, percent, quantity
+from stackmatrix.report.palette import var
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 
 FIGURE_NAMES: Final[Mapping[str, str]] = {
@@ -21,7 +22,25 @@ WRITTEN: Final[Mapping[str, Callable[[float | None], str]]] = {
     "requests": count,
     "threads": count,
 }
-POINT_SERIES: Final = ("published", "published, by the model", "project's own generator", "original tool")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesLook:
+    """How the figures of one source are drawn."""
+
+    colour: str
+    shape: str
+    sign: str
+    """The shape as a character, for legends."""
+
+
+POINT_SERIES: Final[Mapping[str, SeriesLook]] = {
+    "published": SeriesLook(var("ink"), "diamond", "◆"),
+    "published, by the model": SeriesLook(var("muted"), "cross", "✚"),
+    "project's own generator": SeriesLook(var("accent"), "circle", "●"),
+    "original tool": SeriesLook(var("series-2"), "triangle-right", "▶"),
+}
+"""Who has figures of an arm."""
 CLAIM_WORDS: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
 TIME_METRICS: Final = ("mean_ms", "p50_ms")
 
@@ -36,7 +55,7 @@ class FigurePoint:
 
 
 def experiment_table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
-    """Head and lines: one for each figure of each arm, which is named once; without columns that would be empty."""
+    """Write head and lines, one for each figure of each arm; columns that would be empty are left out."""
     tool = tool_name(result)
     by = ("measured", "predicted", "÷", "as published")
     head = ["arm", "figure", "published", "by the model"]
@@ -51,7 +70,7 @@ def experiment_table(result: ExperimentResult) -> tuple[list[str], list[list[str
 
 
 def figure_cells(row: ExperimentRow) -> list[str]:
-    """One line without its arm."""
+    """Write one line without its arm."""
     unit = f", {row.unit}" if row.unit and row.metric in ("goodput", *TIME_METRICS) else ""
     shown = [
         f"{FIGURE_NAMES.get(row.metric, row.metric)}{unit}",
@@ -65,17 +84,17 @@ def figure_cells(row: ExperimentRow) -> list[str]:
 
 
 def name(row: ExperimentRow) -> str:
-    """The arm, and that it is void for comparison, if so."""
+    """Name the arm, and say if it is void for comparison."""
     return f"{row.arm} (void: {row.void})" if row.void else row.arm
 
 
 def figure_text(row: ExperimentRow, value: float | None) -> str:
-    """A figure."""
+    """Write a figure."""
     return WRITTEN.get(row.metric, quantity)(value)
 
 
 def scale(result: ExperimentResult) -> str:
-    """How much shorter than published, in words."""
+    """Say how much shorter than published it was."""
     if result.waits == result.windows == 1:
         return "For as long as it was published."
     parts = [f"waits and time-outs {count(round(1 / result.waits, 1))} times shorter"] if result.waits != 1 else []
@@ -90,29 +109,29 @@ def scale(result: ExperimentResult) -> str:
 
 
 def tool_name(result: ExperimentResult) -> str:
-    """Which tool it was published with."""
+    """Name the tool that it was published with."""
     names = dict.fromkeys(row.ids[1].rpartition(" by ")[2] for row in result.rows)
     return listed(list(names)) or "tool"
 
 
 def exceptions(result: ExperimentResult) -> list[str]:
-    """What is not as predicted; a sentence when there is nothing."""
+    """List what is not as predicted, or say that there is nothing."""
     return result.exceptions or ["None: every arm that load or slots bind was measured within ±10 % of its prediction."]
 
 
 def as_sentence(text: str) -> str:
-    """With a capital and a full stop."""
+    """Add a capital and a full stop."""
     return f"{capital(text)}." if text else ""
 
 
 def charted(result: ExperimentResult) -> str:
-    """The metric of the figure: the one that most arms were published with."""
+    """Choose the figure's metric: the one that most arms were published with."""
     published = [row.metric for row in result.rows if row.published is not None]
     return max(dict.fromkeys(published), key=published.count, default="goodput")
 
 
 def figure_axis_title(result: ExperimentResult) -> str:
-    """What the figure's axis says."""
+    """Name the figure's axis."""
     metric = charted(result)
     unit = next(row.unit for row in result.rows if row.metric == metric)
     return f"{FIGURE_NAMES.get(metric, metric).lower()}, {unit}, at the published scale"
@@ -133,11 +152,11 @@ def points(result: ExperimentResult) -> list[FigurePoint]:
 
 
 def wide(drawn: Sequence[FigurePoint]) -> bool:
-    """Whether the figures spread so far that they need a logarithmic scale."""
+    """Tell whether the figures spread so far that they need a logarithmic scale."""
     values = [point.value for point in drawn]
     return bool(values) and max(values) > 12 * min(values)
 
 
 def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
-    """Each claim: its outcome as a word and as a key, and its words."""
+    """List each claim: its outcome as a word and as a key, and its words."""
     return [(CLAIM_WORDS[claim.outcome], claim.outcome, claim.words) for claim in result.claims]

@@ -30,7 +30,7 @@ Finding = tuple[RunDirectory, Run, ExperimentResult]
 
 
 def findings_markdown(runs: Sequence[Finding], back: str) -> str:
-    """The file's text; `back` leads from its directory to the checkout's."""
+    """Write `docs/findings.md`; `back` leads from its directory to the checkout's."""
     machines = list(dict.fromkeys(f"{method.machine(run.environment)}" for _, run, _ in runs))
     contents = bullets(f"[{result.question}](#{anchor(result)})" for _, _, result in runs)
     parts = [INTRODUCTION, f"Measured on {'; '.join(machines)}.", contents]
@@ -40,12 +40,12 @@ def findings_markdown(runs: Sequence[Finding], back: str) -> str:
 
 
 def anchor(result: ExperimentResult) -> str:
-    """Where its section begins."""
+    """Name the place where its section begins."""
     return result.name
 
 
 def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: str) -> list[str]:
-    """One experiment: question, answer, figure, table, differences, exceptions."""
+    """Write one experiment: question, answer, figure, table, differences, exceptions."""
     kept = f"{back}results/{directory.path.name}"
     rounds = max((arm.rounds for arm in run.arms), default=0)
     return [

@@ -24,7 +24,7 @@ ENDED_BY: Final = {
 
 
 def headline(view: View) -> str:
-    """Who leads how often."""
+    """Say who leads how often."""
     if view.run.experiment is not None:
         return view.run.experiment.question
     if view.run.levels:
@@ -44,7 +44,7 @@ def headline(view: View) -> str:
 
 
 def highest(view: View) -> str:
-    """Who keeps the service level up to the highest rate, or how often."""
+    """Say who keeps the service level up to the highest rate, or how often."""
     found, level = slo.by_arm(view.run.levels), slo.level_title(view.run.levels)
     firsts = [first for group in view.groups if (first := at_the_top(group, found))]
     if not firsts:
@@ -62,7 +62,7 @@ def highest(view: View) -> str:
 
 
 def at_the_top(group: Group, found: Mapping[str, ServiceLevel]) -> dict[str, float]:
-    """The rates of those in the first place; without places, which need intervals, of the highest estimate."""
+    """List the rates in the first place; without places, which need intervals, the highest estimate."""
     known = {cell.name: found[cell.arm.id] for cell in group.cells if cell.arm.id in found}
     rates = {name: rate for name, level in known.items() if (rate := slo.found_rate(level)) is not None}
     placed = {name: rate for name, rate in rates.items() if known[name].rank == 1}
@@ -70,12 +70,12 @@ def at_the_top(group: Group, found: Mapping[str, ServiceLevel]) -> dict[str, flo
 
 
 def group_sentence(group: Group) -> str:
-    """What a group of comparable arms says, in a sentence or two."""
+    """Say in a sentence or two what a group of comparable arms shows."""
     return " ".join(part for part in (ranking(group), at_the_load(group), without(group)) if part)
 
 
 def ranking(group: Group) -> str:
-    """Who leads, by how much, and who is far behind."""
+    """Say who leads, by how much, and who is far behind."""
     ranked, first = group.ranked, leaders(group)
     if not ranked:
         return f"No stack has a valid number here{because(group)}."
@@ -99,7 +99,7 @@ def ranking(group: Group) -> str:
 
 
 def behind(group: Group) -> str:
-    """How far the last is behind, when it is not the one just named."""
+    """Say how far the last is behind, when it is not the one just named."""
     last = group.ranked[-1]
     if len(group.ranked) <= len(leaders(group)) + 1:
         return ""
@@ -107,7 +107,7 @@ def behind(group: Group) -> str:
 
 
 def at_the_load(group: Group) -> str:
-    """That more users would tell more, where the leaders do all that they are asked."""
+    """Say that more users would tell more, where the leaders do all that they are asked."""
     first = leaders(group)
     idle = [c for c in first if c.arm.ceiling and c.arm.ceiling.bound == "load" and c.arm.ceiling.share >= AT_THE_LOAD]
     if not first or len(idle) < len(first):
@@ -118,18 +118,18 @@ def at_the_load(group: Group) -> str:
 
 
 def without(group: Group) -> str:
-    """Whose number is missing, and why."""
+    """Say whose number is missing, and why."""
     return f"No number for {names(group.void)}{because(group)}." if group.void and group.ranked else ""
 
 
 def because(group: Group) -> str:
-    """The kinds of reasons why numbers are missing: ` (errors, drift)`."""
+    """Name the kinds of reasons why numbers are missing: ` (errors, drift)`."""
     kinds = dict.fromkeys(reason.kind for cell in group.void for reason in cell.arm.reasons)
     return f" ({', '.join(kinds)})" if kinds else ""
 
 
 def comparison(pair: Pair, floor: float) -> str:
-    """What can be said of two arms: more, fewer, or nothing."""
+    """Say what two arms have apart: more, fewer, or nothing that can be told."""
     one, other, factor = pair.first.name, pair.second.name, times(pair.goodput)
     noise = f"noise floor of {percent(floor)}"
     if pair.goodput is None:
@@ -148,19 +148,19 @@ def comparison(pair: Pair, floor: float) -> str:
 
 
 def leaders(group: Group) -> list[MatrixCell]:
-    """All arms in the first place."""
+    """Return all arms in the first place."""
     return [cell for cell in group.ranked if cell.arm.rank == group.ranked[0].arm.rank]
 
 
 def goodput_range(cells: Sequence[MatrixCell]) -> str:
-    """The goodput of arms that are not told apart."""
+    """Write the goodput of arms that are not told apart."""
     values = [cell.arm.goodput.value for cell in cells if cell.arm.goodput]
     low, high = quantity(min(values)), quantity(max(values))
     return f"{low}/s" if low == high else f"{low} to {high}/s"
 
 
 def times(estimate: statistics.Estimate | None) -> str:
-    """A ratio and its interval: `1.57× (1.55–1.60)`."""
+    """Write a ratio and its interval: `1.57× (1.55–1.60)`."""
     if estimate is None:
         return MISSING
     if estimate.interval is None:
@@ -169,5 +169,5 @@ def times(estimate: statistics.Estimate | None) -> str:
 
 
 def names(cells: Sequence[MatrixCell]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Name the stacks: `a`, `a and b`, `a, b and c`."""
     return listed([cell.name for cell in cells])

@@ -6,17 +6,18 @@ from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.formatting import MISSING, duration, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, void_kinds
+from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, place_of, void_kinds
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.explain import Phases
+from stackmatrix.results.run import ArmResult
 
 SHOWN_METRICS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 
 
 def run_markdown(view: View) -> str:
-    """The file's text."""
+    """Write `report.md`."""
     parts = [
         f"# {plain(headline.headline(view))}",
         f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
@@ -48,7 +49,7 @@ def run_markdown(view: View) -> str:
 
 
 def experiment_section(result: ExperimentResult | None) -> list[str]:
-    """The question of an experiment, its answer, and the figures that it rests on; nothing for any other run."""
+    """Write the question of an experiment, its answer, and the figures that it rests on; nothing for any other run."""
     if result is None:
         return []
     return [
@@ -65,7 +66,7 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
 
 
 def level_sections(view: View) -> list[str]:
-    """The largest rates that keep a service level; nothing where none was asked for."""
+    """Write the largest rates that keep a service level; nothing where none was asked for."""
     found = slo.by_arm(view.run.levels)
     if not found:
         return []
@@ -76,12 +77,12 @@ def level_sections(view: View) -> list[str]:
             told = slo.ordered([found[arm] for arm in names])
             head = (group.workload, *(column.name for column in slo.SLO_COLUMNS))
             rows = [(names[level.arm], *slo.level_cells(level)) for level in told]
-            parts += [bullets(level.words for level in told), markdown_table(head, rows, texts=1)]
+            parts += [bullets(level.words for level in told), markdown_table(head, rows, words=(0,))]
     return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in slo.SLO_COLUMNS)]
 
 
 def load_curves(view: View) -> list[str]:
-    """A picture for each sweep that has a number; the tables below have all of them."""
+    """Show a picture for each sweep that has a number; the tables below have all of them."""
     swept = [groups for groups in view.sweeps() if curves.sweep_points(groups)]
     about = "Goodput with its ceiling (dotted), and p99 latency with p50 (dotted), against the load"
     drawn = [themed(curves.figure(groups), f"{about}: {curves.peaks(groups)}") for groups in swept]
@@ -89,7 +90,7 @@ def load_curves(view: View) -> list[str]:
 
 
 def themed(stem: str, about: str) -> str:
-    """A picture, light or dark as the reader's page is."""
+    """Show a picture, light or dark as the reader's page is."""
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{stem}-dark.svg">'
         f'<img alt="{about}" src="{stem}.svg"></picture>'
@@ -97,26 +98,33 @@ def themed(stem: str, about: str) -> str:
 
 
 def workload(view: View, group: Group) -> list[str]:
-    """One workload: the sentence, then the ranking."""
+    """Write one workload: the sentence, then the ranking."""
     params = " ".join(f"{key}={value}" for key, value in group.params.items())
     about = " · ".join(part for part in (group.summary, params, group.load.label) if part)
     names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in SHOWN_METRICS]
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
-    title = f"{group.workload}, {group.load.label}" if view.several_loads else group.workload
-    rows = [markdown_row(cell, len(head)) for cell in group.ordered]
+    arms = [cell.arm for cell in group.ranked]
+    rows = [markdown_row(cell, arms, len(head)) for cell in group.ordered]
     reasons = "\n".join(explanation_bullets(cell) for cell in group.ranked if cell.arm.explanation)
-    parts = [f"## {title}", about, headline.group_sentence(group), markdown_table(head, rows), reasons, *spent(group)]
+    parts = [
+        f"## {view.group_title(group)}",
+        about,
+        headline.group_sentence(group),
+        markdown_table(head, rows, words=(0, 1, len(head) - 1)),
+        reasons,
+        *spent(group),
+    ]
     return [part for part in parts if part]
 
 
 def explanation_bullets(cell: MatrixCell) -> str:
-    """One arm's explanation: its first line is the answer, and the rest hangs below it."""
+    """List one arm's explanation: its first line is the answer, and the rest hangs below it."""
     answer, *rest = cell.arm.explanation
     return "\n".join([f"- {answer}", *(f"  - {line}" for line in rest)])
 
 
 def spent(group: Group) -> list[str]:
-    """Where requests spend their time, and the flame graphs, for the cells that were looked at."""
+    """Show where requests spend their time, and the flame graphs, for the cells that were looked at."""
     timed = [cell for cell in group.ranked if cell.arm.phases]
     drawn = [f"[{cell.name}]({cell.arm.profile.file})" for cell in group.ranked if cell.arm.profile]
     if timed:
@@ -133,24 +141,24 @@ def spent(group: Group) -> list[str]:
 
 
 def part_share(phases: Phases, part: str) -> str:
-    """Of the response time, by one part."""
+    """Write the share of one part in the response time."""
     seconds = time_by_part(phases).get(part)
     return MISSING if seconds is None else percent(seconds / phases.response_s)
 
 
-def markdown_row(cell: MatrixCell, width: int) -> list[str]:
-    """One arm; a void one has its reasons where the numbers would stand."""
+def markdown_row(cell: MatrixCell, group: Sequence[ArmResult], width: int) -> list[str]:
+    """Write one arm; a void one has its reasons where the numbers would stand."""
     arm = cell.arm
     if arm.goodput is None:
         return [MISSING, cell.name, f"void: {void_kinds(arm)}", *[""] * (width - 3)]
     goodput = BY_KEY["goodput"].show(arm)
     shown = [BY_KEY[key].show(arm) for key in SHOWN_METRICS]
     name = f"**{cell.name}**" if arm.rank == 1 else cell.name
-    return [str(arm.rank), name, goodput, percent(arm.goodput.half_width), *shown, bound_words(arm)]
+    return [place_of(arm, group), name, goodput, percent(arm.goodput.half_width), *shown, bound_words(arm)]
 
 
 def void_section(view: View) -> list[str]:
-    """Every reason why a number is missing, with its remedy."""
+    """List every reason why a number is missing, with its remedy."""
     lines = [
         f"{cell.name}, {cell.arm.workload}, {cell.arm.load.label}: **{reason.kind}**: {reason.detail}. {reason.remedy}"
         for cell in view.cells
@@ -159,22 +167,22 @@ def void_section(view: View) -> list[str]:
     return ["## Cells without a number", bullets(lines)] if lines else []
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 2) -> str:
-    """A table; figures are to the right, as all but the first columns are, which hold texts."""
-    rule = ["---" if place < texts else "--:" for place in range(len(head))]
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0, 1)) -> str:
+    """Write a table, words to the left and figures to the right."""
+    rule = ["---" if place in words else "--:" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(escape(word) for word in line)} |" for line in (head, rule, *rows))
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """A list."""
+    """Write a list."""
     return "\n".join(f"- {line}" for line in lines)
 
 
 def escape(word: str) -> str:
-    """A word that cannot end its cell."""
+    """Keep a word from ending its cell."""
     return word.replace("|", "\\|").replace("\n", " ")
 
 
 def plain(text: str) -> str:
-    """Without emphasis, for headings."""
+    """Take emphasis away, for headings."""
     return text.replace("**", "")

@@ -29,14 +29,14 @@ TIGHT_CPUS: Final = 2
 
 
 def machine(found: Mapping[str, Any]) -> str:
-    """Where a run was measured, in a line, from its environment."""
+    """Say in a line where a run was measured, from its environment."""
     cpus = found.get("cpus")
     parts = [f"{cpus} CPU{'' if cpus == 1 else 's'}" if cpus else "", found.get("cpu"), found.get("runtime")]
     return ", ".join(str(part) for part in parts if part)
 
 
 def environment(view: View) -> list[tuple[str, str]]:
-    """Everything that is known of the place, in words."""
+    """List all that is known of the place."""
     words = {True: "yes", False: "no", None: MISSING}
     return [
         (NAMES.get(key, key), words[value] if value is None or isinstance(value, bool) else str(value))
@@ -45,7 +45,7 @@ def environment(view: View) -> list[tuple[str, str]]:
 
 
 def facts(view: View) -> list[tuple[str, str, str]]:
-    """The run in a few figures: name, value, remark."""
+    """Sum the run up in a few figures: name, value, remark."""
     valid = sum(cell.arm.goodput is not None for cell in view.cells)
     aa = "measured by timing one arm twice" if view.run.aa else "not measured; the least of any run"
     return [
@@ -60,7 +60,7 @@ def facts(view: View) -> list[tuple[str, str, str]]:
 
 
 def void_remark(view: View) -> str:
-    """Why cells are void, by how often."""
+    """Say why cells are void, by how often."""
     kinds = Counter(
         kind for cell in view.cells if cell.arm.goodput is None for kind in {r.kind for r in cell.arm.reasons}
     )
@@ -68,18 +68,18 @@ def void_remark(view: View) -> str:
 
 
 def loads(view: View) -> str:
-    """How requests were offered."""
+    """Say how requests were offered."""
     labels = list(dict.fromkeys(group.load.label for group in view.groups))
     return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
 
 
 def ended(view: View) -> str:
-    """What ended the run."""
+    """Say what ended the run."""
     return ENDED_BY.get(view.run.ended_by, view.run.ended_by)
 
 
 def notes(view: View) -> list[tuple[str, str, str]]:
-    """What a reader must not miss: kind, title, text."""
+    """List what a reader must not miss: kind, title, text."""
     found: list[tuple[str, str, str]] = []
     if not view.honest and view.run.aa and view.run.aa.ci95:
         low, high = view.run.aa.ci95
@@ -109,7 +109,7 @@ def notes(view: View) -> list[tuple[str, str, str]]:
 
 
 def limits(view: View) -> list[str]:
-    """What these numbers do not say."""
+    """List what these numbers do not say."""
     found = [
         "These are small services on one machine, over loopback or a container bridge. They rank concurrency models "
         "and drivers under equal work; they do not predict your production.",
@@ -143,7 +143,7 @@ def limits(view: View) -> list[str]:
 
 
 def measured(view: View) -> list[str]:
-    """How the numbers came about."""
+    """Say how the numbers came about."""
     return [
         f"{some(view.rounds, 'round')}: in each, every arm is timed once, in a fresh random order. The run ended "
         f"because {ended(view)}.",
@@ -157,7 +157,7 @@ def measured(view: View) -> list[str]:
 
 
 def noise(view: View) -> str:
-    """Where the noise floor comes from."""
+    """Say where the noise floor comes from."""
     aa = view.run.aa
     if aa is None:
         return f"No arm was timed twice; differences below {percent(view.floor)} are never told apart."
@@ -170,7 +170,7 @@ def noise(view: View) -> str:
 
 
 def repeats(view: View) -> str:
-    """How often a round was repeated, and why."""
+    """Say how often a round was repeated, and why."""
     again = sum(cell.arm.repeated for cell in view.cells)
     if not again:
         return "No trial had to be repeated."
@@ -189,7 +189,7 @@ def repeats(view: View) -> str:
 
 
 def unresolved(view: View) -> list[str]:
-    """Comparisons that more rounds would settle, and ratios that are known less well than wanted."""
+    """List comparisons that more rounds would settle, and ratios known less well than wanted."""
     if 0 < view.rounds < LEAST_ROUNDS:
         return [f"Every comparison: {some(view.rounds, 'round')} give no interval, {LEAST_ROUNDS} are needed."]
     found: list[str] = []

@@ -24,7 +24,7 @@ class Metric:
     write: Callable[[float | None], str] = quantity
 
     def show(self, arm: ArmResult) -> str:
-        """As tables write it, without its unit."""
+        """Write it as tables do, without its unit."""
         return self.write(self.value(arm))
 
 

@@ -86,13 +86,13 @@ FONT: Final = "Inter, 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica N
 
 
 def var(name: str) -> str:
-    """A colour as the page refers to it."""
+    """Refer to a colour as the page does."""
     assert name in LIGHT, name
     return f"var(--{name})"
 
 
 def series(index: int) -> str:
-    """The colour of the n-th stack."""
+    """Return the colour of the n-th stack."""
     return var(f"series-{index % SERIES + 1}")
 
 
@@ -111,17 +111,17 @@ def stack_looks(names: Sequence[str]) -> Mapping[str, StackLook]:
 
 
 def step(share: float) -> int:
-    """Which step of the scale a share of the ceiling falls in, from 1."""
+    """Find the step of the scale that a share of the ceiling falls in, from 1."""
     return sum(share >= least for least, _ in STEPS) or 1
 
 
 def css(palette: dict[str, str]) -> str:
-    """The declarations of one palette."""
+    """Write the declarations of one palette."""
     return "".join(f"--{name}:{value};" for name, value in palette.items())
 
 
 def coloured(spec: dict[str, Any], palette: dict[str, str]) -> dict[str, Any]:
-    """A chart with its colours filled in, for files that know no CSS."""
+    """Fill a chart's colours in, for files that know no CSS."""
     text = re.sub(r"var\(--([a-z0-9-]+)\)", lambda match: palette[match[1]], json.dumps(spec))
     filled: dict[str, Any] = json.loads(text)
     return filled

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stackmatrix.analysis.explain.phases import PARTS
-from stackmatrix.formatting import duration, factor, percent, some
+from stackmatrix.formatting import count, duration, factor, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
 from stackmatrix.results.explain import InstrumentationCost, Phases
@@ -16,17 +16,18 @@ COLOURS: Final = dict(
 
 
 def phase_remarks(phases: Phases) -> list[str]:
-    """What else was seen meanwhile."""
+    """List what else was seen meanwhile."""
     found = [f"mean of {phases.requests} requests, {duration(phases.response_s)} each"]
     if phases.lag_s is not None:
         found.append(f"event loop {duration(phases.lag_s)} late")
     if phases.sessions_active is not None and phases.sessions_idle is not None:
-        found.append(f"database sessions: {phases.sessions_active:.1f} at work, {phases.sessions_idle:.1f} not")
+        active, idle = (count(round(mean, 1)) for mean in (phases.sessions_active, phases.sessions_idle))
+        found.append(f"database sessions: {active} at work, {idle} not")
     return found
 
 
 def cost(found: InstrumentationCost) -> str:
-    """`97 % of the headline's goodput, at 103 % of its CPU per request`."""
+    """Write `97 % of the headline's goodput, at 103 % of its CPU per request`."""
     if found.unknown:
         return f"a goodput that tells nothing of its cost: {'; '.join(found.unknown)}"
     rate = "a goodput" if found.goodput is None else f"{percent(found.goodput)} of the headline's goodput"
@@ -34,7 +35,7 @@ def cost(found: InstrumentationCost) -> str:
 
 
 def costs(view: View) -> list[str]:
-    """What each pass cost, over all arms; nothing of a pass that there was not."""
+    """Say what each pass cost, over all arms; nothing of a pass that there was not."""
     explained = [cell.arm.explaining for cell in view.cells if cell.arm.explaining]
     profiled = [cell.arm.profile.cost for cell in view.cells if cell.arm.profile]
     passes = (
@@ -50,7 +51,7 @@ def costs(view: View) -> list[str]:
 
 
 def spread(seen: Sequence[InstrumentationCost]) -> str:
-    """The middle and the ends of the costs of some arms."""
+    """Write the middle and the ends of the costs of some arms."""
     kinds = {"goodput": [one.goodput for one in seen], "CPU per request": [one.cpu for one in seen]}
     told: list[str] = []
     for what, values in kinds.items():

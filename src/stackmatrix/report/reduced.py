@@ -68,7 +68,7 @@ class Shapes:
 
 
 def shapes(directory: RunDirectory, standing: dict[str, list[Trial]]) -> dict[str, Shape]:
-    """The shape of every arm from its records, or from what was kept when they are no longer there; then keep it."""
+    """Reduce every arm's records, or take what was kept where they are gone; then keep the result."""
     kept = read_reduced(directory)
     found: dict[str, Shape] = {}
     for arm, trials in standing.items():
@@ -85,7 +85,7 @@ def shapes(directory: RunDirectory, standing: dict[str, list[Trial]]) -> dict[st
 
 
 def read_reduced(directory: RunDirectory) -> Shapes:
-    """What was kept before; nothing when there is no such file, or one of another version."""
+    """Read what was kept before; nothing when there is no such file, or one of another version."""
     try:
         return directory.read(REDUCED_FILE, Shapes)
     except UserError:
@@ -93,7 +93,7 @@ def read_reduced(directory: RunDirectory) -> Shapes:
 
 
 def shape(directory: RunDirectory, trials: Sequence[Trial]) -> Shape:
-    """One arm's shape; every trial has its records."""
+    """Reduce one arm's records, which every trial has."""
     slices: dict[int, list[Slice]] = {}
     pooled: list[Floats] = []
     for trial in trials:
@@ -108,7 +108,7 @@ def shape(directory: RunDirectory, trials: Sequence[Trial]) -> Shape:
 
 
 def latency_spectrum(ordered: Floats) -> list[tuple[float, float]]:
-    """Percentiles, evenly spaced on the scale 1/(1 − p), ten to the decade and the usual ones."""
+    """Return percentiles, evenly spaced on the scale 1/(1 − p), ten to the decade and the usual ones."""
     most = math.log10(max(len(ordered), 1) / BEYOND)
     grid = [100 * (1 - 10 ** -(step / 10)) for step in range(1, int(most * 10) + 1)]
     wanted = sorted({round(percent, 6) for percent in (*grid, *NAMED) if supported(len(ordered), percent)})
@@ -117,7 +117,7 @@ def latency_spectrum(ordered: Floats) -> list[tuple[float, float]]:
 
 
 def latency_histogram(ordered: Floats) -> Histogram | None:
-    """Bins from the least to the highest percentile that the sample supports; None without a latency."""
+    """Count latencies in bins up to the highest percentile that the sample supports; None without a latency."""
     if not len(ordered):
         return None
     low = float(ordered[0])
@@ -131,7 +131,7 @@ def latency_histogram(ordered: Floats) -> Histogram | None:
 
 
 def slice_up(records: Records, start: float, seconds: float) -> list[Slice]:
-    """Goodput and median latency along one window; nothing for one that is too short for slices."""
+    """Return goodput and median latency along one window; nothing for one that is too short."""
     count = min(MOST_SLICES, round(seconds / SLICE_S))
     if count < LEAST_SLICES:
         return []
@@ -148,5 +148,5 @@ def slice_up(records: Records, start: float, seconds: float) -> list[Slice]:
 
 
 def short(value: float) -> float:
-    """Five significant digits: enough to draw by."""
+    """Keep five significant digits: enough to draw by."""
     return float(f"{value:.5g}")

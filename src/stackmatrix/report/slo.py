@@ -30,27 +30,27 @@ class Column:
 
 
 def amount(value: Callable[[ServiceLevel], float | None]) -> Callable[[ServiceLevel], str]:
-    """How tables write a figure."""
+    """Write a figure as tables do."""
     return lambda level: quantity(value(level))
 
 
 def found_rate(level: ServiceLevel) -> float | None:
-    """The rate that was found."""
+    """Return the rate that was found."""
     return level.rate.value if level.rate else None
 
 
 def answered(level: ServiceLevel) -> float | None:
-    """Goodput under overload."""
+    """Return goodput under overload."""
     return level.overload.goodput.value if level.overload else None
 
 
 def recovery(level: ServiceLevel) -> float | None:
-    """Seconds until it is over."""
+    """Return the seconds until the overload is over."""
     return level.overload.recovery_s if level.overload else None
 
 
 def recovered(level: ServiceLevel) -> str:
-    """The same in words: what was not seen took longer than was watched."""
+    """Write the same: what was not seen took longer than was watched."""
     if level.overload is not None and level.overload.recovery_s is None:
         return f"> {quantity(level.overload.watched_s)}"
     return quantity(recovery(level))
@@ -121,20 +121,20 @@ SLO_COLUMNS: Final = (
 
 
 def ordered(levels: list[ServiceLevel]) -> list[ServiceLevel]:
-    """The best first; those without a rate last."""
+    """Sort them, the best first and those without a rate last."""
     return sorted(levels, key=lambda level: (level.rate is None, level.rank or 0, -(found_rate(level) or 0.0)))
 
 
 def level_cells(level: ServiceLevel) -> list[str]:
-    """Its figures, as tables write them."""
+    """Write its figures as tables do."""
     return [column.show(level) for column in SLO_COLUMNS]
 
 
 def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
-    """Each by the arm whose load it began from."""
+    """Find each by the arm whose load it began from."""
     return {level.arm: level for level in levels}
 
 
 def level_title(found: list[ServiceLevel]) -> str:
-    """The level that was asked about; empty where none was."""
+    """Name the level that was asked about; empty where none was."""
     return found[0].level.replace("<", " < ").replace("ms", " ms") if found else ""

@@ -66,12 +66,12 @@ def figure_column(place: int, name: str) -> FittedColumn:
 
 
 def several_loads(run: Run) -> bool:
-    """Whether a workload was offered in more than one way."""
+    """Tell whether a workload was offered in more than one way."""
     return len({arm.load for arm in run.arms}) > 1
 
 
 def level_table(run: Run) -> list[RenderableType]:
-    """The largest rates that keep a service level, where one was asked for; and in words what each arm came to."""
+    """Show the largest rates that keep a service level, where one was asked for, and what each arm came to."""
     if not run.levels:
         return []
     figures = [FittedColumn(column.name, place) for place, column in enumerate(slo.SLO_COLUMNS, 2)]
@@ -87,7 +87,7 @@ def level_table(run: Run) -> list[RenderableType]:
 
 
 def terminal_row(arm: ArmResult) -> list[str | Text]:
-    """One arm's cells; an arm that is not valid shows no number."""
+    """Write one arm's cells; an arm that is not valid shows no number."""
     name = arm.variant_label
     if not arm.valid or arm.goodput is None:
         spent = arm.cpu_us_per_request.stack
@@ -110,7 +110,7 @@ def terminal_row(arm: ArmResult) -> list[str | Text]:
 
 
 def noise_line(run: Run) -> list[Text]:
-    """What the arm that was timed twice says of the run."""
+    """Say what the arm that was timed twice tells of the run."""
     if run.aa is None or run.aa.ci95 is None:
         return []
     low, high = run.aa.ci95
@@ -121,7 +121,7 @@ def noise_line(run: Run) -> list[Text]:
 
 
 def void_lines(run: Run) -> list[Text]:
-    """One line per reason of every arm without a number, and one per kind of reason with its remedy."""
+    """List every reason of every arm without a number, then each kind's remedy."""
     lines: list[Text] = []
     remedies: dict[str, str] = {}
     for arm in run.arms:

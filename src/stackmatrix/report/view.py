@@ -148,7 +148,7 @@ class Group:
         return [paired_cells(first, second, self.floor) for first, second in combinations(self.ranked, 2)]
 
     def versus(self, first: MatrixCell, second: MatrixCell) -> Pair:
-        """The comparison of these two."""
+        """Compare these two."""
         return paired_cells(first, second, self.floor)
 
 
@@ -187,8 +187,16 @@ class View:
         """Whether some workload was offered in more than one way."""
         return len({group.load for group in self.groups}) > 1
 
+    def group_title(self, group: Group) -> str:
+        """Name a group, with its load and its parameters where these tell groups apart."""
+        alike = [other for other in self.groups if (other.workload, other.load) == (group.workload, group.load)]
+        params = " ".join(f"{key}={value}" for key, value in group.params.items()) if len(alike) > 1 else ""
+        return " · ".join(
+            part for part in (group.workload, params, group.load.label if self.several_loads else "") if part
+        )
+
     def sweeps(self) -> list[list[Group]]:
-        """Workloads with two loads or more that differ in users or rate alone, each with its groups in their order."""
+        """Find workloads with two loads or more that differ in users or rate alone, with their groups in order."""
         found: dict[tuple[object, ...], list[Group]] = {}
         for group in self.groups:
             offered = replace(group.load, users=None, rate=None)
@@ -197,13 +205,13 @@ class View:
         return [groups for groups in swept if len(groups) > 1]
 
     def explained(self, pair: Pair) -> list[str]:
-        """Sentences that say why two arms differ; none where the run has none."""
+        """Return the sentences that say why two arms differ; none where the run has none."""
         asked = {pair.first.arm.id, pair.second.arm.id}
         found = (item for item in getattr(self.run, "comparisons", None) or [] if {item.first, item.second} == asked)
         return next((list(item.explanation) for item in found), [])
 
     def elsewhere(self, cell: MatrixCell) -> list[MatrixCell]:
-        """The same stack and workload under other loads or parameters."""
+        """Find the same stack and workload under other loads or parameters."""
         return [
             other
             for other in self.cells
@@ -256,7 +264,7 @@ def view(directory: RunDirectory) -> View:
 
 
 def read_run(directory: RunDirectory) -> Run:
-    """The run's judgement."""
+    """Read the run's judgement."""
     if not (directory.path / "run.json").exists():
         raise UserError(
             f"{directory.path}: it has no run.json, for it was killed before it was judged; "
@@ -271,7 +279,7 @@ def read_run(directory: RunDirectory) -> Run:
 
 
 def grouped(cells: Sequence[MatrixCell]) -> list[list[MatrixCell]]:
-    """Cells that are compared with one another, in the order of the run."""
+    """Group cells that are compared with one another, in the order of the run."""
     found: dict[tuple[object, ...], list[MatrixCell]] = {}
     for cell in cells:
         found.setdefault(cell.arm.comparison_key, []).append(cell)
@@ -279,13 +287,13 @@ def grouped(cells: Sequence[MatrixCell]) -> list[list[MatrixCell]]:
 
 
 def group_name(arm: ArmResult) -> str:
-    """Workload, parameters and load in one word."""
+    """Join workload, parameters and load in one word."""
     params = "-".join(f"{key}-{value}" for key, value in arm.params.items())
     return f"workload-{arm.workload}-{params}-{arm.load.label}"
 
 
 def floor_of_run(run: Run) -> float:
-    """As measured by the A/A arm, or the least that any run has."""
+    """Return the noise floor as the A/A arm has it, or the least that any run has."""
     return run.aa.floor if run.aa else statistics.LEAST_FLOOR
 
 
@@ -298,12 +306,12 @@ def paired_cells(first: MatrixCell, second: MatrixCell, floor: float) -> Pair:
 
 
 def cpu_ratio(first: MatrixCell, second: MatrixCell) -> statistics.Estimate | None:
-    """The CPU per request of the first as a multiple of the second's."""
+    """Return the CPU per request of the first as a multiple of the second's."""
     return statistics.ratio(first.cpu_us, second.cpu_us)
 
 
 def summaries() -> tuple[dict[str, str], dict[str, str]]:
-    """What today's catalogue says of stacks and workloads; nothing when it cannot be read, for a run outlives it."""
+    """Read what the catalogue says of stacks and workloads; nothing when it cannot be read: a run outlives it."""
     try:
         stacks = {name: stack.summary for name, stack in load_stacks().items()}
         workloads = {name: workload.summary for name, workload in load_workloads().items()}
@@ -326,7 +334,7 @@ class Slugs:
 
 
 def candidates(base: str) -> Iterable[str]:
-    """The name itself, then numbered ones."""
+    """Yield the name itself, then numbered ones."""
     yield base
     number = 2
     while True:

@@ -24,7 +24,7 @@ PERCENTILES: Final = (
 
 @cache
 def spectrum() -> Spec:
-    """Latency over percentiles; the other stacks of the group in thin lines. Rows: stack, mine, percent, ms, colour."""
+    """Draw latency over percentiles, the group's other stacks in thin lines. Rows: stack, mine, percent, ms, colour."""
     x = alt.X("tail:Q").scale(type="log", nice=False).title("percentile")
     x = x.axis(values=[2, 10, 100, 1000, 10000, 100000], labelExpr=PERCENTILES)
     y = alt.Y("ms:Q").scale(type="log", nice=False, padding=8).title("latency, ms").axis(tickCount=6, labelExpr=FEWER)
@@ -50,7 +50,7 @@ def spectrum() -> Spec:
 
 @cache
 def histogram(log: bool) -> Spec:
-    """How often each latency was seen. Rows: low, high (ms), count."""
+    """Draw how often each latency was seen. Rows: low, high (ms), count."""
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, nice=False)
     x = alt.X("low:Q", bin="binned").scale(scale).title("latency, ms").axis(labelExpr=PLAIN_AXIS, tickCount=6)
     bars = alt.Chart(ROWS).mark_rect(color=var("accent"), opacity=0.85, stroke=var("panel"), strokeWidth=0.6)
@@ -71,7 +71,7 @@ def histogram(log: bool) -> Spec:
 
 @cache
 def goodput_rounds() -> Spec:
-    """Goodput over the rounds, the estimate with its interval behind it.
+    """Draw goodput over the rounds, the estimate with its interval behind it.
 
     Rows: kind (slice, round, estimate), round, at (1 is the middle of round 1), value; an estimate has low and high.
     """
@@ -86,7 +86,7 @@ def goodput_rounds() -> Spec:
 
 @cache
 def latency_rounds() -> Spec:
-    """p50 and p99 over the rounds. Rows: kind (slice, round), series, round, at, value in ms."""
+    """Draw p50 and p99 over the rounds. Rows: kind (slice, round), series, round, at, value in ms."""
     title = "latency, ms"
     y = alt.Y("value:Q").title(title).axis(tickCount=5, labelExpr=PLAIN_AXIS).scale(type="log", nice=False, padding=10)
     course, rounds = over_rounds(y, title)
@@ -95,7 +95,7 @@ def latency_rounds() -> Spec:
 
 
 def over_rounds(y: alt.Y, title: str) -> tuple[alt.Chart, alt.Chart]:
-    """A thin line for the course within each window, and a point for each round."""
+    """Draw a thin line for the course within each window, and a point for each round."""
     x = alt.X("at:Q").title("round").scale(nice=False, padding=14).axis(tickMinStep=1, format="d", grid=False)
     base = alt.Chart(ROWS).encode(x=x, y=y)
     course = base.transform_filter("datum.kind == 'slice'").mark_line(strokeWidth=1, color=var("muted"), opacity=0.55)
@@ -112,7 +112,7 @@ def over_rounds(y: alt.Y, title: str) -> tuple[alt.Chart, alt.Chart]:
 
 @cache
 def cpu() -> Spec:
-    """CPU-µs per request by who spent it. Rows: part, order, us."""
+    """Draw CPU-µs per request by who spent it. Rows: part, order, us."""
     bars = alt.Chart(ROWS).mark_bar(stroke=var("panel"), strokeWidth=1)
     return finished(
         bars.encode(
@@ -129,7 +129,7 @@ def cpu() -> Spec:
 
 @cache
 def pair() -> Spec:
-    """The ratio of two arms by round. Rows: round, ratio, low, high, value (of the estimate), floor."""
+    """Draw the ratio of two arms by round. Rows: round, ratio, low, high, value (of the estimate), floor."""
     y = (
         alt.Y("ratio:Q")
         .scale(type="log", nice=False, padding=12)

@@ -14,7 +14,7 @@ from stackmatrix.report.view import Group, View
 
 @cache
 def level(metric: str) -> Spec:
-    """Every probe of a service level: a filled point where it was kept, a hollow one where it was not.
+    """Draw every probe of a service level: a filled point where it was kept, a hollow one where it was not.
 
     Rows: stack, colour, shape, rate, ms, kept, words; limit; and found, low, high of each stack.
     """
@@ -53,7 +53,7 @@ def level(metric: str) -> Spec:
 
 
 def own_colour(channel: type[alt.Fill] | type[alt.Stroke]) -> Any:
-    """The colour of the row's stack, on this channel."""
+    """Give a channel the colour of the row's stack."""
     return channel("colour:N", scale=None, legend=None)
 
 

@@ -9,14 +9,14 @@ from stackmatrix.formatting import percent, quantity
 from stackmatrix.report.arms import void_kinds
 from stackmatrix.report.charts.style import Spec, config, inline
 from stackmatrix.report.palette import FONT, STEPS, step, var
-from stackmatrix.report.view import Group, MatrixCell, View
+from stackmatrix.report.view import MatrixCell, View
 
 NO_NUMBER: Final = "no number"
 
 
 def matrix_picture(view: View) -> Spec:
-    """The matrix as a picture: share of the ceiling as colour, goodput, interval and bound as text."""
-    drawn = [matrix_tile(group, cell, view.several_loads) for group in view.groups for cell in group.cells]
+    """Draw the matrix: share of the ceiling as colour, goodput, interval and bound as text."""
+    drawn = [matrix_tile(view.group_title(group), cell) for group in view.groups for cell in group.cells]
     x = alt.X("stack:N", sort=view.stack_names).title(None)
     x = x.axis(orient="top", labelAngle=0, domain=False, ticks=False, labelFontWeight=600, labelLimit=200)
     order = list(dict.fromkeys(tile.workload for tile in drawn))
@@ -59,10 +59,9 @@ class MatrixTile:
     note: str
 
 
-def matrix_tile(group: Group, cell: MatrixCell, with_load: bool) -> MatrixTile:
+def matrix_tile(workload: str, cell: MatrixCell) -> MatrixTile:
     """Write one cell."""
     arm = cell.arm
-    workload = f"{group.workload} · {group.load.label}" if with_load else group.workload
     if arm.goodput is None:
         return MatrixTile(cell.name, workload, False, NO_NUMBER, "void", void_kinds(arm))
     share = STEPS[step(arm.ceiling.share if arm.ceiling else 0.0) - 1][1]

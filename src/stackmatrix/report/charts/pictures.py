@@ -9,17 +9,17 @@ from stackmatrix.report.palette import DARK, LIGHT, coloured, var
 
 
 def svg(spec: Spec, *, dark: bool = False) -> str:
-    """A chart as a picture file."""
+    """Turn a chart into a picture file."""
     return vl_convert.vegalite_to_svg(coloured(framed(spec), DARK if dark else LIGHT))
 
 
 def png(spec: Spec, *, scale: float = 2) -> bytes:
-    """A chart as a bitmap, for places that show no SVG."""
+    """Turn a chart into a bitmap, for places that show no SVG."""
     return vl_convert.vegalite_to_png(coloured(framed(spec), LIGHT), scale=scale)
 
 
 def framed(spec: Spec) -> Spec:
-    """With the ground and the margin that a picture needs by itself, and a width where the page would give one."""
+    """Add the ground, the margin and the width that a page would give."""
     width = 720 if spec.get("width") == "container" else spec.get("width")
     config = {**spec["config"], "background": var("panel"), "padding": 16}
     return {**spec, "config": config, **({"width": width} if width else {})}
@@ -27,6 +27,6 @@ def framed(spec: Spec) -> Spec:
 
 @cache
 def library() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, from the installed package: nothing is fetched."""
+    """Bundle Vega, Vega-Lite and vega-embed from the installed package as one script: nothing is fetched."""
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return script.replace("</script", "<\\/script")

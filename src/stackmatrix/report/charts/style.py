@@ -23,7 +23,7 @@ FEWER: Final = (
 
 
 def config() -> alt.Config:
-    """The look of every chart."""
+    """Set the look of every chart."""
     text: dict[str, Any] = {"font": FONT, "fontSize": 12}
     return alt.Config(
         aria=False,  # each figure has a description in words and its numbers in tables
@@ -58,16 +58,16 @@ def inline(rows: Sequence[object]) -> alt.InlineData:
 
 
 def finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, height: int = HEIGHT) -> Spec:
-    """The specification, as wide as its place in the page."""
+    """Return the specification, as wide as its place in the page."""
     spec: Spec = chart.properties(width="container", height=height).configure(**config().to_dict()).to_dict()
     return spec
 
 
 def stack_colour() -> alt.Color:
-    """One colour per stack, the same in every chart: the rows name it."""
+    """Give each stack its colour, which the rows name."""
     return alt.Color("colour:N", scale=None, legend=None)
 
 
 def figure_encoding(format: str = ",.4~g") -> dict[str, Any]:
-    """How tooltips write numbers."""
+    """Say how tooltips write numbers."""
     return {"format": format}

@@ -29,7 +29,7 @@ Layers = alt.LayerChart | alt.FacetChart
 
 @cache
 def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
-    """Goodput with its interval and ceiling, or latency, against the loads of a sweep.
+    """Draw goodput with its interval and ceiling, or latency, against the loads of a sweep.
 
     Rows: stack, colour, shape, load, goodput, low, high, ceiling, p50, p99.
     """
@@ -38,13 +38,13 @@ def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
 
 
 def load_axis(load: str, loads: tuple[float, ...]) -> alt.X:
-    """The loads that were offered, on a logarithmic scale."""
+    """Put the loads that were offered on a logarithmic scale."""
     axis = alt.Axis(values=list(loads), labelExpr=PLAIN_AXIS, labelOverlap=True, grid=False)
     return alt.X("load:Q").scale(type="log", nice=False, padding=14).title(load).axis(axis)
 
 
 def goodput_curve(base: alt.Chart, load: str) -> Layers:
-    """A line per stack with its intervals; dashed, the ceiling."""
+    """Draw a line per stack with its intervals; dashed, the ceiling."""
     title = "goodput, requests/s"
     y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=PLAIN_AXIS)
     interval = alt.Y("low:Q").title(title)
@@ -58,7 +58,7 @@ def goodput_curve(base: alt.Chart, load: str) -> Layers:
 
 
 def latency_curve(base: alt.Chart, load: str) -> Layers:
-    """p99 as far as the samples support it; dashed, p50."""
+    """Draw p99 as far as the samples support it; dashed, p50."""
     title = "latency, ms"
     p50, p99 = (alt.Y(f"{name}:Q").scale(type="log", nice=False, padding=14).title(title) for name in ("p50", "p99"))
     axis = alt.Axis(tickCount=6, labelExpr=FEWER)
@@ -71,14 +71,14 @@ def latency_curve(base: alt.Chart, load: str) -> Layers:
 
 
 def curve_points(base: alt.Chart, y: alt.Y, load: str, *metrics: str) -> alt.Chart:
-    """The stacks' own shapes, which tell their figures."""
+    """Draw each stack's own shape, which tells its figures."""
     shape = alt.Shape("shape:N", scale=None, legend=None)
     points: alt.Chart = base.mark_point(filled=True, size=70, opacity=1)
     return points.encode(y=y, shape=shape, tooltip=curve_tooltip(load, *metrics))
 
 
 def curve_tooltip(load: str, *metrics: str) -> list[alt.Tooltip]:
-    """Stack, load and these figures."""
+    """Tell stack, load and these figures."""
     figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], **figure_encoding()) for name in metrics)
     return [alt.Tooltip("stack:N"), alt.Tooltip("load:Q", title=load), *figures]
 
@@ -95,7 +95,7 @@ METRIC_TITLES: Final = {
 
 
 def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook], load: str, title: str) -> Spec:
-    """Both curves of a sweep side by side, with a legend, for places that run no scripts."""
+    """Draw both curves of a sweep side by side, with a legend, for places that run no scripts."""
     drawn = {point.stack: looks[point.stack].colour for point in points}
     colour = alt.Color(
         "stack:N",
@@ -112,7 +112,7 @@ def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook],
 
 
 def curve_pictures(view: View) -> dict[str, str | bytes]:
-    """The pictures of all sweeps, by their file; none where none was swept."""
+    """Draw all sweeps, by their file; none where none was swept."""
     looks = stack_looks(view.stack_names)
     found: dict[str, str | bytes] = {}
     for groups in view.sweeps():

@@ -9,7 +9,7 @@ from stackmatrix.report.charts.style import PLAIN_AXIS, ROWS, Spec, figure_encod
 
 @cache
 def trend() -> Spec:
-    """Goodput of one workload over the runs.
+    """Draw goodput of one workload over the runs.
 
     Rows: stack, colour, shape, machine, when, run, order, goodput, low, high.
     """

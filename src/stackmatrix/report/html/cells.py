@@ -55,10 +55,6 @@ class Cells:
         self._groups = {cell.slug: group for group in view.groups for cell in group.cells}
         self._levels = by_arm(view.run.levels)
 
-    def group_title(self, group: Group) -> str:
-        """Name a group, with the load where that tells groups apart."""
-        return f"{group.workload} · {group.load.label}" if self._view.several_loads else group.workload
-
     def brief(self, cell: MatrixCell) -> CellBrief:
         """Write what tables say of a cell."""
         arm, group = cell.arm, self._groups[cell.slug]
@@ -66,7 +62,7 @@ class Cells:
         return CellBrief(
             slug=cell.slug,
             name=cell.name,
-            group=self.group_title(group),
+            group=self._view.group_title(group),
             load=arm.load.label,
             colour=self._looks[cell.name].colour,
             valid=arm.goodput is not None,

@@ -12,7 +12,6 @@ from stackmatrix.report.charts import sweep as sweep_charts
 from stackmatrix.report.charts.experiment import experiment_chart
 from stackmatrix.report.charts.level import FoundRate, ProbePoint
 from stackmatrix.report.charts.style import Spec
-from stackmatrix.report.html.cells import Cells
 from stackmatrix.report.html.views import Triple
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook
@@ -86,7 +85,7 @@ class PageData:
     levels: Mapping[str, list[FoundRate | ProbePoint]]
 
 
-def page_data(view: View, looks: Mapping[str, StackLook], cells: Cells) -> PageData:
+def page_data(view: View, looks: Mapping[str, StackLook]) -> PageData:
     """Gather what the page's scripts need."""
     return PageData(
         floor=view.floor,
@@ -94,7 +93,7 @@ def page_data(view: View, looks: Mapping[str, StackLook], cells: Cells) -> PageD
         metrics=[(metric.key, f"{metric.name}, {metric.unit}" if metric.unit else metric.name) for metric in COMPARED],
         specs=specs(view),
         experiment=experiment.points(view.run.experiment) if view.run.experiment else [],
-        groups={group.slug: drawn_group(group, cells) for group in view.groups},
+        groups={group.slug: drawn_group(group, view) for group in view.groups},
         cells={cell.slug: drawn_cell(cell, group) for group in view.groups for cell in group.ranked},
         pairs={
             f"{one.first.slug} {one.second.slug}": drawn_pair(one, group, view)
@@ -130,10 +129,10 @@ def specs(view: View) -> dict[str, Spec]:
     return found
 
 
-def drawn_group(group: Group, cells: Cells) -> DrawnGroup:
+def drawn_group(group: Group, view: View) -> DrawnGroup:
     """Name the cells that a chart draws together."""
     ranked = [cell.slug for cell in group.ranked]
-    return DrawnGroup(cells.group_title(group), ranked[::-1], ranked)
+    return DrawnGroup(view.group_title(group), ranked[::-1], ranked)
 
 
 def drawn_cell(cell: MatrixCell, group: Group) -> DrawnCell:

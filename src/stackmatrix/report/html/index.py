@@ -113,7 +113,7 @@ def index_html(base: Path) -> str:
     """Write the list of the runs below a directory; what cannot be read is said, not hidden."""
     runs, broken = listed_runs(base)
     workloads = trends(runs)
-    looks = stack_looks(list(dict.fromkeys(arm.variant_label for item in runs for arm in item.run.arms)))
+    looks = stack_looks(list(dict.fromkeys(point.stack for workload in workloads for point in workload.points)))
     page = IndexPage(
         title="All runs · Stack Matrix",
         home="#runs",
@@ -128,7 +128,7 @@ def index_html(base: Path) -> str:
 
 
 def listed_runs(base: Path) -> tuple[list[Listed], list[str]]:
-    """The runs that can be read, the oldest first, and a line for each directory that cannot."""
+    """List the runs that can be read, the oldest first, and a line for each directory that cannot."""
     runs: list[Listed] = []
     broken: list[str] = []
     for path in sorted(base.iterdir()):

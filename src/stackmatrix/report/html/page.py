@@ -68,14 +68,14 @@ def run_html(view: View) -> str:
         stacks=view.stacks,
         environment=method.environment(view),
     )
-    return render("report.html", ("report.js",), page_data(view, looks, cells), page)
+    return render("report.html", ("report.js",), page_data(view, looks), page)
 
 
 def group_view(group: Group, view: View, cells: Cells) -> GroupView:
     """Write one workload under one load."""
     return GroupView(
         slug=group.slug,
-        title=cells.group_title(group),
+        title=view.group_title(group),
         detail="" if view.several_loads else group.load.label,
         about=group.summary,
         answer=headline.group_sentence(group),
@@ -88,7 +88,7 @@ def matrix_row(group: Group, view: View, cells: Cells) -> MatrixRow:
     by_name = {cell.name: cell for cell in group.cells}
     return MatrixRow(
         slug=group.slug,
-        title=cells.group_title(group),
+        title=view.group_title(group),
         detail=" ".join(f"{key}={value}" for key, value in group.params.items()),
         cells=[cells.brief(by_name[name]) if name in by_name else None for name in view.stack_names],
     )
@@ -118,7 +118,7 @@ def level_groups(view: View, looks: Mapping[str, StackLook], cells: Cells) -> li
                 for level in slo.ordered([found[arm] for arm in members])
             ]
             shown = [looks[cell.name] for cell in members.values()]
-            groups.append(LevelGroup(group.slug, cells.group_title(group), shown, rows))
+            groups.append(LevelGroup(group.slug, view.group_title(group), shown, rows))
     return groups
 
 
@@ -141,7 +141,7 @@ def experiment_view(result: ExperimentResult | None) -> ExperimentView | None:
         command=result.command,
         scale=experiment.scale(result),
         claims=experiment.claims(result),
-        drawn=bool(experiment.points(result)),
+        series=experiment.POINT_SERIES if experiment.points(result) else {},
         head=head,
         lines=lines,
         differences=result.differences,

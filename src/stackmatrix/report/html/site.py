@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 WHOLE: Final = r"[a-z0-9]+(?:-[a-z0-9]+)+|[0-9.\u202f]+×(?: \([^)]*\))?"
 """Names with hyphens, and ratios with their interval."""
+UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|ms|s|µs|kB|MiB)(?!\w))")
+"""The space between a figure and its unit."""
 ASSETS: Final = files("stackmatrix.report.html") / "assets"
 
 
 @cache
 def templates() -> jinja2.Environment:
-    """The templates; a name that is not there is an error."""
+    """Load the templates; a name that is not there is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stackmatrix.report.html"),
         autoescape=True,
@@ -33,6 +35,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sentence"] = sentence
     environment.filters["emphasis"] = emphasis
     environment.filters["breakable"] = breakable
     environment.filters["command"] = typed_command
@@ -62,12 +65,12 @@ def render(template: str, scripts: tuple[str, ...], data: object, page: "Datacla
 
 
 def asset(name: str) -> str:
-    """A style sheet or a script."""
+    """Read a style sheet or a script."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def policy(*scripts: str) -> str:
-    """The page may run these scripts and nothing else, and may not ask anyone for anything."""
+    """Let the page run these scripts and nothing else, and ask nobody for anything."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
     )
@@ -76,21 +79,26 @@ def policy(*scripts: str) -> str:
 
 
 def inert(data: object) -> str:
-    """JSON that can stand in a script element whatever it says."""
+    """Write JSON that can stand in a script element whatever it says."""
     return msgspec.json.encode(data).decode().replace("<", "\\u003c")
 
 
+def sentence(text: str) -> Markup:
+    """Mark up a sentence so that no figure is parted from its unit."""
+    return Markup(UNIT.sub("\u00a0", str(escape(text))))
+
+
 def emphasis(text: str) -> Markup:
-    """A sentence: `**so**` in bold, names and ratios never broken over two lines."""
-    marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+    """Mark up a sentence: `**so**` in bold, names and ratios never broken over two lines."""
+    marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(sentence(text)))
     return Markup(re.sub(WHOLE, r'<span class="whole">\g<0></span>', marked))
 
 
 def breakable(text: str) -> Markup:
-    """A name that may be broken after its hyphens, commas and the like."""
+    """Let a name break after its hyphens, commas and the like."""
     return Markup(re.sub(r"([-,=\[])", r"\1<wbr>", str(escape(text))))
 
 
 def typed_command(text: str) -> Markup:
-    """A command line that is broken between its words."""
+    """Let a command line break between its words."""
     return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in text.split(" "))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stackmatrix.report.experiment import SeriesLook
 from stackmatrix.report.metrics import Metric
 from stackmatrix.report.palette import StackLook
 from stackmatrix.report.slo import Column
@@ -210,7 +211,8 @@ class ExperimentView:
     command: str
     scale: str
     claims: list[Triple]
-    drawn: bool
+    series: Mapping[str, SeriesLook]
+    """Who has figures; empty where nothing is drawn."""
     head: list[str]
     lines: list[list[str]]
     differences: list[str]
