@@ -27,9 +27,8 @@ class SearchLines(Watcher):
     def searches_begin(self, level: Level, arms: int, rounds: int, directory: str) -> None:
         """Say what is searched for."""
         self._metric, self._searches = level.metric, rounds
-        self.note(
-            f"the largest rate at which each of {arms} arms keeps {level.words}, {rounds} times; kept in {directory}"
-        )
+        what = f"the largest rate at which each of {arms} arms keeps {level.words}, {rounds} times"
+        self.note(f"searching for {what}; kept in {directory}")
 
     def capacity(self, trial: Trial) -> None:
         """Print the goodput that a search begins near."""

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from stackmatrix.analysis.slo.level import Level
 from stackmatrix.cli.progress import minutes, stage
 from stackmatrix.cli.slo import SearchLines
 from stackmatrix.formatting import milliseconds, percent, quantity
@@ -54,6 +55,11 @@ class ConsoleWatcher(SearchLines):
     def refused(self, variant: str, words: str) -> None:
         """Say why."""
         self.note(f"{variant} is not timed: {words}")
+
+    def searches_begin(self, level: Level, arms: int, rounds: int, directory: str) -> None:
+        """Say what is searched for, and show no bar: every rate is a line."""
+        self._show(ExitStack())
+        super().searches_begin(level, arms, rounds, directory)
 
     def rounds_begin(self, arms: int, window_s: float, directory: str) -> None:
         """Say how much is timed and where it is kept."""

@@ -115,9 +115,9 @@ def drive(
     with observer.sampling(), halfway, beside or nullcontext():
         offered = offer(service, load, workload, timing, seed, records, cores.generator, shards, on_edge)
     after = upstream_counts(runtime)
+    server = observer.side(cores.stack, offered.client.window_s, before, after)
     if offered.in_hand:
         runtime.restart(service)  # what it still has in hand would load the next trial
-    server = observer.side(cores.stack, offered.client.window_s, before, after)
     return Driven(offered.client, server, before, after, offered.doubtful)
 
 
