@@ -47,5 +47,4 @@ def lives(pid: int) -> bool:
         return False
 
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-"""Loaded before any fork: what runs between fork and exec must not."""
+LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before any fork: what runs between fork and exec must not

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# of `environment.json`, with what each is called. The seed and the checkout's revision may differ; so may what the
+# calibration of the generator found, which is a measurement itself.
 MUST_AGREE: Mapping[str, str] = {
     "cpu": "processor",
     "cpus": "cores",
@@ -18,11 +20,8 @@ MUST_AGREE: Mapping[str, str] = {
     "delay": "delay server",
     "window_s": "window, s",
 }
-"""Of `environment.json`, with what each is called. The seed and the checkout's revision may differ; so may what the
-calibration of the generator found, which is a measurement itself."""
 
-SETTINGS: Mapping[str, str] = {"warmup_s": "warm-up, s", "shards": "shards of the generator"}
-"""Of `plan.json`."""
+SETTINGS: Mapping[str, str] = {"warmup_s": "warm-up, s", "shards": "shards of the generator"}  # of `plan.json`
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Conditions:
 
     environment: Mapping[str, Any]
     settings: Mapping[str, Any]
-    inputs: Mapping[str, str]
-    """Digests by path."""
+    inputs: Mapping[str, str]  # digests by path
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,10 @@ from stackmatrix.results.reasons import NOISE, Reason
 from stackmatrix.results.run import ArmResult, Run
 from stackmatrix.results.trial import Trial
 
-MOST_FLOOR = 0.05
-"""A run that cannot see 5 % does not say that there is no difference."""
+MOST_FLOOR = 0.05  # a run that cannot see 5 % does not say that there is no difference
 
 
-MOST_ROUNDS = 1000
-"""More further rounds than anybody would run are none."""
+MOST_ROUNDS = 1000  # more further rounds than anybody would run are none
 
 
 GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
@@ -59,8 +57,7 @@ class ArmRounds:
 
     result: ArmResult
     goodput: RoundValues
-    cpu: RoundValues
-    """By every attempt of every round: a repeat is one more draw, and CPU time needs no quiet machine."""
+    cpu: RoundValues  # by every attempt of every round: a repeat is one more draw, and CPU time needs no quiet machine
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,7 @@ class Measured:
     arms: Sequence[Arm]
 
 
-Quotient = Callable[[RoundValues, RoundValues], Estimate | None]
-"""B, A → B ÷ A."""
+Quotient = Callable[[RoundValues, RoundValues], Estimate | None]  # B, A → B ÷ A
 
 
 def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[CellComparison]:

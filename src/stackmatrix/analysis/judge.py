@@ -21,12 +21,11 @@ from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
 from stackmatrix.results.run import ArmResult, CeilingShare, Comparison, CpuPerRequest, Disagreement, Floor, Predicted
 from stackmatrix.results.trial import Errors, LedgerLine, Trial
 
-UNEQUAL = 0.05
-"""Database sessions opened per request by which two arms may differ and still do the same work."""
+UNEQUAL = 0.05  # database sessions opened per request by which two arms may differ and still do the same work
 
 
+# reads the records of some trials and gives the percentiles of all their requests together
 Pooled = Callable[[Sequence[Trial]], Latency]
-"""Reads the records of some trials and gives the percentiles of all their requests together."""
 
 
 TrialMetric = Callable[[Trial], float | None]
@@ -56,10 +55,8 @@ class ArmTrials:
 
     arm: Arm
     standing: Sequence[Trial]
-    repeated: int
-    """Earlier attempts."""
-    against: Reason | None = None
-    """What speaks against all of them, or why there are none."""
+    repeated: int  # earlier attempts
+    against: Reason | None = None  # what speaks against all of them, or why there are none
 
     @cached_property
     def good(self) -> list[Trial]:

@@ -23,8 +23,7 @@ class Circumstances:
 
     ended_by: str
     environment: dict[str, Any]
-    cpus: Sequence[int]
-    """The machine's."""
+    cpus: Sequence[int]  # the machine's
     barred: Mapping[str, Reason] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)
 

@@ -48,12 +48,10 @@ def most(values: Iterable[Number | None]) -> Number | None:
 CONFIDENCE = 0.95
 
 
-LEAST_ROUNDS = 6
-"""Fewer give no rank interval at 95 %."""
+LEAST_ROUNDS = 6  # fewer give no rank interval at 95 %
 
 
-LEAST_FLOOR = 0.02
-"""No machine of ours tells arms apart that differ by less than 2 %."""
+LEAST_FLOOR = 0.02  # no machine of ours tells arms apart that differ by less than 2 %
 
 
 RoundValues = Sequence[float | None]
@@ -101,8 +99,7 @@ class NoiseFloor:
 
     value: float
     aa: Estimate | None
-    valid: bool | None
-    """False: two copies of one arm differ, so the run is invalid. None: too few rounds to tell."""
+    valid: bool | None  # False: two copies of one arm differ, so the run is invalid. None: too few rounds to tell.
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,15 @@ from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Trial
 
-GENERATOR_SHARE = 0.70
-"""Of its core: above it the generator may be what is measured."""
-LITTLE = 0.03
-"""How far throughput × response time may be from the users."""
+GENERATOR_SHARE = 0.70  # of its core: above it the generator may be what is measured
+LITTLE = 0.03  # how far throughput × response time may be from the users
 DRIFT_MS = 5.0
 DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
-STEADY = 2.0
-"""How many times the goodput of one half of the window may be that of the other."""
-LATE_FIRST_ANSWER = 10.0
-"""How many response times the first answer may take where the warm-up saw none."""
-SIGMAS = 3
-"""Of a count: what lies within may be chance."""
-FOREIGN_SHARE = 0.25
-"""Of the stack's cores, interrupts included."""
+STEADY = 2.0  # how many times the goodput of one half of the window may be that of the other
+LATE_FIRST_ANSWER = 10.0  # how many response times the first answer may take where the warm-up saw none
+SIGMAS = 3  # of a count: what lies within may be chance
+FOREIGN_SHARE = 0.25  # of the stack's cores, interrupts included
 STEAL_SHARE = 0.02
 
 

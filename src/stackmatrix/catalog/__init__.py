@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-"""The checkout: the catalogue is its directories."""
+ROOT = Path(__file__).resolve().parents[3]  # the checkout: the catalogue is its directories
 
 FIXTURES = ROOT / "fixtures"

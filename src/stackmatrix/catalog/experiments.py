@@ -18,6 +18,7 @@ from stackmatrix.errors import UserError, pick, suggestion
 
 Found = TypeVar("Found")
 
+# what a published figure or a claim is about; `analysis.experiments` has how each is measured
 MetricName = Literal[
     "goodput",
     "requests",
@@ -42,12 +43,9 @@ MetricName = Literal[
     "encode_ms",
     "outside_ms",
 ]
-"""What a published figure or a claim is about; `analysis.experiments` has how each is measured."""
 By = Literal["generator", "tool"]
-LEAST_WORKER_TIMEOUT_S: Final = 2
-"""Uvicorn's worker gives a sign of life once a second."""
-PLACE: Final = r"{([^{}]*)}"
-"""In the words of a claim: where a figure is filled in."""
+LEAST_WORKER_TIMEOUT_S: Final = 2  # uvicorn's worker gives a sign of life once a second
+PLACE: Final = r"{([^{}]*)}"  # in the words of a claim: where a figure is filled in
 
 
 class Scale(FileTable, frozen=True):
@@ -70,14 +68,11 @@ class PublishedLoad(FileTable, frozen=True):
 
     tool: Literal["ab", "wrk", "h2load", "locust"]
     users: Whole
-    seconds: Positive
-    """How long; with `requests`, the longest that it may take."""
-    requests: Whole | None = None
-    """After which the tool ended, for those that count."""
+    seconds: Positive  # how long; with `requests`, the longest that it may take
+    requests: Whole | None = None  # after which the tool ended, for those that count
+    # over which the users were started
     ramp_s: Annotated[float, Meta(ge=0, description="a number from 0")] = msgspec.field(name="ramp", default=0.0)
-    """Over which the users were started."""
-    timeout_s: Positive | None = msgspec.field(name="timeout", default=None)
-    """After which the tool gave a request up."""
+    timeout_s: Positive | None = msgspec.field(name="timeout", default=None)  # after which the tool gave a request up
 
     def scaled(self, scale: Scale) -> "PublishedLoad":
         """Shorten it; the users stay."""
@@ -98,16 +93,13 @@ class Candidate:
     name: str
     stack: Stack
     changed: Mapping[str, Setting]
-    base: Workload
-    """As its own file has it."""
-    workload: Workload
-    """With the arm's parameters."""
+    base: Workload  # as its own file has it
+    workload: Workload  # with the arm's parameters
     offer: PublishedLoad
     published: Mapping[MetricName, float]
-    expects_failures: bool
-    """It is shown failing: its failures are what is measured, and it has no number."""
+    expects_failures: bool  # it is shown failing: its failures are what is measured, and it has no number
+    # whether its capacity can be tested; not where a request costs so much CPU that waits never come together
     overlaps: bool
-    """Whether its capacity can be tested; not where a request costs so much CPU that waits never come together."""
 
     def variant(self, scale: Scale = AS_PUBLISHED) -> Variant:
         """Say what runs; a worker's time-out keeps its share of the window."""
@@ -248,16 +240,11 @@ class Experiment:
 
     name: str
     question: str
-    source: str
-    """What kind of comparison it was."""
-    command: str
-    """As it was published."""
-    scale: Scale
-    """Of a run that is not asked to be full."""
-    rounds: int
-    """Of the project's own generator, in such a run."""
-    explain: bool
-    """Whether there is an explaining pass, which the claims then rest on too."""
+    source: str  # what kind of comparison it was
+    command: str  # as it was published
+    scale: Scale  # of a run that is not asked to be full
+    rounds: int  # of the project's own generator, in such a run
+    explain: bool  # whether there is an explaining pass, which the claims then rest on too
     candidates: tuple[Candidate, ...]
     claims: tuple[Claim, ...]
     file: Path

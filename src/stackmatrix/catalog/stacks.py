@@ -26,10 +26,9 @@ Port = Annotated[int, Meta(ge=1024, le=65535, description="a whole number from 1
 class Processes(FileTable, frozen=True):
     """Processes of one instance, as seen from outside."""
 
-    processes: Whole
-    """With one worker."""
+    processes: Whole  # with one worker
+    # with more than one: those that are no workers; as many as beside one worker when nothing is said
     beside_workers: int | None = None
-    """With more than one: those that are no workers; as many as beside one worker when nothing is said."""
 
     def at(self, workers: int) -> int:
         """Count those that run with so many workers."""
@@ -41,8 +40,7 @@ class IdentityTable(Processes, frozen=True):
     """`[identity]`: what must be seen of a running instance."""
 
     loop: str | None = None
-    server: Mapping[str, Processes] = {}
-    """By the choices of the setting `server` that have other processes."""
+    server: Mapping[str, Processes] = {}  # by the choices of the setting `server` that have other processes
 
 
 class CapacityTable(FileTable, frozen=True):
@@ -74,8 +72,7 @@ class Manifest(FileTable, frozen=True, kw_only=True):
     identity: IdentityTable
     choices: Mapping[str, tuple[str, ...]] = {}
     variants: Mapping[str, Mapping[str, Setting]] = {}
-    other_work: tuple[str, ...] = ()
-    """Settings whose other values do other work for the same answer, on purpose."""
+    other_work: tuple[str, ...] = ()  # settings whose other values do other work for the same answer, on purpose
 
     def __post_init__(self) -> None:
         for key, words in self.choices.items():

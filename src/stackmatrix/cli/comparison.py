@@ -26,11 +26,10 @@ from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, arms_of, digest
 from stackmatrix.results.run import Run
 
+# one that waits for the database, one for an upstream, one for the CPU
 USUAL_WORKLOADS = ("notes-read", "http", "json-small")
-"""One that waits for the database, one for an upstream, one for the CPU."""
 
-Show = Callable[[ComparisonReport], int]
-"""Prints a report and writes it where that is asked for; the exit code."""
+Show = Callable[[ComparisonReport], int]  # prints a report and writes it where that is asked for; the exit code
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class CompareRequest:
     a: str
     b: str
     work: Work
-    limit: float | None
-    """The share by which B may be worse."""
+    limit: float | None  # the share by which B may be worse
     execution: Execution
 
     def make(self, sides: Sides, stacks: Stacks, show: Show) -> int:

@@ -35,13 +35,12 @@ class WindowBounds:
 
     least_s: float
     most_s: float
-    restart_s: float
-    """For a stack that is killed and started anew before each trial."""
+    restart_s: float  # for a stack that is killed and started anew before each trial
 
 
 WARM_SERVERS = WindowBounds(0.4, 5.0, 0.0)
+# with servers that were just started: more of them tell more than longer windows of each
 FRESH_SERVERS = WindowBounds(0.4, 2.0, 1.0)
-"""With servers that were just started: more of them tell more than longer windows of each."""
 
 
 def make_plan(

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from stackmatrix.catalog.experiments import Scale
     from stackmatrix.results.plan import Plan
 
-LIMIT_S = 175.0
-"""The most that an experiment takes at its own scale, from the first server to the last trial."""
-FULL_ROUNDS = 6
-"""Fewer give no interval."""
+LIMIT_S = 175.0  # the most that an experiment takes at its own scale, from the first server to the last trial
+FULL_ROUNDS = 6  # fewer give no interval
 
 
 def reproduce(

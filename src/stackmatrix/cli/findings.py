@@ -12,8 +12,7 @@ from stackmatrix.cli.options import option
 from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError
 
-SUFFIX = "findings"
-"""Ends the names of the runs that the findings are made from."""
+SUFFIX = "findings"  # ends the names of the runs that the findings are made from
 
 
 def write_down(

@@ -14,8 +14,7 @@ from stackmatrix.load.latency import Latency
 from stackmatrix.load.summary import Summary, histogram_of
 from stackmatrix.load.tools.run import Told
 
-NEAR_LIMIT = 0.7
-"""The share of its core above which the generator may be what is measured."""
+NEAR_LIMIT = 0.7  # the share of its core above which the generator may be what is measured
 
 
 def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:

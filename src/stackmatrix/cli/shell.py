@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 INTERRUPTED = 130
-LOG_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe."""
+LOG_WIDTH = 160  # columns of a table that goes to a file or a pipe
 
 STDOUT = Path("-")
 ASCII = str.maketrans({"µ": "u", "–": "-", "—": "-", "…": "...", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "÷": "/",

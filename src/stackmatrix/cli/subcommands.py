@@ -15,12 +15,9 @@ class Subcommand:
     name: str
     function: str
     summary: str
-    takes: str
-    """What follows its name."""
-    script: str
-    """Its door in scripts/, for a checkout without an active environment."""
-    more: str = ""
-    """What its help says below the options; `$` stands for the command as it was typed."""
+    takes: str  # what follows its name
+    script: str  # its door in scripts/, for a checkout without an active environment
+    more: str = ""  # what its help says below the options; `$` stands for the command as it was typed
     needs_checkout: bool = True
 
 

@@ -22,8 +22,7 @@ class Amount(Generic[Num]):
     least: str
     most: str
     as_type: Callable[[float], Num]
-    units: Mapping[str, float]
-    """What each suffix multiplies by; the empty one stands for no suffix."""
+    units: Mapping[str, float]  # what each suffix multiplies by; the empty one stands for no suffix
 
     def __call__(self, text: str) -> Num:
         """Read one amount; ValueError when it is none, or lies outside the bounds."""
@@ -69,6 +68,7 @@ class Amount(Generic[Num]):
         return float(match["number"]) * self.units[match["unit"].strip()]
 
 
+# in seconds; without a unit it is seconds
 DURATION = Amount(
     "a duration",
     "500ms, 90s or 10m",
@@ -77,11 +77,10 @@ DURATION = Amount(
     float,
     {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600},
 )
-"""In seconds; without a unit it is seconds."""
 RATE = Amount("arrivals per second", "200, 0.5 or 1e3", "0.001", "1e6", float, {"": 1, "/s": 1})
 COUNT = Amount("a whole number", "8 or 64", "1", "999999", int, {"": 1})
+# as a share of one: `5%` and `5` are 0.05
 PERCENTAGE = Amount("a percentage", "5% or 2.5%", "0.01%", "99%", float, {"": 0.01, "%": 0.01})
-"""As a share of one: `5%` and `5` are 0.05."""
 
 
 def key_value(text: str) -> tuple[str, str]:

@@ -12,8 +12,7 @@ from stackmatrix.runtime.base import Runtime, Service
 Transcript = Mapping[str, Essence]
 Stepped = TypeVar("Stepped")
 
-OnStep = Callable[[int, int], None]
-"""Hears how far a check is: how many of its steps are done, of how many."""
+OnStep = Callable[[int, int], None]  # hears how far a check is: how many of its steps are done, of how many
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error

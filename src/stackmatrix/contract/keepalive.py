@@ -9,8 +9,7 @@ from stackmatrix.contract.endpoints import JSON, get
 from stackmatrix.contract.exchange import Exchange, Subject
 from stackmatrix.http import Request
 
-REQUESTS = 1_000
-"""Over one connection: no stack may close it before, by a limit on requests or otherwise."""
+REQUESTS = 1_000  # over one connection: no stack may close it before, by a limit on requests or otherwise
 
 
 def kept_connection(subject: Subject) -> Iterator[Deviation]:

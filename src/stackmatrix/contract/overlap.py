@@ -19,11 +19,11 @@ from stackmatrix.runtime.base import Service
 
 PATHS = {"timer": "/sleep", "database": "/query", "upstream": "/http"}
 
+# what a stack without a limit must hold: ten times AnyIO's threads, four times the usual pool of an HTTP client
 FEW, MANY = 8, 400
-"""What a stack without a limit must hold: ten times AnyIO's threads, four times the usual pool of an HTTP client."""
 
+# the wait grows with the load, so that the CPU time of k requests (some 1 ms each) stays well below one wait
 WAIT_S, WAIT_PER_REQUEST_S = 0.4, 0.004
-"""The wait grows with the load, so that the CPU time of k requests (some 1 ms each) stays well below one wait."""
 
 WAVE_EARLY = 0.05  # a wave may end this part of a wait early: timers have grains
 WAVE_LATE = 0.5  # and this part late, which is what the requests cost beside waiting

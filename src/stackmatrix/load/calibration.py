@@ -21,10 +21,8 @@ class Calibration:
     """What the generator did in closed loop against a server that does nothing."""
 
     rps: float
-    cpu_us_per_request: float
-    """The generator's own CPU."""
-    generator_share: float
-    """The share of its cores that it used; what it lacks of 1, the null server held back."""
+    cpu_us_per_request: float  # the generator's own CPU
+    generator_share: float  # the share of its cores that it used; what it lacks of 1, the null server held back
 
     @property
     def ceiling(self) -> float:

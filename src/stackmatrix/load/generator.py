@@ -44,8 +44,7 @@ class Interrupted(KeyboardInterrupt):
 class Progress(NamedTuple):
     """How far the load is, over all shards."""
 
-    at: float
-    """Seconds since the load began."""
+    at: float  # seconds since the load began
     ended: int
     failed: int
     under_way: int
@@ -74,30 +73,19 @@ class LoadRun:
     """What came of a job; instants are CLOCK_MONOTONIC seconds."""
 
     job: LoadJob
-    records: Records
-    """Every request of the run, warm-up included: the window cuts them by time."""
+    records: Records  # every request of the run, warm-up included: the window cuts them by time
     began: float
-    start: float
-    """The window's start; later than every request when the load was interrupted before."""
+    start: float  # the window's start; later than every request when the load was interrupted before
     end: float
-    given_up: float
-    """The end of the drain: what has no answer by then is unfinished."""
-    cpu_s: float
-    """CPU of all the generator's processes within the window."""
-    busiest: float
-    """The share of its core that the busiest of them used within the window."""
-    lifetime_cpu_s: float
-    """CPU of all of them from start to exit, as `wait4` gives it."""
-    connections: int
-    """Connections opened."""
-    peak: int
-    """The most that were open at one time: the size of the pool."""
-    refused: int
-    """Connections that could not be opened."""
-    strays: int
-    """Connections on which bytes came that no request asked for."""
-    queue_max: int
-    """The most requests that waited in the client for a connection."""
+    given_up: float  # the end of the drain: what has no answer by then is unfinished
+    cpu_s: float  # CPU of all the generator's processes within the window
+    busiest: float  # the share of its core that the busiest of them used within the window
+    lifetime_cpu_s: float  # CPU of all of them from start to exit, as `wait4` gives it
+    connections: int  # connections opened
+    peak: int  # the most that were open at one time: the size of the pool
+    refused: int  # connections that could not be opened
+    strays: int  # connections on which bytes came that no request asked for
+    queue_max: int  # the most requests that waited in the client for a connection
     shards: int
     interrupted: bool
 

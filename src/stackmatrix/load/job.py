@@ -9,15 +9,14 @@ from typing import Literal
 
 from stackmatrix.http import Expected, Request
 
+# each occurrence in a body, sent or expected, becomes the request's own number: ten digits, never twice in a run
 NUMBER_PLACE = b"\0" * 10
-"""Each occurrence in a body, sent or expected, becomes the request's own number: ten digits, never twice in a run."""
 
-CONNECTIONS = 1000
-"""The most that an open loop has at a time, unless told otherwise."""
+CONNECTIONS = 1000  # the most that an open loop has at a time, unless told otherwise
 
+# the most that answers under way at a window's end are waited for; what takes longer is not waited for at all: a part
+# of it would tell nothing
 MOST_DRAIN_S = 4.0
-"""The most that answers under way at a window's end are waited for; what takes longer is not waited for at all: a part
-of it would tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,7 @@ class Open:
     rate: float
     arrivals: Literal["poisson", "constant"] = "poisson"
     connections: int = CONNECTIONS
-    steps: tuple[Step, ...] = ()
-    """Changes of the rate without a gap, in order of their time."""
+    steps: tuple[Step, ...] = ()  # changes of the rate without a gap, in order of their time
 
     def __post_init__(self) -> None:
         above_zero(self.rate)
@@ -109,13 +107,11 @@ class LoadJob:
     port: int
     kinds: tuple[RequestKind, ...]
     load: Closed | Open
+    # the window, which opens `warmup_s` after the first request, or earlier when the caller finds it steady
     duration_s: float
-    """The window, which opens `warmup_s` after the first request, or earlier when the caller finds it steady."""
     warmup_s: float = 0.0
-    timeout_s: float = 30.0
-    """A request fails this long after the instant it was scheduled for."""
-    drain_s: float = 30.0
-    """How long requests under way at the end of the window may take to end."""
+    timeout_s: float = 30.0  # a request fails this long after the instant it was scheduled for
+    drain_s: float = 30.0  # how long requests under way at the end of the window may take to end
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+# a percentile is given only when at least this many records lie beyond it: p50 from 20 records, p99 from 1000
 BEYOND = 10
-"""A percentile is given only when at least this many records lie beyond it: p50 from 20 records, p99 from 1000."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+# instants are CLOCK_MONOTONIC seconds, as `time.monotonic` gives them
 ROW_FIELDS: Final = (
     ("scheduled", "<f8"),  # when the request was due; latency counts from here
     ("sent", "<f8"),  # when its bytes were handed to the kernel; NaN when they never were
@@ -19,7 +20,6 @@ ROW_FIELDS: Final = (
     ("kind", "<u2"),  # its place in the job
     ("verdict", "<u1"),  # an Ending
 )
-"""Instants are CLOCK_MONOTONIC seconds, as `time.monotonic` gives them."""
 
 pack_row = struct.Struct("<4dI2HB").pack
 ROW_BYTES: Final = struct.calcsize("<4dI2HB")
@@ -31,19 +31,13 @@ class Ending(IntEnum):
     """What became of a request."""
 
     OK = 0
-    STATUS = 1
-    """Answered in full, with another status than the right one."""
-    BODY = 2
-    """The right status, and another body than the right one."""
+    STATUS = 1  # answered in full, with another status than the right one
+    BODY = 2  # the right status, and another body than the right one
     TIMEOUT = 3
-    CONNECT = 4
-    """No connection could be opened for it."""
-    CLOSED = 5
-    """The connection was reset or closed before the answer was complete."""
-    PROTOCOL = 6
-    """What came is not HTTP/1.1, or more than its head announced."""
-    UNFINISHED = 7
-    """Still under way, or still queued in the client, when the generator stopped."""
+    CONNECT = 4  # no connection could be opened for it
+    CLOSED = 5  # the connection was reset or closed before the answer was complete
+    PROTOCOL = 6  # what came is not HTTP/1.1, or more than its head announced
+    UNFINISHED = 7  # still under way, or still queued in the client, when the generator stopped
 
 
 class Recorder:

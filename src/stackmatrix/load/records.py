@@ -13,8 +13,7 @@ ROW = np.dtype(list(ROW_FIELDS))
 
 Floats = NDArray[np.float64]
 
-Records = NDArray[np.void]
-"""A structured array of `ROW`: `records["end"]` is a column."""
+Records = NDArray[np.void]  # a structured array of `ROW`: `records["end"]` is a column
 
 
 def read_records(path: Path) -> Records:

@@ -23,32 +23,22 @@ from stackmatrix.load.records import Floats, Records
 class Summary:
     """The numbers of a load; times in milliseconds, None where the sample cannot support a number."""
 
-    seconds: float
-    """Length of the window."""
-    n: int
-    """Right answers in the sample."""
+    seconds: float  # length of the window
+    n: int  # right answers in the sample
+    # the sample's other requests, by ending; unfinished ones are those without an end in an open loop's sample
     errors: Mapping[str, int]
-    """The sample's other requests, by ending; unfinished ones are those without an end in an open loop's sample."""
-    rps: float
-    """Right answers that ended in the window, per second: goodput."""
+    rps: float  # right answers that ended in the window, per second: goodput
+    # the same with each right answer counted by the share of its time that lies in the window. With users in step,
+    # counting ends is off by up to a whole round; this is not, whatever the window cuts through.
     prorated_rps: float
-    """The same with each right answer counted by the share of its time that lies in the window.
-
-    With users in step, counting ends is off by up to a whole round; this is not, whatever the window cuts through.
-    """
-    offered_rps: float
-    """Requests scheduled in the window, per second."""
-    under_way: int
-    """Requests that had been scheduled and had not ended when the window closed."""
+    offered_rps: float  # requests scheduled in the window, per second
+    under_way: int  # requests that had been scheduled and had not ended when the window closed
+    # X(R+Z)/N of a closed loop, 1 when nothing is lost; X and R over all requests that ended in the window
     little: float | None
-    """X(R+Z)/N of a closed loop, 1 when nothing is lost; X and R over all requests that ended in the window."""
-    latency: Latency
-    """Of the right answers in the sample."""
+    latency: Latency  # of the right answers in the sample
     first_byte_p50_ms: float | None
-    drift_p99_ms: float | None
-    """How late requests left: sent minus scheduled."""
-    cpu_us_per_request: float | None
-    """The generator's own CPU in the window, over the requests that ended in it."""
+    drift_p99_ms: float | None  # how late requests left: sent minus scheduled
+    cpu_us_per_request: float | None  # the generator's own CPU in the window, over the requests that ended in it
 
     @property
     def failed(self) -> int:

@@ -30,10 +30,8 @@ class Head(NamedTuple):
     """What an answer's head says about what follows."""
 
     status: int
-    length: int
-    """Bytes of the body, or CHUNKED, or UNTIL_CLOSE."""
-    keep: bool
-    """Whether the connection stays open after it."""
+    length: int  # bytes of the body, or CHUNKED, or UNTIL_CLOSE
+    keep: bool  # whether the connection stays open after it
 
 
 class HeadParser:

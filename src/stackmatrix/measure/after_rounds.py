@@ -21,21 +21,15 @@ from stackmatrix.results.trial import Trial
 
 AnyExtra = TypeVar("AnyExtra", bound=ExtraTrial)
 
-EXPLAIN_SHARE = 0.2
-"""Of the budget, that explaining may take unless it was asked for."""
+EXPLAIN_SHARE = 0.2  # of the budget, that explaining may take unless it was asked for
 
 # Measured on two cores, in seconds:
-TRIAL_OVERHEAD_S = 1.2
-"""Of a trial besides its window: warm-up, drain, counting, switching stacks."""
-ROUND_OVERHEAD_S = 1.7
-"""Of an arm in a round besides its window, slow ones and repeats among them."""
-RESTART_S = 4.0
-"""Of a stack in a container that is restarted with other settings."""
+TRIAL_OVERHEAD_S = 1.2  # of a trial besides its window: warm-up, drain, counting, switching stacks
+ROUND_OVERHEAD_S = 1.7  # of an arm in a round besides its window, slow ones and repeats among them
+RESTART_S = 4.0  # of a stack in a container that is restarted with other settings
 
-USUAL_WINDOW_S = 5.0
-"""The most that a window lasts, whatever a headline trial takes, unless a response takes longer."""
-LONGEST_WINDOW_S = 20.0
-"""The most to which a window is lengthened to hold a whole response time."""
+USUAL_WINDOW_S = 5.0  # the most that a window lasts, whatever a headline trial takes, unless a response takes longer
+LONGEST_WINDOW_S = 20.0  # the most to which a window is lengthened to hold a whole response time
 RESPONSE_MARGIN = 1.25
 
 
@@ -46,8 +40,7 @@ class PlannedExtra:
     cell: Cell
     variant: Variant
     timing: Timing
-    seconds: float
-    """What it will take, its restart not counted."""
+    seconds: float  # what it will take, its restart not counted
 
 
 def reserved_s(plan: Plan, cells: Sequence[Cell]) -> float:

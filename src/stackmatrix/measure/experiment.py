@@ -11,9 +11,9 @@ from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 LEAST_WINDOW_S = 1.0
 
 
+# waits in a window of the project's own generator: a whole number of them, since slots that were taken together come
+# free together
 LEAST_WAITS = 3
-"""Waits in a window of the project's own generator: a whole number of them, since slots that were taken together come
-free together."""
 
 
 WARMUP_S = 2.0
@@ -22,24 +22,19 @@ WARMUP_S = 2.0
 WARM_WAITS = 3
 
 
-SOON_WARM_S = 0.7
-"""What a warm-up takes of its time where no request waits."""
+SOON_WARM_S = 0.7  # what a warm-up takes of its time where no request waits
 
 
-SWITCH_S = 2.5
-"""Between two trials: a variant starts, requests under way end. Measured on two cores, as what follows."""
+SWITCH_S = 2.5  # between two trials: a variant starts, requests under way end. Measured on two cores, as what follows.
 
 
-ADMISSION_S = 4.0
-"""Of one variant."""
+ADMISSION_S = 4.0  # of one variant
 
 
-UPSTREAMS_S = 10.0
-"""Until servers are up, what they need having been made before."""
+UPSTREAMS_S = 10.0  # until servers are up, what they need having been made before
 
 
-EXPLAINED_S = 4.0
-"""Of one arm in the explaining pass."""
+EXPLAINED_S = 4.0  # of one arm in the explaining pass
 
 
 def arms(experiment: Experiment, scale: Scale, rounds: int) -> tuple[list[Arm], PlannedExperiment]:

@@ -31,10 +31,8 @@ from stackmatrix.runtime.base import Runtime, Service
 PHASES_SETTING = "server_timing"
 MOST_OBSERVERS = 4
 USERS_PER_OBSERVER = 8
-OPEN_SHARE = 0.05
-"""Of an open load, that its observer asks at most."""
-LEAST_ASKED = 4
-"""Times in a window that the observer of an open load asks even so."""
+OPEN_SHARE = 0.05  # of an open load, that its observer asks at most
+LEAST_ASKED = 4  # times in a window that the observer of an open load asks even so
 SAMPLE_EVERY_S = 0.05
 
 HEADER_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"

@@ -20,27 +20,25 @@ from stackmatrix.results.plan import Load, Timing
 from stackmatrix.results.trial import ClientSide, Errors, ToolSays
 from stackmatrix.runtime.base import Service
 
+# a request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure
 LEAST_TIMEOUT_S = 60.0
-"""A request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure."""
 
 
+# the most to which a window is lengthened for slow answers; where the warm-up saw none, to MOST_DRAIN_S
 LONGEST_FITTED_S = 2.5
-"""The most to which a window is lengthened for slow answers; where the warm-up saw none, to MOST_DRAIN_S."""
 
 
+# a response time of up to so long should fit into the window even where slots take requests in an even stream
 WHOLE_SLOTTED_S = 0.5
-"""A response time of up to so long should fit into the window even where slots take requests in an even stream."""
 
 
 FIT_MARGIN = 1.1
 
 
-LEAST_ANSWERS = 5
-"""That a window should hold."""
+LEAST_ANSWERS = 5  # that a window should hold
 
 
-STUCK = 10
-"""Times the slowest answer."""
+STUCK = 10  # times the slowest answer
 
 
 class WarmUpWatch:
@@ -93,14 +91,11 @@ class OfferedLoad:
     """What came of a load."""
 
     client: ClientSide
-    doubtful: int
-    """Requests that were sent and not answered as they should: they may or may not have had their effect."""
-    in_hand: bool
-    """Whether the stack may still work on requests that nobody waits for."""
+    doubtful: int  # requests that were sent and not answered as they should: they may or may not have had their effect
+    in_hand: bool  # whether the stack may still work on requests that nobody waits for
 
 
-OnEdge = Callable[[Edge, float], None]
-"""Is called as the window opens and closes, with the instant."""
+OnEdge = Callable[[Edge, float], None]  # is called as the window opens and closes, with the instant
 
 
 def offer(

@@ -18,8 +18,7 @@ class PreflightResult:
 
     identity: Identity | None = None
     reason: Reason | None = None
-    words: str = ""
-    """The reason in full."""
+    words: str = ""  # the reason in full
 
 
 def check_variant(runtime: Runtime, service: Service, users: Mapping[Wait, int]) -> PreflightResult:

@@ -25,10 +25,8 @@ from stackmatrix.runtime.base import Service
 
 GRAPHS_DIRECTORY = "profiles"
 RATE_HZ = 100
-LEAST_SAMPLED_S = 3.0
-"""300 samples; attaching takes a part of a second."""
-WRITE_GRACE_S = 10
-"""For py-spy to write what it saw."""
+LEAST_SAMPLED_S = 3.0  # 300 samples; attaching takes a part of a second
+WRITE_GRACE_S = 10  # for py-spy to write what it saw
 SAMPLE_COUNT = re.compile(r"Samples: (\d+)")
 SIGNS_OF_DENIAL = ("permission denied", "operation not permitted", "eperm", "requires root")
 

@@ -26,16 +26,12 @@ class Policy:
 
     seed: int
     rule: statistics.StoppingRule = field(default_factory=statistics.StoppingRule)
-    rounds: int | None = None
-    """Exactly so many rounds, whatever they show."""
-    budget_s: float | None = None
-    """No round begins that would end later than this."""
-    together: bool = False
-    """Whether arms of one variant follow one another in a round, which spares restarts."""
+    rounds: int | None = None  # exactly so many rounds, whatever they show
+    budget_s: float | None = None  # no round begins that would end later than this
+    together: bool = False  # whether arms of one variant follow one another in a round, which spares restarts
 
 
-TimeArm = Callable[[Arm, int, int], Trial]
-"""Times one arm once: (arm, round, attempt) → the trial."""
+TimeArm = Callable[[Arm, int, int], Trial]  # times one arm once: (arm, round, attempt) → the trial
 
 
 class Rounds:

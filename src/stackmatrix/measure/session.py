@@ -40,8 +40,7 @@ class Session:
     directory: RunDirectory
     catalog: Catalog
     watcher: Watcher
-    barred: dict[str, Reason] = field(default_factory=dict)
-    """Why some arms are never timed."""
+    barred: dict[str, Reason] = field(default_factory=dict)  # why some arms are never timed
     environment: dict[str, Any] = field(default_factory=machine.describe)
     identities: dict[str, Identity] = field(default_factory=dict)
     began: float = field(default_factory=monotonic)

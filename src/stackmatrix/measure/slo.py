@@ -23,19 +23,14 @@ from stackmatrix.results.plan import Arm, Cell, Load, Plan, Timing
 from stackmatrix.results.slo import Probe, Purpose
 from stackmatrix.results.trial import Trial
 
-LEAST_PROBE_S = 1.0
-"""The least window of a probe; it is longer where the level's metric needs more requests."""
-SEARCHES: Final = 6
-"""The fewest that give an interval."""
-HOPELESS: Final = 2
-"""Searches without a rate, after which an arm is searched no more."""
-JITTER: Final = 0.1
-"""By which a search starts off what was found before, so that no two ask about the same rates."""
-PROBE_OVERHEAD_S: Final = 2.0
-"""Of a probe besides its window: warm-up, drain, counting."""
+LEAST_PROBE_S = 1.0  # the least window of a probe; it is longer where the level's metric needs more requests
+SEARCHES: Final = 6  # the fewest that give an interval
+HOPELESS: Final = 2  # searches without a rate, after which an arm is searched no more
+JITTER: Final = 0.1  # by which a search starts off what was found before, so that no two ask about the same rates
+PROBE_OVERHEAD_S: Final = 2.0  # of a probe besides its window: warm-up, drain, counting
 
+# has an arm's stack up, alone, inside the context; what it yields times one load of it
 Hold = Callable[[Arm], AbstractContextManager[TimeArm]]
-"""Has an arm's stack up, alone, inside the context; what it yields times one load of it."""
 
 
 def search_rates(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], watcher: Watcher) -> EndedBy:

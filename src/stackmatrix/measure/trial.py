@@ -39,10 +39,9 @@ class Bench:
     cpus: tuple[int, ...]
     directory: RunDirectory
     seed: int
-    shards: int = 1
-    """Processes of the generator, each on a core of its own."""
+    shards: int = 1  # processes of the generator, each on a core of its own
+    # the most that the generator can do on this machine; None when that was not measured
     generator_rps: float | None = None
-    """The most that the generator can do on this machine; None when that was not measured."""
 
     def cores(self, service: Service) -> Cores:
         """Share the CPUs out among the service, the upstreams and the generator."""
@@ -73,10 +72,8 @@ class Driven:
     client: ClientSide
     server: ServerSide
     before: Counts
-    after: Counts
-    """What the upstreams counted, around the whole trial."""
-    doubtful: int
-    """Requests that may or may not have had their effect."""
+    after: Counts  # what the upstreams counted, around the whole trial
+    doubtful: int  # requests that may or may not have had their effect
 
 
 def drive(

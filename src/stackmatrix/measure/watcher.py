@@ -9,8 +9,8 @@ from stackmatrix.results.plan import Arm
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
 
+# what takes seconds and has no steps to count
 Stage = Literal["starting servers", "calibrating the load generator", "stopping servers", "computing the results"]
-"""What takes seconds and has no steps to count."""
 
 
 class Watcher:

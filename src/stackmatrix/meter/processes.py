@@ -48,10 +48,8 @@ def anonymous_bytes(pids: Iterable[int]) -> int:
 class Cpus:
     """What the machine's CPUs had done since boot, in seconds."""
 
-    busy: dict[int, float]
-    """Per CPU: in programs, in the kernel and in interrupts."""
-    stolen: float
-    """Taken by the host, all CPUs together."""
+    busy: dict[int, float]  # per CPU: in programs, in the kernel and in interrupts
+    stolen: float  # taken by the host, all CPUs together
     total: float
 
 

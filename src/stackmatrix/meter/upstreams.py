@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from stackmatrix.runtime.base import Runtime
 
-SEEDED_ROWS = 1000
-"""Notes that upstream/postgres/seed.sql leaves in the table."""
+SEEDED_ROWS = 1000  # notes that upstream/postgres/seed.sql leaves in the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +12,11 @@ class Counts:
     """Totals since each upstream started, except `rows`, which is what is there now."""
 
     statements: int | None
+    # seconds that the database spent on executing them, each by its own clock: waiting for a core is in it, planning
+    # and the network are not
     database_s: float | None
-    """Seconds that the database spent on executing them, each by its own clock: waiting for a core is in it, planning
-    and the network are not."""
     rows: int
-    sessions: int
-    """Database sessions, those that have ended included."""
+    sessions: int  # database sessions, those that have ended included
     upstream: int
     fixtures: int
 

@@ -22,8 +22,8 @@ class SweepPoint:
     ceiling: float | None
 
 
+# what is offered more and more of
 AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open": "requests offered per second"}
-"""What is offered more and more of."""
 
 
 def sweep_title(groups: Sequence[Group]) -> str:

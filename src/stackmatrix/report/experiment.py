@@ -8,6 +8,7 @@ from stackmatrix.formatting import MISSING, capital, count, listed, percent, qua
 from stackmatrix.report.palette import var
 from stackmatrix.results.experiment import ExperimentResult, ExperimentRow
 
+# those that are published; what else a claim is about stands in its words
 FIGURE_NAMES: Final[Mapping[str, str]] = {
     "goodput": "Rate",
     "requests": "Requests counted",
@@ -16,7 +17,6 @@ FIGURE_NAMES: Final[Mapping[str, str]] = {
     "failed_share": "Share that failed",
     "threads": "Threads",
 }
-"""Those that are published; what else a claim is about stands in its words."""
 WRITTEN: Final[Mapping[str, Callable[[float | None], str]]] = {
     "failed_share": percent,
     "requests": count,
@@ -30,17 +30,16 @@ class SeriesLook:
 
     colour: str
     shape: str
-    sign: str
-    """The shape as a character, for legends."""
+    sign: str  # the shape as a character, for legends
 
 
+# who has figures of an arm
 POINT_SERIES: Final[Mapping[str, SeriesLook]] = {
     "published": SeriesLook(var("ink"), "diamond", "◆"),
     "published, by the model": SeriesLook(var("muted"), "cross", "✚"),
     "project's own generator": SeriesLook(var("accent"), "circle", "●"),
     "original tool": SeriesLook(var("series-2"), "triangle-right", "▶"),
 }
-"""Who has figures of an arm."""
 CLAIM_WORDS: Final = {"holds": "shown", "fails": "not shown", "unknown": "not told"}
 TIME_METRICS: Final = ("mean_ms", "p50_ms")
 

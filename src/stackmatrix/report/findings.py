@@ -14,8 +14,7 @@ from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import Run
 
-FIGURES = "findings"
-"""The directory of the figures, beside the document."""
+FIGURES = "findings"  # the directory of the figures, beside the document
 INTRODUCTION = """# Findings
 
 Public comparisons that contradict each other, each carried out again, at its published load, by the project's own

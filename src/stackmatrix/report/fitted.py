@@ -11,8 +11,8 @@ from rich.text import Text
 
 GAP: Final = 2
 INDENT: Final = 2
+# of a name, which may wrap after a hyphen, comma and the like, and before a bracket
 PIECE: Final = re.compile(r"[\[(]*[^-,=/\[(\s]*[-,=/\s]*")
-"""Of a name, which may wrap after a hyphen, comma and the like, and before a bracket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,7 @@ class FittedColumn:
 
     name: str
     rank: int
-    least: int | None = None
-    """The width down to which a column of words wraps; None for figures, which never do."""
+    least: int | None = None  # the width down to which a column of words wraps; None for figures, which never do
     meaning: str = ""
 
     def narrowest(self, cells: Sequence[Text]) -> int:
@@ -41,10 +40,8 @@ class FittedTable:
     """Lines of text, as wide as the console that prints them."""
 
     columns: Sequence[FittedColumn]
-    elsewhere: str
-    """Where a reader finds the columns that are left out."""
-    lines: list[list[Text] | str] = field(default_factory=list)
-    """Rows, and headings over the rows that follow."""
+    elsewhere: str  # where a reader finds the columns that are left out
+    lines: list[list[Text] | str] = field(default_factory=list)  # rows, and headings over the rows that follow
 
     def heading(self, words: str) -> None:
         """Begin a block of rows."""

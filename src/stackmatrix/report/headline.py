@@ -11,8 +11,7 @@ from stackmatrix.report import slo
 from stackmatrix.report.view import Group, MatrixCell, Pair, View
 from stackmatrix.results.slo import ServiceLevel
 
-AT_THE_LOAD: Final = 0.9
-"""An arm bound by its load that reaches this share of it has more to give."""
+AT_THE_LOAD: Final = 0.9  # an arm bound by its load that reaches this share of it has more to give
 
 ENDED_BY: Final = {
     "precision": "every ratio was known to 5\u00a0%",

@@ -14,8 +14,7 @@ Value = float | int | None
 class Metric:
     """One number that a report gives of every arm."""
 
-    key: str
-    """Its column in `report.csv`."""
+    key: str  # its column in `report.csv`
     name: str
     unit: str
     better: Literal["higher", "lower"] | None

@@ -69,8 +69,8 @@ DARK: Final = {
 }
 
 SERIES: Final = 8
+# the scale of shares, each step from its least on; finer where shares that matter lie
 STEPS: Final = ((0.0, "under 50 %"), (0.5, "50–70 %"), (0.7, "70–85 %"), (0.85, "85–95 %"), (0.95, "95 % and over"))
-"""The scale of shares, each step from its least on; finer where shares that matter lie."""
 
 SHAPES: Final = (
     "circle",

@@ -9,10 +9,10 @@ from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
 from stackmatrix.results.explain import InstrumentationCost, Phases
 
+# of each part of a request's time
 COLOURS: Final = dict(
     zip(PARTS, map(var, ("series-4", "series-2", "series-5", "series-8", "accent", "muted")), strict=True)
 )
-"""Of each part of a request's time."""
 
 
 def phase_remarks(phases: Phases) -> list[str]:

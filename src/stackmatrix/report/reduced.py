@@ -20,8 +20,7 @@ from stackmatrix.results.trial import Trial
 
 REDUCED_FILE: Final = "shapes.json"
 BINS: Final = 60
-WIDE: Final = 6.0
-"""Latencies that spread over more than this factor are drawn on a logarithmic scale."""
+WIDE: Final = 6.0  # latencies that spread over more than this factor are drawn on a logarithmic scale
 SLICE_S: Final = 0.25
 LEAST_SLICES: Final = 4
 MOST_SLICES: Final = 20
@@ -53,11 +52,9 @@ class Shape:
 
     trials: list[str]
     requests: int
-    spectrum: list[tuple[float, float]]
-    """(per cent, ms), as far as the sample supports it."""
+    spectrum: list[tuple[float, float]]  # (per cent, ms), as far as the sample supports it
     histogram: Histogram | None
-    slices: dict[int, list[Slice]]
-    """By round."""
+    slices: dict[int, list[Slice]]  # by round
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ PROBE_WORDS: Final[Mapping[ProbeOutcome, str]] = {
 class Column:
     """One figure of a service level."""
 
-    key: str
-    """Its column in `report.csv`."""
+    key: str  # its column in `report.csv`
     name: str
     meaning: str
     value: Callable[[ServiceLevel], float | int | str | None]

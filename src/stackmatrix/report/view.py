@@ -30,13 +30,10 @@ class MatrixCell:
 
     arm: ArmResult
     slug: str
-    trials: list[Trial]
-    """Every attempt, in order."""
-    rounds: int
-    """Of the run."""
+    trials: list[Trial]  # every attempt, in order
+    rounds: int  # of the run
     shape: Shape | None
-    identity: Identity | None
-    """What was seen of its stack before the first trial."""
+    identity: Identity | None  # what was seen of its stack before the first trial
 
     @property
     def name(self) -> str:
@@ -103,8 +100,8 @@ class Pair:
     goodput: statistics.Estimate | None
     cpu: statistics.Estimate | None
     standing: statistics.Standing
+    # further rounds that would lift the ratio clear of the noise floor; None when none would, or unknown
     settles_in: int | None
-    """Further rounds that would lift the ratio clear of the noise floor; None when none would, or unknown."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +157,10 @@ class View:
     directory: RunDirectory
     groups: list[Group]
     rounds: int
-    stacks: Mapping[str, str]
-    """What each stack of the run is, in a sentence."""
+    stacks: Mapping[str, str]  # what each stack of the run is, in a sentence
+    # stacks and variants in the order of the run: the columns of the matrix
     stack_names: list[str] = field(default_factory=list)
-    """Stacks and variants in the order of the run: the columns of the matrix."""
-    probes: list[Probe] = field(default_factory=list)
-    """Of a search for the rates that keep a service level."""
+    probes: list[Probe] = field(default_factory=list)  # of a search for the rates that keep a service level
 
     @property
     def cells(self) -> list[MatrixCell]:

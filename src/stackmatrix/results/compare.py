@@ -19,36 +19,28 @@ class MetricRatio:
     b: float | None
     ratio: Interval | None
     floor: float
-    rounds: int
-    """In which both were timed."""
-    sense: Sense
-    """Of B, where it is trusted and clear."""
-    trusted: bool
-    """Whether there is an interval, and the copies of A agree with each other."""
+    rounds: int  # in which both were timed
+    sense: Sense  # of B, where it is trusted and clear
+    trusted: bool  # whether there is an interval, and the copies of A agree with each other
+    # about how many more rounds would settle it, if the ratio holds; None where that cannot be said
     further_rounds: int | None
-    """About how many more rounds would settle it, if the ratio holds; None where that cannot be said."""
-    against: list[str]
-    """Why nothing can be told, if so."""
+    against: list[str]  # why nothing can be told, if so
 
 
 @dataclass(frozen=True, slots=True)
 class CellComparison:
     """One workload under one load."""
 
-    stack: str | None
-    """The variant that both runs timed; None where A and B are two variants."""
+    stack: str | None  # the variant that both runs timed; None where A and B are two variants
     workload: str
     params: dict[str, int | str]
     load: Load
     verdict: SpeedVerdict
     words: str
     goodput: MetricRatio
-    cpu_us: MetricRatio
-    """CPU of the stack per request: the less the better."""
-    bound: tuple[str, str]
-    """What bound A, and what bound B."""
-    outcome: LimitOutcome | None = None
-    """Held against the limit that was given."""
+    cpu_us: MetricRatio  # CPU of the stack per request: the less the better
+    bound: tuple[str, str]  # what bound A, and what bound B
+    outcome: LimitOutcome | None = None  # held against the limit that was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +49,12 @@ class ComparisonReport:
 
     schema: int
     a: str
-    b: str
-    """As the command was given them."""
-    interleaved: bool
-    """Whether both were timed in the same rounds; else two runs were held against each other."""
+    b: str  # as the command was given them
+    interleaved: bool  # whether both were timed in the same rounds; else two runs were held against each other
     runs: list[str]
     started: str
-    environment: dict[str, Any]
-    """Of the measurement; of two runs, of the first, which the second agrees with."""
+    environment: dict[str, Any]  # of the measurement; of two runs, of the first, which the second agrees with
     answers: list[CellComparison]
-    limit: float | None
-    """The share by which B may be worse."""
-    outcome: LimitOutcome | None
-    """Of all answers together, where there is a limit."""
+    limit: float | None  # the share by which B may be worse
+    outcome: LimitOutcome | None  # of all answers together, where there is a limit
     remarks: list[str]

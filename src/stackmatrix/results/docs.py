@@ -27,9 +27,9 @@ def head(page: Path = PAGE) -> str:
 
 def tables() -> str:
     """Write one table for each type."""
-    files = [Path(directory.__file__).with_name(f"{name}.py") for name in FORMAT]
-    modules = (file.read_text(encoding="utf-8") for file in (*files, Path(latency.__file__)))
-    return "\n" + "".join(type_table(node) for text in modules for node in ast.parse(text).body if is_format(node))
+    files = (*(Path(directory.__file__).with_name(f"{name}.py") for name in FORMAT), Path(latency.__file__))
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    return "\n" + "".join(type_table(node, text) for text in texts for node in ast.parse(text).body if is_format(node))
 
 
 def is_format(node: ast.stmt) -> bool:
@@ -37,26 +37,32 @@ def is_format(node: ast.stmt) -> bool:
     return isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list)
 
 
-def type_table(node: ast.stmt) -> str:
+def type_table(node: ast.stmt, text: str) -> str:
     """Write a type's name, what it is, and its fields."""
     assert isinstance(node, ast.ClassDef)
-    rows = "".join(f"| `{name}` | `{kind}` | {words} |\n" for name, kind, words in fields(node))
+    rows = "".join(f"| `{name}` | `{kind}` | {words} |\n" for name, kind, words in fields(node, text.splitlines()))
     about = " ".join((ast.get_docstring(node) or "").split())
     about += "".join(f" It has every field of `{ast.unparse(base)}` too." for base in node.bases)
     return f"\n### {node.name}\n\n{about}\n\n| field | type | meaning |\n|---|---|---|\n{rows}"
 
 
-def fields(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
+def fields(node: ast.ClassDef, lines: list[str]) -> Iterator[tuple[str, str, str]]:
     """List name, type and meaning of each field; a name that says it needs no words."""
-    for index, line in enumerate(node.body):
+    for line in node.body:
         if isinstance(line, ast.AnnAssign):
-            after = node.body[index + 1] if index + 1 < len(node.body) else None
-            said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-            yield (
-                ast.unparse(line.target),
-                ast.unparse(line.annotation).replace("|", "\\|"),
-                " ".join(str(said).split()),
-            )
+            kind = ast.unparse(line.annotation).replace("|", "\\|")
+            yield ast.unparse(line.target), kind, comment_of(line, lines)
+
+
+def comment_of(line: ast.stmt, lines: list[str]) -> str:
+    """Return what is written behind a statement, or in the lines above it."""
+    behind = lines[(line.end_lineno or line.lineno) - 1].partition("  # ")[2]
+    above: list[str] = []
+    for text in reversed(lines[: line.lineno - 1]):
+        if not text.lstrip().startswith("# "):
+            break
+        above.insert(0, text.strip().removeprefix("# "))
+    return behind or " ".join(above)
 
 
 if __name__ == "__main__":

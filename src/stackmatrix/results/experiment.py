@@ -10,22 +10,18 @@ class PlannedExperiment:
 
     name: str
     waits: float
-    windows: float
-    """What the published waits and windows are multiplied by."""
-    arms: dict[str, tuple[str, str]]
-    """By the project's own generator, and by the original tool."""
+    windows: float  # what the published waits and windows are multiplied by
+    arms: dict[str, tuple[str, str]]  # by the project's own generator, and by the original tool
 
 
 @dataclass(frozen=True, slots=True)
 class SideFigure:
     """A figure of one arm of an experiment, as the project's own generator or the original tool has it."""
 
-    predicted: float | None = None
-    """What the model expects in this very window."""
+    predicted: float | None = None  # what the model expects in this very window
     measured: float | None = None
     ci95: tuple[float, float] | None = None
-    at_scale: float | None = None
-    """As it would be with the published waits."""
+    at_scale: float | None = None  # as it would be with the published waits
 
     @property
     def share(self) -> float | None:
@@ -37,19 +33,15 @@ class SideFigure:
 class ExperimentRow:
     """One figure of one arm: published, predicted, measured."""
 
-    arm: str
-    """As the experiment names it."""
-    ids: tuple[str, str]
-    """Of the run's arms: by the project's own generator, by the tool."""
+    arm: str  # as the experiment names it
+    ids: tuple[str, str]  # of the run's arms: by the project's own generator, by the tool
     metric: str
     unit: str
     published: float | None
-    explained: float | None
-    """What the model makes of the published command."""
+    explained: float | None  # what the model makes of the published command
     own: SideFigure
     tool: SideFigure
-    void: str = ""
-    """Why it is void for comparison; empty when it is not."""
+    void: str = ""  # why it is void for comparison; empty when it is not
 
 
 ClaimOutcome = Literal["holds", "fails", "unknown"]
@@ -75,14 +67,11 @@ class ExperimentResult:
     name: str
     question: str
     source: str
-    command: str
-    """As it was published."""
+    command: str  # as it was published
     waits: float
     windows: float
     rows: list[ExperimentRow]
     claims: list[ClaimResult]
     answer: list[str]
-    differences: list[str]
-    """Where the tool and the project's own generator differ, and why."""
-    exceptions: list[str]
-    """Arms bound by load or slots that are not as predicted, and why."""
+    differences: list[str]  # where the tool and the project's own generator differ, and why
+    exceptions: list[str]  # arms bound by load or slots that are not as predicted, and why

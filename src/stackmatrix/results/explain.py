@@ -9,22 +9,17 @@ from stackmatrix.results.reasons import Reason
 class Phases:
     """Where a request's time went, on average: as the application timed it with SERVER_TIMING on, and its client."""
 
-    requests: int = 0
-    """Of which this is the mean."""
+    requests: int = 0  # of which this is the mean
     response_s: float
-    total_s: float
-    """From the application's first line to the head of its answer."""
-    queue_s: float | None = None
-    """Waiting for a thread."""
-    db_s: float | None = None
-    """With the database, waiting for a connection to it included."""
-    gather_s: float | None = None
-    """With upstreams, files or the timer, waiting for a connection included."""
+    total_s: float  # from the application's first line to the head of its answer
+    queue_s: float | None = None  # waiting for a thread
+    db_s: float | None = None  # with the database, waiting for a connection to it included
+    gather_s: float | None = None  # with upstreams, files or the timer, waiting for a connection included
     encode_s: float | None = None
+    # how late the event loop was for a timer; no part of the response time, but what made it longer
     lag_s: float | None = None
-    """How late the event loop was for a timer; no part of the response time, but what made it longer."""
+    # database sessions of the stack that were at work, and those that were not, as the database said
     sessions_active: float | None = None
-    """Database sessions of the stack that were at work, and those that were not, as the database said."""
     sessions_idle: float | None = None
 
     @property
@@ -41,20 +36,17 @@ class ExtraTrial:
     started: str
     window_s: float = 0.0
     goodput: float | None = None
-    cpu_us: float | None = None
-    """CPU-µs of the stack per request."""
+    cpu_us: float | None = None  # CPU-µs of the stack per request
+    # what disturbed it, or failed: then the cost of the instrumentation cannot be told
     reasons: list[Reason] = field(default_factory=list)
-    """What disturbed it, or failed: then the cost of the instrumentation cannot be told."""
-    missing: str | None = None
-    """Why it did not find what it was for."""
+    missing: str | None = None  # why it did not find what it was for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained(ExtraTrial):
     """One line of `explaining.jsonl`."""
 
-    observers: int = 0
-    """Users of the load that read the whole of their answers' heads."""
+    observers: int = 0  # users of the load that read the whole of their answers' heads
     threads: int | None = None
     phases: Phases | None = None
 
@@ -63,8 +55,7 @@ class Explained(ExtraTrial):
 class Profiled(ExtraTrial):
     """One line of `profiles.jsonl`."""
 
-    file: str | None = None
-    """The flame graph, relative to the run's directory."""
+    file: str | None = None  # the flame graph, relative to the run's directory
     samples: int = 0
 
 
@@ -82,8 +73,7 @@ class InstrumentationCost:
 
     goodput: float | None = None
     cpu: float | None = None
-    unknown: list[str] = field(default_factory=list)
-    """Why it cannot be told: what else went on in that one trial."""
+    unknown: list[str] = field(default_factory=list)  # why it cannot be told: what else went on in that one trial
 
 
 @dataclass(frozen=True, slots=True)

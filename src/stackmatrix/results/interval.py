@@ -26,7 +26,6 @@ class Interval:
 class Ratio:
     """An arm's goodput as a multiple of the baseline's, paired by round."""
 
-    baseline: str
-    """The other arm's id: the first valid one of the same workload and load."""
+    baseline: str  # the other arm's id: the first valid one of the same workload and load
     value: float
     ci95: tuple[float, float] | None

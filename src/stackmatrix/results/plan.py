@@ -29,22 +29,16 @@ class Load:
     """How requests are offered: N users without think time, or arrivals per second."""
 
     kind: Literal["closed", "open"]
-    users: int | None = None
-    """Closed loop: each sends its next request when the last is answered and thought about."""
+    users: int | None = None  # closed loop: each sends its next request when the last is answered and thought about
     think_s: float = 0.0
-    rate: float | None = None
-    """Open loop: arrivals per second."""
+    rate: float | None = None  # open loop: arrivals per second
     arrivals: Literal["poisson", "constant"] | None = None
-    ramp_s: float | None = None
-    """Over which the users are started; None for as long as one request waits."""
-    requests: int | None = None
-    """After which a tool ends, for those that count instead of watching the clock."""
-    tool: str | None = None
-    """Which well-known tool offers it; None for the project's own generator."""
-    timeout_s: float | None = None
-    """After which a request has failed; None for longer than the trial."""
+    ramp_s: float | None = None  # over which the users are started; None for as long as one request waits
+    requests: int | None = None  # after which a tool ends, for those that count instead of watching the clock
+    tool: str | None = None  # which well-known tool offers it; None for the project's own generator
+    timeout_s: float | None = None  # after which a request has failed; None for longer than the trial
+    # changes of an open load's rate, without a gap; its warm-up then takes exactly its time
     steps: tuple[LoadStep, ...] = ()
-    """Changes of an open load's rate, without a gap; its warm-up then takes exactly its time."""
 
     @property
     def label(self) -> str:
@@ -54,8 +48,7 @@ class Load:
         return f"{offered} by {self.tool}" if self.tool else offered
 
 
-ComparisonKey = tuple[str, tuple[tuple[str, int | str], ...], Load]
-"""Workload, parameters and load of an arm."""
+ComparisonKey = tuple[str, tuple[tuple[str, int | str], ...], Load]  # workload, parameters and load of an arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +63,11 @@ class Timing:
 class ArmSetup:
     """What an arm is: a stack variant under one workload and load."""
 
-    id: str
-    """Stack variant, workload with the parameters that differ from its file, and load."""
+    id: str  # stack variant, workload with the parameters that differ from its file, and load
     stack: str
-    variant: dict[str, int | str | bool]
-    """The settings that differ from the stack's defaults."""
+    variant: dict[str, int | str | bool]  # the settings that differ from the stack's defaults
     workload: str
-    params: dict[str, int | str]
-    """All parameters of the workload."""
+    params: dict[str, int | str]  # all parameters of the workload
     load: Load
 
     @property
@@ -100,16 +90,11 @@ class ArmSetup:
 class Arm(ArmSetup):
     """An arm as a plan has it: what gets a number."""
 
-    twin_of: str | None = None
-    """The arm that this one repeats, for an A/A arm."""
-    timing: Timing | None = None
-    """Of this arm alone; None for the plan's."""
-    rounds: int | None = None
-    """In how many rounds it takes part, the first ones; None for all."""
-    expects_failures: bool = False
-    """It is shown failing: what fails is counted, and nothing of it is repeated."""
-    overlaps: bool = True
-    """Whether its variant is held to the capacity that it declares, before it is timed."""
+    twin_of: str | None = None  # the arm that this one repeats, for an A/A arm
+    timing: Timing | None = None  # of this arm alone; None for the plan's
+    rounds: int | None = None  # in how many rounds it takes part, the first ones; None for all
+    expects_failures: bool = False  # it is shown failing: what fails is counted, and nothing of it is repeated
+    overlaps: bool = True  # whether its variant is held to the capacity that it declares, before it is timed
 
     @property
     def file_name(self) -> str:
@@ -143,17 +128,14 @@ class Plan:
     budget_s: float | None
     arms: list[Arm]
     inputs: dict[str, str]
-    shards: int = 1
-    """Processes of the generator, each on a core of its own."""
+    shards: int = 1  # processes of the generator, each on a core of its own
+    # whether each trial has a server that was just started, so that a process's luck is part of the noise
     fresh: bool = False
-    """Whether each trial has a server that was just started, so that a process's luck is part of the noise."""
+    # whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes
     explain: bool | None = None
-    """Whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes."""
-    profile: bool = False
-    """Whether a flame graph of each arm is drawn after the rounds."""
+    profile: bool = False  # whether a flame graph of each arm is drawn after the rounds
     experiment: PlannedExperiment | None = None
-    slo: str | None = None
-    """A service level: then each arm's largest rate that keeps it is searched for."""
+    slo: str | None = None  # a service level: then each arm's largest rate that keeps it is searched for
 
     def timing(self, arm: Arm) -> Timing:
         """The arm's own, or the plan's."""

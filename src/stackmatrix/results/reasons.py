@@ -53,16 +53,16 @@ REMEDIES: dict[ReasonKind, str] = {
 }
 
 
+# what the machine or a short window did to a trial; every other kind speaks against the stack or the generator
 NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "unfinished"})
-"""What the machine or a short window did to a trial; every other kind speaks against the stack or the generator."""
 
 
+# reasons why a number is missing that speak against no stack
 NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "untimed"}
-"""Reasons why a number is missing that speak against no stack."""
 
 
+# what moves rates and latencies, and leaves CPU per request as it is
 WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
-"""What moves rates and latencies, and leaves CPU per request as it is."""
 
 
 OTHER_REMEDY = "another version of the harness gave this reason: see docs/method.md as of the run's revision"
@@ -79,8 +79,7 @@ class Reason:
     """Why a number is not to be trusted; its kind carries the remedy."""
 
     kind: AnyKind
-    detail: str
-    """What was seen, with its figures."""
+    detail: str  # what was seen, with its figures
 
     @property
     def remedy(self) -> str:

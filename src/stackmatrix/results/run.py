@@ -26,12 +26,9 @@ class CpuPerRequest:
 class CeilingShare:
     """The most that physics allows the arm, the term that binds it, and the share reached."""
 
-    goodput: float
-    """The most that physics allows."""
-    bound: str
-    """The term that allows the least."""
-    share: float
-    """Reached of it."""
+    goodput: float  # the most that physics allows
+    bound: str  # the term that allows the least
+    share: float  # reached of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +37,13 @@ class Identity:
 
     processes: int | None
     threads: int | None
-    loop: str | None
-    """Whose event loop runs."""
+    loop: str | None  # whose event loop runs
     server: str | None
-    versions: dict[str, str]
-    """As the stack says."""
+    versions: dict[str, str]  # as the stack says
     keep_alive: bool
-    db_sessions: int
-    """At rest."""
+    db_sessions: int  # at rest
+    # versions that stand where its processes have loaded their libraries from
     installed: dict[str, list[str]] = field(default_factory=dict)
-    """Versions that stand where its processes have loaded their libraries from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +52,15 @@ class Predicted:
 
     goodput: float
     response_ms: float | None
-    band: tuple[float, float]
-    """Where a goodput agrees with the model."""
-    share: float
-    """Measured ÷ predicted."""
+    band: tuple[float, float]  # where a goodput agrees with the model
+    share: float  # measured ÷ predicted
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
     """Which assumption of the model is in doubt where goodput lies outside its band."""
 
-    kind: str
-    """Which assumption."""
+    kind: str  # which assumption
     words: str
 
 
@@ -77,50 +68,31 @@ class Disagreement:
 class ArmResult(ArmSetup):
     """What a run says of one arm; numbers are None when it is not valid."""
 
-    rounds: int
-    """That count."""
-    repeated: int
-    """Trials that were repeated."""
+    rounds: int  # that count
+    repeated: int  # trials that were repeated
     valid: bool
-    reasons: list[Reason]
-    """Why it is not valid, or which rounds the machine spoiled."""
-    goodput: Interval | None
-    """Hodges–Lehmann centre over the rounds, with the exact Wilcoxon interval."""
-    latency_ms: Latency
-    """Of the pooled records of all rounds that count."""
-    errors: Errors
-    """In all rounds."""
-    cpu_us_per_request: CpuPerRequest
-    """The median over the rounds."""
-    memory_mib: float | None
-    """The most over the rounds, as threads and sessions."""
+    reasons: list[Reason]  # why it is not valid, or which rounds the machine spoiled
+    goodput: Interval | None  # hodges–Lehmann centre over the rounds, with the exact Wilcoxon interval
+    latency_ms: Latency  # of the pooled records of all rounds that count
+    errors: Errors  # in all rounds
+    cpu_us_per_request: CpuPerRequest  # the median over the rounds
+    memory_mib: float | None  # the most over the rounds, as threads and sessions
     threads: int | None
     db_sessions: int | None
-    ceiling: CeilingShare | None
-    """The most that physics allows it."""
-    predicted: Predicted | None = None
-    """What the queueing model expects."""
-    verdict: str = "void"
-    """What bound it: load, slots, server-cpu, database, upstream, generator; or void."""
-    pool: str | None = None
-    """Which slots, where slots bound it."""
+    ceiling: CeilingShare | None  # the most that physics allows it
+    predicted: Predicted | None = None  # what the queueing model expects
+    verdict: str = "void"  # what bound it: load, slots, server-cpu, database, upstream, generator; or void
+    pool: str | None = None  # which slots, where slots bound it
+    # of each resource that was metered, by this arm's requests
     utilisation: dict[str, float] = field(default_factory=dict)
-    """Of each resource that was metered, by this arm's requests."""
-    doubt: Disagreement | None = None
-    """Where goodput lies outside the model's band."""
-    explanation: list[str] = field(default_factory=list)
-    """Why, in sentences."""
-    settings: dict[str, int | str | bool] = field(default_factory=dict)
-    """All settings in force."""
+    doubt: Disagreement | None = None  # where goodput lies outside the model's band
+    explanation: list[str] = field(default_factory=list)  # why, in sentences
+    settings: dict[str, int | str | bool] = field(default_factory=dict)  # all settings in force
     ratio: Ratio | None = None
-    rank: int | None = None
-    """Among the arms of the same workload and load; arms that cannot be told apart share one."""
-    ledger: list[LedgerLine] = field(default_factory=list)
-    """The ledgers of all rounds added up."""
-    phases: Phases | None = None
-    """Where a request's time went in the explaining pass."""
-    explaining: InstrumentationCost | None = None
-    """What that pass cost."""
+    rank: int | None = None  # among the arms of the same workload and load; arms that cannot be told apart share one
+    ledger: list[LedgerLine] = field(default_factory=list)  # the ledgers of all rounds added up
+    phases: Phases | None = None  # where a request's time went in the explaining pass
+    explaining: InstrumentationCost | None = None  # what that pass cost
     profile: FlameGraph | None = None
 
 
@@ -130,47 +102,34 @@ class Comparison:
 
     first: str
     second: str
-    explanation: list[str]
-    """Why, in sentences."""
+    explanation: list[str]  # why, in sentences
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
     """The noise floor of a run: its A/A ratio and the difference below which nothing can be told apart."""
 
-    value: float
-    """The arm that was timed twice against itself: the ratio of the copies."""
+    value: float  # the arm that was timed twice against itself: the ratio of the copies
     ci95: tuple[float, float] | None
-    floor: float
-    """The relative difference below which nothing is told apart."""
-    valid: bool | None = None
-    """False when the copies differ: then the run tells nothing apart; None below six rounds."""
+    floor: float  # the relative difference below which nothing is told apart
+    valid: bool | None = None  # False when the copies differ: then the run tells nothing apart; None below six rounds
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """`run.json`."""
 
-    schema: int
-    """Of this format."""
+    schema: int  # of this format
     name: str
-    command: str
-    """As it was typed."""
+    command: str  # as it was typed
     started: str
-    ended_by: str
-    """precision, cap, rounds, budget, contract, interrupted or error."""
-    environment: dict[str, Any]
-    """As in `environment.json`."""
+    ended_by: str  # precision, cap, rounds, budget, contract, interrupted or error
+    environment: dict[str, Any]  # as in `environment.json`
     arms: list[ArmResult]
-    aa: Floor | None = None
-    """What the arm that was timed twice says; None when none was."""
+    aa: Floor | None = None  # what the arm that was timed twice says; None when none was
+    # by workload, a line for each place: who is first, who cannot be told apart, and what bound each
     answers: dict[str, str] = field(default_factory=dict)
-    """By workload, a line for each place: who is first, who cannot be told apart, and what bound each."""
-    comparisons: list[Comparison] = field(default_factory=list)
-    """Every two valid arms of a workload and load."""
-    identities: dict[str, Identity] = field(default_factory=dict)
-    """By the stack variant's label."""
-    experiment: ExperimentResult | None = None
-    """What became of the experiment, when the run is one."""
-    levels: list[ServiceLevel] = field(default_factory=list)
-    """The service levels that were looked for."""
+    comparisons: list[Comparison] = field(default_factory=list)  # every two valid arms of a workload and load
+    identities: dict[str, Identity] = field(default_factory=dict)  # by the stack variant's label
+    experiment: ExperimentResult | None = None  # what became of the experiment, when the run is one
+    levels: list[ServiceLevel] = field(default_factory=list)  # the service levels that were looked for

@@ -10,16 +10,11 @@ from stackmatrix.results.reasons import Reason
 class LedgerLine:
     """What the answers imply, and what was counted on the other side."""
 
-    what: str
-    """SQL statements, new rows, upstream calls, or files from Nginx."""
-    implied: int
-    """By the answers."""
-    counted: int | None
-    """By the other side; None where it cannot be asked."""
-    slack: int = 0
-    """How far the two may differ honestly, for requests that were cut off in flight."""
-    binding: bool = True
-    """False if the variant deliberately does different work; the count is shown but not checked."""
+    what: str  # SQL statements, new rows, upstream calls, or files from Nginx
+    implied: int  # by the answers
+    counted: int | None  # by the other side; None where it cannot be asked
+    slack: int = 0  # how far the two may differ honestly, for requests that were cut off in flight
+    binding: bool = True  # False if the variant deliberately does different work; the count is shown but not checked
 
     @property
     def balanced(self) -> bool | None:
@@ -31,18 +26,12 @@ class LedgerLine:
 class Errors:
     """Requests that failed in the window, by how."""
 
-    status: int = 0
-    """Another status than the right one."""
-    body: int = 0
-    """The right status with another body."""
-    timeout: int = 0
-    """No answer within the request's limit."""
-    connect: int = 0
-    """No connection could be opened."""
-    closed: int = 0
-    """The connection was closed or reset before the answer was complete."""
-    protocol: int = 0
-    """What came was not HTTP/1.1."""
+    status: int = 0  # another status than the right one
+    body: int = 0  # the right status with another body
+    timeout: int = 0  # no answer within the request's limit
+    connect: int = 0  # no connection could be opened
+    closed: int = 0  # the connection was closed or reset before the answer was complete
+    protocol: int = 0  # what came was not HTTP/1.1
 
     @property
     def total(self) -> int:
@@ -79,66 +68,42 @@ class ToolSays:
 
     tool: str
     version: str
-    command: str
-    """As one would type it."""
-    requests: int
-    """All that it counts in its rate."""
+    command: str  # as one would type it
+    requests: int  # all that it counts in its rate
     seconds: float
     rps: float
-    notes: list[str]
-    """What it does not measure, or measures otherwise."""
+    notes: list[str]  # what it does not measure, or measures otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSide:
     """What the client saw of one trial, by the project's own generator or by another tool."""
 
-    warmup_s: float = 0.0
-    """As it was ended: when throughput held."""
-    window_start: float = 0.0
-    """CLOCK_MONOTONIC seconds, as the instants in the records are."""
-    window_s: float = 0.0
-    """The window begins at `window_start` and is so long."""
-    offered: int = 0
-    """Requests due in the window."""
-    answered: int = 0
-    """Expected answers that ended in it."""
-    unfinished: int = 0
-    """Requests due before its end that had not ended by then."""
-    goodput: float = 0.0
-    """Expected answers per second."""
-    little: float | None = None
-    """X(R+Z)/N of a closed loop: 1 when nothing was lost."""
+    warmup_s: float = 0.0  # as it was ended: when throughput held
+    window_start: float = 0.0  # CLOCK_MONOTONIC seconds, as the instants in the records are
+    window_s: float = 0.0  # the window begins at `window_start` and is so long
+    offered: int = 0  # requests due in the window
+    answered: int = 0  # expected answers that ended in it
+    unfinished: int = 0  # requests due before its end that had not ended by then
+    goodput: float = 0.0  # expected answers per second
+    little: float | None = None  # X(R+Z)/N of a closed loop: 1 when nothing was lost
+    # goodput of the first and of the second half; None where too much was under way at the end to tell
     halves: tuple[float, float] | None = None
-    """Goodput of the first and of the second half; None where too much was under way at the end to tell."""
-    errors: Errors = field(default_factory=Errors)
-    """Of the window's requests."""
-    errors_outside: Errors = field(default_factory=Errors)
-    """Requests that failed before or after the window."""
-    first_answer_s: float | None = None
-    """From the beginning of the load to the first right answer, warm-up included."""
-    stuck: int = 0
-    """Requests without an answer at the very end, after ten times as long as the slowest answer took."""
+    errors: Errors = field(default_factory=Errors)  # of the window's requests
+    errors_outside: Errors = field(default_factory=Errors)  # requests that failed before or after the window
+    first_answer_s: float | None = None  # from the beginning of the load to the first right answer, warm-up included
+    stuck: int = 0  # requests without an answer at the very end, after ten times as long as the slowest answer took
+    # of the expected answers; a percentile needs ten records beyond it
     latency_ms: Latency = field(default_factory=Latency)
-    """Of the expected answers; a percentile needs ten records beyond it."""
-    bytes: int = 0
-    """Of the expected answers' bodies."""
-    cpu_s: float | None = None
-    """CPU seconds that the generator or tool used in the window."""
-    connections: int = 0
-    """That the generator opened."""
-    reconnects: int = 0
-    """Connections that replaced another one."""
-    generator_share: float | None = None
-    """Of its core, by the generator's busiest process."""
-    drift_p99_ms: float | None = None
-    """How late the latest 1 % of requests left."""
-    right: int = 0
-    """Right answers of the whole trial, which is what the ledger is about."""
-    records: str | None = None
-    """The file with a row per request, in the run's directory; None where a tool keeps none."""
-    tool: ToolSays | None = None
-    """None when the project's own generator offered the load."""
+    bytes: int = 0  # of the expected answers' bodies
+    cpu_s: float | None = None  # CPU seconds that the generator or tool used in the window
+    connections: int = 0  # that the generator opened
+    reconnects: int = 0  # connections that replaced another one
+    generator_share: float | None = None  # of its core, by the generator's busiest process
+    drift_p99_ms: float | None = None  # how late the latest 1 % of requests left
+    right: int = 0  # right answers of the whole trial, which is what the ledger is about
+    records: str | None = None  # the file with a row per request, in the run's directory; None where a tool keeps none
+    tool: ToolSays | None = None  # None when the project's own generator offered the load
 
     @property
     def window_end(self) -> float:
@@ -151,33 +116,27 @@ class ServerSide:
     """What was seen of the stack, its upstreams and the machine during one trial."""
 
     cpu_s: Cpu = field(default_factory=Cpu)
+    # the most anonymous memory of the stack that was sampled; page cache is not counted
     memory_mib: float | None = None
-    """The most anonymous memory of the stack that was sampled; page cache is not counted."""
-    threads: int | None = None
-    """The most that were seen of the stack, from outside."""
-    processes: int | None = None
-    """Likewise."""
+    threads: int | None = None  # the most that were seen of the stack, from outside
+    processes: int | None = None  # likewise
     started_processes: int = 0
+    # processes of the stack that came and went between the trial's beginning and the window's end
     ended_processes: int = 0
-    """Processes of the stack that came and went between the trial's beginning and the window's end."""
+    # periods in which the kernel held a stack or upstream back for its CPU quota, where there were any
     throttled: dict[str, int] = field(default_factory=dict)
-    """Periods in which the kernel held a stack or upstream back for its CPU quota, where there were any."""
+    # processes that the kernel killed for want of memory, where there were any
     oom_kills: dict[str, int] = field(default_factory=dict)
-    """Processes that the kernel killed for want of memory, where there were any."""
-    db_sessions: int | None = None
-    """Of the stack, after the trial."""
-    new_db_sessions: int = 0
-    """Database sessions that were opened in the whole trial."""
+    db_sessions: int | None = None  # of the stack, after the trial
+    new_db_sessions: int = 0  # database sessions that were opened in the whole trial
+    # seconds that the database itself counted as spent on statements, in the whole trial
     database_s: float | None = None
-    """Seconds that the database itself counted as spent on statements, in the whole trial."""
+    # the most calls that the delay server held at the same time, in the whole trial
     upstream_in_flight: int | None = None
-    """The most calls that the delay server held at the same time, in the whole trial."""
+    # when the window opened, the most first; None where that cannot be seen, or a router stands before the workers
     connections_per_worker: list[int] | None = None
-    """When the window opened, the most first; None where that cannot be seen, or a router stands before the workers."""
-    foreign_share: float | None = None
-    """Share of the stack's cores that went to anything but the stack."""
-    steal_share: float = 0.0
-    """Of the CPU time, by the machine's host."""
+    foreign_share: float | None = None  # share of the stack's cores that went to anything but the stack
+    steal_share: float = 0.0  # of the CPU time, by the machine's host
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +145,13 @@ class Trial:
 
     id: str
     arm: str
-    round: int
-    """From 0."""
-    attempt: int
-    """From 0; each repeat of a round is one more."""
-    started: str
-    """UTC, ISO 8601."""
+    round: int  # from 0
+    attempt: int  # from 0; each repeat of a round is one more
+    started: str  # UTC, ISO 8601
     client: ClientSide = field(default_factory=ClientSide)
     server: ServerSide = field(default_factory=ServerSide)
     ledger: list[LedgerLine] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)
-    """Why the trial must not count; none when it passed every gate."""
+    reasons: list[Reason] = field(default_factory=list)  # why the trial must not count; none when it passed every gate
 
     def cpu_us(self, seconds: float | None) -> float | None:
         """Convert seconds of CPU in the window to µs per expected answer."""

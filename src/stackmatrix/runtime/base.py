@@ -17,8 +17,7 @@ Upstream = Literal["postgres", "nginx", "delay"]
 UPSTREAMS: tuple[Upstream, ...] = ("postgres", "nginx", "delay")
 
 
-Say = Callable[[str], None]
-"""Shows the user one line about what is going on."""
+Say = Callable[[str], None]  # shows the user one line about what is going on
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ class Runtime(Protocol):
 
     name: str
     root: Path
-    counts_statements: bool
-    """Whether its PostgreSQL has pg_stat_statements."""
+    counts_statements: bool  # whether its PostgreSQL has pg_stat_statements
 
     def __enter__(self) -> Self:
         return self

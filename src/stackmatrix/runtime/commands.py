@@ -8,8 +8,8 @@ from pathlib import Path
 
 from stackmatrix.errors import UserError
 
+# what a server may still say after the exception that ends it; an exception before that was another's
 MOST_PARTING_LINES = 12
-"""What a server may still say after the exception that ends it; an exception before that was another's."""
 FRAME = re.compile(r'\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 LIBRARIES = re.compile(r"/(?:site|dist)-packages/|/lib/python3|^<")
 

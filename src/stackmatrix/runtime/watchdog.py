@@ -19,8 +19,8 @@ from types import TracebackType
 
 import psutil
 
+# begins the variable that marks, in its environment, all that a harness starts while it has a watchdog
 PREFIX = "STACKMATRIX_HARNESS_"
-"""Begins the variable that marks, in its environment, all that a harness starts while it has a watchdog."""
 
 KILL_ROUNDS = 5
 COMMAND_WITHIN_S = 30

@@ -27,8 +27,7 @@ from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.run import ArmResult
 from stackmatrix.results.trial import LedgerLine, Trial
 
-COUNTS: Final = "requests"
-"""Where a tool's window has its own number of whole rounds, this is the figure to predict."""
+COUNTS: Final = "requests"  # where a tool's window has its own number of whole rounds, this is the figure to predict
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class ArmView:
     scale: Scale
     arm: Arm
     result: ArmResult
-    trials: Sequence[Trial]
-    """The last attempt of each round."""
+    trials: Sequence[Trial]  # the last attempt of each round
     facts: Facts
 
     @property

@@ -15,13 +15,10 @@ from stackmatrix.analysis.model.what_if import idle, lever
 from stackmatrix.formatting import capital, count, duration, listed, percent, rate, some
 from stackmatrix.results.explain import Phases
 
-TimedParts = list[tuple[float, str]]
-"""Seconds, and what they went to."""
+TimedParts = list[tuple[float, str]]  # seconds, and what they went to
 
-LEAST_SHARE = 0.005
-"""Of a request's time: what takes less is not worth a word."""
-LATE_LOOP_S = 0.005
-"""A loop that is later than this on average delays what it serves."""
+LEAST_SHARE = 0.005  # of a request's time: what takes less is not worth a word
+LATE_LOOP_S = 0.005  # a loop that is later than this on average delays what it serves
 
 
 def explain_arm(facts: Facts) -> list[str]:

@@ -14,8 +14,7 @@ from stackmatrix.formatting import capital, duration, factor, listed, rate
 from stackmatrix.results.interval import Interval
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-MOST_BOUNDS = 2
-"""That are named of arms that share a place."""
+MOST_BOUNDS = 2  # that are named of arms that share a place
 
 
 def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor: float = LEAST_FLOOR) -> list[str]:

@@ -2,6 +2,7 @@
 
 from stackmatrix.results.explain import Phases
 
+# in the order of a request
 QUEUE, DATABASE, GATHER, ENCODE, INSIDE, OUTSIDE = PARTS = (
     "waiting for a thread",
     "with the database",
@@ -10,7 +11,6 @@ QUEUE, DATABASE, GATHER, ENCODE, INSIDE, OUTSIDE = PARTS = (
     "elsewhere in the application",
     "outside the application",
 )
-"""In the order of a request."""
 
 
 def time_by_part(phases: Phases) -> dict[str, float]:

@@ -18,22 +18,17 @@ class Verdict:
     """What bound the arm, and how much of everything was used."""
 
     name: Name
-    pool: Pool | None = None
-    """Of `slots`: which; None for a limit that no manifest names."""
-    default: Default | None = None
-    """The library's own limit that the pool, or the number in flight, equals."""
+    pool: Pool | None = None  # of `slots`: which; None for a limit that no manifest names
+    default: Default | None = None  # the library's own limit that the pool, or the number in flight, equals
+    # of every resource that was metered, by this arm's requests; 1 is all that it can do
     utilisation: Mapping[Bound, float]
-    """Of every resource that was metered, by this arm's requests; 1 is all that it can do."""
+    # the same, whoever used it: the fullest is the verdict, unless a doubt about the model knows better
     full: Mapping[Bound, float]
-    """The same, whoever used it: the fullest is the verdict, unless a doubt about the model knows better."""
-    shared: Shared | None = None
-    """The core that generator and upstreams share."""
+    shared: Shared | None = None  # the core that generator and upstreams share
     of_ceiling: float | None = None
     of_predicted: float | None = None
-    doubt: Doubt | None = None
-    """Why the model disagrees; None when it does not."""
-    reasons: tuple[Reason, ...] = ()
-    """Why there is no number."""
+    doubt: Doubt | None = None  # why the model disagrees; None when it does not
+    reasons: tuple[Reason, ...] = ()  # why there is no number
 
 
 def verdict(facts: Facts) -> Verdict:

@@ -41,8 +41,8 @@ from stackmatrix.load.records import Floats
 
 Bound = Literal["load", "slots", "server-cpu", "database", "upstream", "generator"]
 
+# what binds arms whose requests mostly wait: the model must predict them within its band, and their CPU is spare
 WAIT_BOUNDS: tuple[Bound, ...] = ("load", "slots")
-"""What binds arms whose requests mostly wait: the model must predict them within its band, and their CPU is spare."""
 BAND = 0.10
 
 
@@ -54,31 +54,22 @@ class Demand:
     both, and for numbers that no arm can have.
     """
 
-    wait_s: float
-    """S: what a request waits for outside, with nothing in its way (timer, upstream, database)."""
+    wait_s: float  # S: what a request waits for outside, with nothing in its way (timer, upstream, database)
+    # D: the stack's CPU time per request, measured under this load; None when unknown, and taken as 0
     cpu_s: float | None = None
-    """D: the stack's CPU time per request, measured under this load; None when unknown, and taken as 0."""
-    users: int | None = None
-    """N: connections that send the next request when the last is answered and thought about."""
+    users: int | None = None  # N: connections that send the next request when the last is answered and thought about
     think_s: float = 0.0
-    rate: float | None = None
-    """Arrivals per second of an open load."""
-    connections: int | None = None
-    """Open load: the most requests that the generator keeps in flight."""
+    rate: float | None = None  # arrivals per second of an open load
+    connections: int | None = None  # open load: the most requests that the generator keeps in flight
+    # requests that all workers together hold in flight, each the same share; None when unlimited. A handler that blocks
+    # its loop holds one per worker.
     slots: int | None = None
-    """Requests that all workers together hold in flight, each the same share; None when unlimited.
-
-    A handler that blocks its loop holds one per worker.
-    """
     workers: int = 1
-    users_per_worker: tuple[int, ...] | None = None
-    """How the accepts fell out, as counted; None for an even deal."""
-    cores: float = 1.0
-    """Cores given to the stack."""
-    cores_per_worker: float = 1.0
-    """Cores one worker can use; a Python process runs on one at a time."""
+    users_per_worker: tuple[int, ...] | None = None  # how the accepts fell out, as counted; None for an even deal
+    cores: float = 1.0  # cores given to the stack
+    cores_per_worker: float = 1.0  # cores one worker can use; a Python process runs on one at a time
+    # what other parts were measured to serve at most, in requests of this kind per second
     rates: Mapping[Bound, float] = field(default_factory=dict)
-    """What other parts were measured to serve at most, in requests of this kind per second."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -120,14 +111,13 @@ class Ceiling:
     """The bound and the prediction; every term in requests per second, and the smallest binds."""
 
     goodput: float
+    # at the ceiling; None where an open load exceeds it, since the queue then grows without end
     response_s: float | None
-    """At the ceiling; None where an open load exceeds it, since the queue then grows without end."""
     bound: Bound
     terms: Mapping[Bound, float]
     predicted_goodput: float
     predicted_response_s: float | None
-    band: tuple[float, float]
-    """Where a measured goodput agrees with the model."""
+    band: tuple[float, float]  # where a measured goodput agrees with the model
 
 
 def ceiling(demand: Demand) -> Ceiling:
@@ -151,12 +141,10 @@ def ceiling(demand: Demand) -> Ceiling:
 class WholeRounds:
     """What a closed load completes in a window that begins cold: only whole rounds count."""
 
-    lanes: int
-    """Users, or slots where those bind, each going its own rounds."""
+    lanes: int  # users, or slots where those bind, each going its own rounds
     cycle_s: float
     requests: int
-    last_s: float
-    """When the last of them is answered."""
+    last_s: float  # when the last of them is answered
 
 
 def rounds_in_window(demand: Demand, window_s: float, starts: Sequence[float] | None = None) -> WholeRounds:

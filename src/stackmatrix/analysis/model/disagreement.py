@@ -15,16 +15,11 @@ from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.formatting import count, duration, percent, some
 
-USED_UP = 1 - BAND
-"""A resource used this much is the bottleneck, as far as the model can tell."""
-MAKES_WAIT = 0.70
-"""What is used less than this makes nobody wait for long."""
-FAR = 2.0
-"""An open load's mean response time beyond this multiple of the predicted one refutes the model."""
-NETWORK_S = 0.001
-"""What network, kernel and generator may take of a request without being a queue."""
-WHOLE_ROUNDS = 10
-"""A window of fewer rounds may lose more than the band to the one that its end cuts off."""
+USED_UP = 1 - BAND  # a resource used this much is the bottleneck, as far as the model can tell
+MAKES_WAIT = 0.70  # what is used less than this makes nobody wait for long
+FAR = 2.0  # an open load's mean response time beyond this multiple of the predicted one refutes the model
+NETWORK_S = 0.001  # what network, kernel and generator may take of a request without being a queue
+WHOLE_ROUNDS = 10  # a window of fewer rounds may lose more than the band to the one that its end cuts off
 POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
     "timer": frozenset({"threads", "workers"}),
     "database": frozenset({"threads", "workers", "db_pool"}),
@@ -55,12 +50,9 @@ class Doubt:
     """The assumption in doubt."""
 
     kind: DoubtKind
-    words: str
-    """The fact against it, as the end of a sentence."""
-    bound: Bound | None = None
-    """What bound the arm if the doubt is right; None leaves it to the utilisations."""
-    default: Default | None = None
-    """The library's limit that nobody declared."""
+    words: str  # the fact against it, as the end of a sentence
+    bound: Bound | None = None  # what bound the arm if the doubt is right; None leaves it to the utilisations
+    default: Default | None = None  # the library's limit that nobody declared
 
 
 Assumption = Callable[[Facts], Doubt | None]
@@ -208,6 +200,7 @@ def more_cores(facts: Facts) -> Doubt | None:
     return Doubt("more-cores", "more CPU time was metered than the stack's cores have")
 
 
+# less than predicted: something takes longer, or holds less, than the model was told
 BELOW: tuple[Assumption, ...] = (
     slow_database,
     slow_upstream,
@@ -221,9 +214,8 @@ BELOW: tuple[Assumption, ...] = (
     unmetered_cpu,
     unnamed_limit,
 )
-"""Less than predicted: something takes longer, or holds less, than the model was told."""
+# more than is possible: the model was told of too little
 ABOVE: tuple[Assumption, ...] = (more_slots, short_wait, more_cores)
-"""More than is possible: the model was told of too little."""
 
 
 def full(facts: Facts, share: float) -> bool:

@@ -16,16 +16,15 @@ from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.reasons import Reason
 
+# pools of which a request takes one for each of its calls that run at the same time
 CALL_POOLS = frozenset({"http_pool"})
-"""Pools of which a request takes one for each of its calls that run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Something of which each worker has so many, and a request takes some."""
 
-    name: str
-    """The stack's setting, or `loop` for an event loop that waits block."""
+    name: str  # the stack's setting, or `loop` for an event loop that waits block
     size: int
     takes: int = 1
 
@@ -50,38 +49,25 @@ class CpuTimes:
 class Facts:
     """One arm as measured, all rounds together; None is what was not."""
 
-    arm: str
-    """The variant's label, as the tables show it."""
+    arm: str  # the variant's label, as the tables show it
     workload: str
-    demand: Demand | None
-    """What the model was told; None when neither the wait nor the CPU time is known."""
-    waits_on: Wait | None = None
-    """What a request waits for besides the CPU; None when for nothing."""
-    wait_known: bool = True
-    """False: `demand.wait_s` is no more than a lower bound of the wait."""
-    calls: int = 1
-    """Waits of one request that run at the same time."""
-    pools: tuple[Pool, ...] = ()
-    """What limits the requests in flight of each worker for this wait, as declared."""
+    demand: Demand | None  # what the model was told; None when neither the wait nor the CPU time is known
+    waits_on: Wait | None = None  # what a request waits for besides the CPU; None when for nothing
+    wait_known: bool = True  # False: `demand.wait_s` is no more than a lower bound of the wait
+    calls: int = 1  # waits of one request that run at the same time
+    pools: tuple[Pool, ...] = ()  # what limits the requests in flight of each worker for this wait, as declared
     goodput: Interval | None = None
-    response_s: float | None = None
-    """Mean response time."""
+    response_s: float | None = None  # mean response time
     cpu: CpuTimes = CpuTimes()
     cores: Cores | None = None
-    generator_share: float | None = None
-    """Of its core, by the busiest process of the generator."""
-    foreign_share: float | None = None
-    """Of the stack's cores, by anything but the stack; interrupts are in it."""
-    database_s: float | None = None
-    """What the database itself counted as spent on one request."""
-    in_flight: int | None = None
-    """The most calls that the upstream had at the same time."""
+    generator_share: float | None = None  # of its core, by the busiest process of the generator
+    foreign_share: float | None = None  # of the stack's cores, by anything but the stack; interrupts are in it
+    database_s: float | None = None  # what the database itself counted as spent on one request
+    in_flight: int | None = None  # the most calls that the upstream had at the same time
     window_s: float | None = None
     phases: Phases | None = None
-    libraries: frozenset[str] = frozenset()
-    """What the arm really uses (`defaults.libraries`)."""
-    reasons: tuple[Reason, ...] = ()
-    """Why its numbers are not to be trusted; none when they are."""
+    libraries: frozenset[str] = frozenset()  # what the arm really uses (`defaults.libraries`)
+    reasons: tuple[Reason, ...] = ()  # why its numbers are not to be trusted; none when they are
 
     @cached_property
     def ceiling(self) -> Ceiling | None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from stackmatrix.catalog.stacks import Variant
 
+# how near a measured number in flight must come to a limit; it carries the error of a throughput and of a wait
 TOLERANCE = 0.05
-"""How near a measured number in flight must come to a limit; it carries the error of a throughput and of a wait."""
+# ends the name of an HTTP client that is made anew for every request: a pool of its own limits nobody else
 PER_REQUEST = "-per-request"
-"""Ends the name of an HTTP client that is made anew for every request: a pool of its own limits nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,10 @@ class Default:
 
     library: str
     packages: frozenset[str]
-    pool: str
-    """Which of a stack's settings it stands for: `threads`, `db_pool`, `http_pool` or `workers`."""
+    pool: str  # which of a stack's settings it stands for: `threads`, `db_pool`, `http_pool` or `workers`
     size: int
     noun: str
-    how: str
-    """Where the library has it: what to change."""
+    how: str  # where the library has it: what to change
 
 
 def known_defaults(cpus: int) -> tuple[Default, ...]:

@@ -22,10 +22,8 @@ class Setup:
     """What the arms of a run are made of, and the CPUs that they ran on."""
 
     catalog: Catalog
-    cpus: Sequence[int]
-    """The machine's."""
-    shards: int = 1
-    """Processes of the generator."""
+    cpus: Sequence[int]  # the machine's
+    shards: int = 1  # processes of the generator
 
     def cores(self, workers: int) -> Cores:
         """Share the CPUs out as the run did."""

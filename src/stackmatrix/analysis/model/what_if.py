@@ -11,16 +11,14 @@ from stackmatrix.analysis.model.facts import Facts, Pool, rates, slots
 from stackmatrix.cores import Cores
 from stackmatrix.formatting import rate, some
 
-NO_CHANGE = 0.01
-"""A ceiling that a change lifts by less than this does not move."""
+NO_CHANGE = 0.01  # a ceiling that a change lifts by less than this does not move
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One thing changed, and what then bounds the arm."""
 
-    what: str
-    """After `to go faster`: `500 threads`; of a change that does nothing, after `more`: `users`."""
+    what: str  # after `to go faster`: `500 threads`; of a change that does nothing, after `more`: `users`
     demand: Demand
     pools: tuple[Pool, ...]
 

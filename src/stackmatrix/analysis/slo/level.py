@@ -20,15 +20,12 @@ from stackmatrix.load.summary import percentile, within
 
 PERCENT_OF: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 LEVEL_METRICS: Final = (*PERCENT_OF, "mean", "max")
-FAILURES: Final = 0.001
-"""The share of requests that may fail."""
-LEAST_REQUESTS: Final = 100
-"""That a mean or a maximum is judged by."""
+FAILURES: Final = 0.001  # the share of requests that may fail
+LEAST_REQUESTS: Final = 100  # that a mean or a maximum is judged by
 LONGEST_LIMIT_MS: Final = 30_000.0
-MOST_PROBE_WINDOW_S: Final = 20.0
-"""To which a window is lengthened for a low rate."""
+MOST_PROBE_WINDOW_S: Final = 20.0  # to which a window is lengthened for a low rate
+# requests that must be answered within the limit, one after the other, for a stack to have recovered
 IN_A_ROW: Final = 20
-"""Requests that must be answered within the limit, one after the other, for a stack to have recovered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,10 @@ class LevelSample:
     """What one window says of a level."""
 
     requests: int
-    failed: int
-    """Answered wrongly or not at all, cut-off ones not counted."""
+    failed: int  # answered wrongly or not at all, cut-off ones not counted
+    # of the level's metric; None where the sample cannot support it, or where so many have no answer
     value_ms: float | None
-    """Of the level's metric; None where the sample cannot support it, or where so many have no answer."""
-    kept: bool | None
-    """None where the sample cannot support the metric."""
+    kept: bool | None  # None where the sample cannot support the metric
 
 
 def parse_level(text: str) -> Level:

@@ -15,10 +15,8 @@ from stackmatrix.load.summary import within
 from stackmatrix.results.plan import Load, LoadStep, Timing
 from stackmatrix.results.slo import Overload
 
-FACTOR: Final = 1.2
-"""Times the rate that was found."""
-RELIEF: Final = 0.5
-"""Times the same rate, before the overload and after it."""
+FACTOR: Final = 1.2  # times the rate that was found
+RELIEF: Final = 0.5  # times the same rate, before the overload and after it
 LEAST_PART_S: Final = 3.0
 MOST_PART_S: Final = 30.0
 

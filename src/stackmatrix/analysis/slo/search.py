@@ -10,15 +10,14 @@ from typing import Final, Literal
 
 PRECISION: Final = 0.05
 FIRST_FACTOR: Final = 2.0
-LATER_FACTOR: Final = 1.2
-"""Around what an earlier search found."""
+LATER_FACTOR: Final = 1.2  # around what an earlier search found
 
 MOST_RATE: Final = 100_000.0
 
 Loss = Literal["broken", "generator", "spoiled"]
+# of one rate: the level was kept; it was not; or was not, but the generator could not offer so much, or the machine
+# took part whenever it was asked
 RateAnswer = Literal["kept"] | Loss
-"""Of one rate: the level was kept; it was not; or was not, but the generator could not offer so much, or the machine
-took part whenever it was asked."""
 
 
 @dataclass

@@ -25,16 +25,15 @@ def service_levels_of_run(plan: Plan, directory: RunDirectory) -> list[ServiceLe
     return judge_levels(plan.arms, directory.probes(), parse_level(plan.slo)) if plan.slo else []
 
 
+# the outcomes that say something of a rate
 ANSWERS: Final[Mapping[ProbeOutcome, RateAnswer]] = {"kept": "kept", "broken": "broken", "generator": "generator"}
-"""The outcomes that say something of a rate."""
 
 
+# of a rate at which the machine took part; then lower ones are asked, for the stack may not keep those either
 MOST_SPOILED: Final = 1
-"""Of a rate at which the machine took part; then lower ones are asked, for the stack may not keep those either."""
 
 
-DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})
-"""After these no rate says anything."""
+DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})  # after these no rate says anything
 
 
 MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})

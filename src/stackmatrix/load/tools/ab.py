@@ -39,8 +39,7 @@ class ApacheBench(LoadTool):
 
     rows = "ab.tsv"
     percentiles = "ab.csv"
-    most_per_second = 300_000
-    """A run by time too needs a most number of requests, and memory is reserved for each."""
+    most_per_second = 300_000  # a run by time too needs a most number of requests, and memory is reserved for each
     printed: ClassVar[Mapping[str, str]] = {
         "requests": r"^Complete requests:\s+(\d+)$",
         "kept": r"^Keep-Alive requests:\s+(\d+)$",

@@ -20,8 +20,8 @@ from stackmatrix.load.latency import Latency
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Floats, Records
 
+# the environment variable that names the file descriptor on which a tool marks the edges of its load
 MARKS: Final = "STACKMATRIX_MARKS"
-"""The environment variable that names the file descriptor on which a tool marks the edges of its load."""
 
 BODIES_UNCHECKED: Final = "does not look at bodies: a wrong answer with a right status counts as right"
 ONE_BODY: Final = "sends one fixed body, where the job has many"
@@ -33,13 +33,10 @@ class ToolRun:
 
     job: LoadJob
     load: Closed
-    seconds: int
-    """How long the load lasts, in the tools' whole seconds."""
-    stop_after: int | None
-    """With this, the run ends after so many requests instead."""
+    seconds: int  # how long the load lasts, in the tools' whole seconds
+    stop_after: int | None  # with this, the run ends after so many requests instead
     cpus: tuple[int, ...]
-    scratch: Path
-    """The directory in which the command runs, and in which its files lie."""
+    scratch: Path  # the directory in which the command runs, and in which its files lie
 
     @property
     def requests(self) -> tuple[Request, ...]:
@@ -76,8 +73,7 @@ class Left:
 
     start: float
     end: float
-    wall_offset: float
-    """Seconds to add to a time of day to get an instant."""
+    wall_offset: float  # seconds to add to a time of day to get an instant
     stdout: str
     stderr: str
     cpu_s: float
@@ -93,41 +89,29 @@ class Left:
 class Tally:
     """A tool's own count of its run."""
 
-    requests: int
-    """All that the tool counts in its rate, right or not."""
-    n: int
-    """Answers that the tool counts as right, of the whole run."""
-    failed: Mapping[str, int]
-    """Other requests by class, as far as the tool tells; the words are those of `Ending`."""
-    seconds: float
-    """The length of the run, as the tool counts it."""
-    rps: float
-    """As the tool says it."""
+    requests: int  # all that the tool counts in its rate, right or not
+    n: int  # answers that the tool counts as right, of the whole run
+    failed: Mapping[str, int]  # other requests by class, as far as the tool tells; the words are those of `Ending`
+    seconds: float  # the length of the run, as the tool counts it
+    rps: float  # as the tool says it
     latency: Latency
-    records: Records | None
-    """One row per request, where the tool gives them."""
-    notes: tuple[str, ...]
-    """What it does not measure, or measures otherwise."""
+    records: Records | None  # one row per request, where the tool gives them
+    notes: tuple[str, ...]  # what it does not measure, or measures otherwise
 
 
 class LoadTool(ABC):
     """A load tool; whatever it cannot do is refused before it starts, or said in its notes."""
 
     name: ClassVar[str]
-    install: ClassVar[str]
-    """The command that installs it."""
+    install: ClassVar[str]  # the command that installs it
+    # the argument that has the binary print its version, and a pattern that finds it
     asks_version: ClassVar[tuple[str, str]]
-    """The argument that has the binary print its version, and a pattern that finds it."""
-    notes: ClassVar[tuple[str, ...]]
-    """What it does not measure, or measures otherwise, whatever the job."""
-    thinks: ClassVar[bool] = False
-    """Its users can wait between requests, and start one after another."""
-    mixes: ClassVar[bool] = False
-    """It can draw several kinds of requests by weight."""
-    counts: ClassVar[bool] = False
-    """It can end after a number of requests."""
+    notes: ClassVar[tuple[str, ...]]  # what it does not measure, or measures otherwise, whatever the job
+    thinks: ClassVar[bool] = False  # its users can wait between requests, and start one after another
+    mixes: ClassVar[bool] = False  # it can draw several kinds of requests by weight
+    counts: ClassVar[bool] = False  # it can end after a number of requests
+    # it marks the edges of its load itself, by lines on the file descriptor that `MARKS` names
     marks: ClassVar[bool] = False
-    """It marks the edges of its load itself, by lines on the file descriptor that `MARKS` names."""
 
     @abstractmethod
     def command(self, run: ToolRun) -> list[str]:

@@ -26,8 +26,7 @@ OTHER_GENERATORS: Final[Mapping[str, LoadTool]] = {
     tool.name: tool for tool in (ApacheBench(), Wrk(), H2load(), Locust())
 }
 
-START_AND_PRINT_S: Final = 30.0
-"""For a tool to start, and to print what it counted."""
+START_AND_PRINT_S: Final = 30.0  # for a tool to start, and to print what it counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +35,12 @@ class Told(Tally):
 
     tool: str
     version: str
-    command: str
-    """The command line, as one would type it."""
-    began: float
-    """When the first request may have been sent, those of the warm-up included."""
+    command: str  # the command line, as one would type it
+    began: float  # when the first request may have been sent, those of the warm-up included
     start: float
     end: float
-    cpu_s: float
-    """CPU of the tool, from its start to its exit."""
-    warmup: "Told | None" = None
-    """A run of its own before this one, whose requests had their effects on the server too."""
+    cpu_s: float  # CPU of the tool, from its start to its exit
+    warmup: "Told | None" = None  # a run of its own before this one, whose requests had their effects on the server too
 
 
 def run_other(

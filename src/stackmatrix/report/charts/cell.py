@@ -8,6 +8,7 @@ import altair as alt
 from stackmatrix.report.charts.style import FEWER, PLAIN_AXIS, ROWS, Spec, figure_encoding, finished, stack_colour
 from stackmatrix.report.palette import SHAPES, var
 
+# who spends CPU, and in which colour
 CHART_PARTS: Final = {
     "stack": var("accent"),
     "database": var("series-2"),
@@ -15,7 +16,6 @@ CHART_PARTS: Final = {
     "upstream": var("series-4"),
     "generator": var("muted"),
 }
-"""Who spends CPU, and in which colour."""
 PERCENTILES: Final = (
     "datum.value == 2 ? 'p50' : datum.value == 10 ? 'p90' : datum.value == 100 ? 'p99' : datum.value == 1000 ? "
     "'p99.9' : datum.value == 10000 ? 'p99.99' : 'p99.999'"

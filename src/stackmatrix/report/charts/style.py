@@ -8,18 +8,16 @@ import msgspec
 
 from stackmatrix.report.palette import FONT, var
 
-Spec = dict[str, Any]
-"""A chart in Vega-Lite's JSON."""
+Spec = dict[str, Any]  # a chart in Vega-Lite's JSON
 Data = alt.NamedData | alt.InlineData
 ROWS: Final = alt.NamedData("rows")
 HEIGHT: Final = 220
-PLAIN_AXIS: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"
-"""Numbers of axes, as the tables write them."""
+PLAIN_AXIS: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"  # numbers of axes, as the tables write them
+# the same for logarithmic axes, where only 1, 2 and 5 of each decade are labelled
 FEWER: Final = (
     "test(/^[125]/, format(datum.value, '.0e')) || "
     f"toNumber(format(datum.value, '.0e')) != datum.value ? {PLAIN_AXIS} : ''"
 )
-"""The same for logarithmic axes, where only 1, 2 and 5 of each decade are labelled."""
 
 
 def config() -> alt.Config:

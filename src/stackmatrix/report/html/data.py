@@ -37,10 +37,9 @@ class DrawnCell:
     group: str
     spectrum: list[tuple[float, float]]
     histogram: HistogramBars
+    # by round: place in the window, goodput, median latency
     slices: list[tuple[int, list[tuple[float, float, float | None]]]]
-    """By round: place in the window, goodput, median latency."""
-    rounds: list[tuple[int, float, float | None, float | None]]
-    """Round, goodput, p50, p99."""
+    rounds: list[tuple[int, float, float | None, float | None]]  # round, goodput, p50, p99
     estimate: tuple[float, float | None, float | None]
     cpu: list[tuple[str, float]]
     show: Mapping[str, str]
@@ -51,8 +50,7 @@ class DrawnGroup:
     """Cells that are compared with one another, by their addresses."""
 
     title: str
-    cells: list[str]
-    """In the order in which they are drawn: the best last, on top."""
+    cells: list[str]  # in the order in which they are drawn: the best last, on top
     ranked: list[str]
 
 

@@ -18,10 +18,9 @@ from stackmatrix.report.palette import DARK, FONT, LIGHT, css
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+# names with hyphens, and ratios with their interval
 WHOLE: Final = r"[a-z0-9]+(?:-[a-z0-9]+)+|[0-9.\u202f]+×(?: \([^)]*\))?"
-"""Names with hyphens, and ratios with their interval."""
-UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|ms|s|µs|kB|MiB)(?!\w))")
-"""The space between a figure and its unit."""
+UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|ms|s|µs|kB|MiB)(?!\w))")  # the space between a figure and its unit
 ASSETS: Final = files("stackmatrix.report.html") / "assets"
 
 

@@ -10,8 +10,7 @@ from stackmatrix.report.slo import Column
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Run
 
-Stretch = tuple[float, float]
-"""Left edge and width, in per cent of a scale."""
+Stretch = tuple[float, float]  # left edge and width, in per cent of a scale
 Triple = tuple[str, str, str]
 
 
@@ -104,8 +103,7 @@ class CellBrief:
     step: int
     share: str
     bound: BoundView | None
-    show: Mapping[str, str]
-    """Every metric by its key, as tables write it."""
+    show: Mapping[str, str]  # every metric by its key, as tables write it
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +209,7 @@ class ExperimentView:
     command: str
     scale: str
     claims: list[Triple]
-    series: Mapping[str, SeriesLook]
-    """Who has figures; empty where nothing is drawn."""
+    series: Mapping[str, SeriesLook]  # who has figures; empty where nothing is drawn
     head: list[str]
     lines: list[list[str]]
     differences: list[str]

@@ -11,8 +11,7 @@ from stackmatrix.runtime.native.ports import HOST, accepts, http_request
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State
 
-SBIN = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
-"""Where Debian keeps Nginx: out of most users' PATH."""
+SBIN = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])  # where Debian keeps Nginx: out of most users' PATH
 
 
 @dataclass

@@ -9,8 +9,8 @@ from stackmatrix.errors import UserError
 
 HOST = "127.0.0.1"
 ANSWER_WITHIN_S = 5
+# below Linux's default range for outgoing connections: a port must still be free when its server starts again
 CHOICE = range(20000, 32768)
-"""Below Linux's default range for outgoing connections: a port must still be free when its server starts again."""
 
 
 def free_port() -> int:

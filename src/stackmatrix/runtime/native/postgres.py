@@ -23,8 +23,8 @@ from stackmatrix.runtime.watchdog import Watchdog
 
 OLDEST = 16
 ADMINISTRATOR = "postgres"
+# role, password and database of the stacks: reachable from this machine alone, made anew for every run
 NAME = "stackmatrix"
-"""Role, password and database of the stacks: reachable from this machine alone, made anew for every run."""
 
 UNPRIVILEGED = "nobody"
 COUNTER = "pg_stat_statements"

@@ -25,8 +25,8 @@ from stackmatrix.runtime.native.state import State
 from stackmatrix.runtime.psql import Psql
 from stackmatrix.runtime.watchdog import Watchdog
 
+# what a stack sees of the user's environment: nothing that could set it or slow it
 INHERITED = ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER")
-"""What a stack sees of the user's environment: nothing that could set it or slow it."""
 
 
 @dataclass(frozen=True)
