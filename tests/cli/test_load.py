@@ -38,7 +38,8 @@ def test_closed_loop_with_numbers_and_records_in_files(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "r.json").read_text())
     assert found.keys() >= KEYS
     assert found["errors"] == 0
-    assert found["n"] == pytest.approx(found["rps"] * found["seconds"])
+    assert found["answers"] == pytest.approx(found["rps"] * found["seconds"])
+    assert found["n"] == pytest.approx(found["answers"], abs=4)  # ends differ by what the edges cut, one a user
     assert found["p50_ms"] <= found["p95_ms"] <= found["max_ms"]
     assert found["pool"] == 4
     assert HdrHistogram.decode(found["hdr_histogram_us"]).total == found["n"]

@@ -84,8 +84,20 @@ def test_users_in_step_are_counted_rightly_whatever_the_window_cuts_through(
     begins = np.arange(-1, 30 / service) * service + phase
     records = rows(*((at, at + service, Ending.OK) for at in begins for _ in range(users)))
     found = summary(records, Closed(users))
-    assert found.prorated_rps == pytest.approx(users / service, rel=1e-6)
-    assert abs(found.rps - users / service) <= users / 10 + 1e-6
+    assert found.rps == pytest.approx(users / service, rel=1e-6)
+    assert found.answers == pytest.approx(10 * users / service, rel=1e-6)
+    assert found.cpu_us_per_request == pytest.approx(1000 / found.answers, rel=1e-6)  # the same count
+
+
+@given(st.floats(0.3, 3.0), st.integers(1, 20))
+def test_ends_are_counted_where_a_drain_was_cut(service: float, users: int) -> None:
+    begins = np.arange(0, 20 / service - 1) * service
+    whole = rows(*((at, at + service, Ending.OK) for at in begins for _ in range(users)))
+    cut = rows(*((19.9, NEVER, Ending.UNFINISHED) for _ in range(users)))
+    found = summary(np.concatenate([whole, cut]), Closed(users))
+    ended = users * int(((begins + service >= 10) & (begins + service < 20)).sum())
+    assert found.answers == ended
+    assert found.rps == pytest.approx(ended / 10)
 
 
 def test_nothing_in_the_window_is_none_and_not_zero() -> None:

@@ -102,6 +102,33 @@ def test_an_arm_that_stays_bad_is_repeated_twice_and_then_left_out(tmp_path: Pat
     assert max(number for _, number, _ in watcher.trials) == 2
 
 
+def test_a_failure_repeats_its_arm_alone(tmp_path: Path) -> None:
+    def fails(arm: Arm, number: int, attempt: int) -> Trial:
+        return trial(arm, number, attempt, reasons=[Reason("errors", "all")] if arm.id.startswith("s1") else [])
+
+    _, watcher, _ = execute(tmp_path, Policy(seed=1, rounds=3), fails)
+    healthy = [(number, attempt) for arm, number, attempt in watcher.trials if arm.startswith("s0")]
+    assert healthy == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_beside_noise_a_failure_is_repeated_with_all(tmp_path: Path) -> None:
+    def both(arm: Arm, number: int, attempt: int) -> Trial:
+        against = {"s1": Reason("errors", "all"), "s2": Reason("steal", "5 %")}
+        reasons = [against[arm.stack]] if arm.stack in against and attempt == 0 else []
+        return trial(arm, number, attempt, reasons=reasons)
+
+    _, watcher, _ = execute(tmp_path, Policy(seed=1, rounds=1), both)
+    assert Counter(attempt for _, _, attempt in watcher.trials) == {0: 3, 1: 3}
+
+
+def test_a_window_that_is_too_short_is_not_tried_again(tmp_path: Path) -> None:
+    def short(arm: Arm, number: int, attempt: int) -> Trial:
+        return trial(arm, number, attempt, reasons=[Reason("short", "1.0")] if arm.id.startswith("s1") else [])
+
+    _, watcher, _ = execute(tmp_path, Policy(seed=1, rounds=3), short)
+    assert Counter(arm[:2] for arm, _, _ in watcher.trials) == {"s0": 3, "s1": 1, "s2": 3}
+
+
 def test_an_arm_that_the_machine_spoils_is_tried_again_in_the_next_round(tmp_path: Path) -> None:
     def spoiled(arm: Arm, number: int, attempt: int) -> Trial:
         noisy = arm.id.startswith("s1") and number == 0

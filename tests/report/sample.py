@@ -284,7 +284,7 @@ def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm,
         ],
         records=f"records/{name}.npy",
     )
-    return replace(trial, reasons=validity.gate_reasons(trial, arm.load))
+    return replace(trial, reasons=validity.gate_reasons(trial, arm.load, fitted=False))
 
 
 def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:

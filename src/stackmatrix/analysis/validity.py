@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stackmatrix.formatting import percent, rate
+from stackmatrix.load.job import WHOLE_RESPONSES
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Trial
@@ -19,15 +20,17 @@ FOREIGN_SHARE = 0.25  # of the stack's cores, interrupts included
 STEAL_SHARE = 0.02
 
 
-def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None) -> list[Reason]:
+def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None, fitted: bool = True) -> list[Reason]:
     """List every reason not to trust this trial; none when it passed.
 
-    `generator_rps` is the most that the generator can do on this machine, by its calibration.
+    `generator_rps` is the most that the generator can do on this machine, by its calibration. `fitted` is False where
+    the window is so long because somebody published it.
     """
     return [
         *failed_requests(trial),
         *keep_alive(trial),
         *effects(trial),
+        *short_window(trial, fitted and load.tool is None),
         *unsteady_halves(trial),
         *processes(trial),
         *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
@@ -65,6 +68,17 @@ def effects(trial: Trial) -> Iterator[Reason]:
     for entry in trial.ledger:
         if entry.balanced is False:
             yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
+
+
+def short_window(trial: Trial, fitted: bool) -> Iterator[Reason]:
+    """Hold the window to three response times: a shorter one says more of its edges than of the server."""
+    mean = trial.client.latency_ms.mean
+    if fitted and mean is not None and trial.client.window_s < WHOLE_RESPONSES * mean / 1000:
+        whole = trial.client.window_s / mean * 1000
+        yield Reason(
+            "short",
+            f"a window of {trial.client.window_s:.1f} s holds {whole:.1f} response times, not {WHOLE_RESPONSES:.0f}",
+        )
 
 
 def unsteady_halves(trial: Trial) -> Iterator[Reason]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stackmatrix.load.generator import LoadRun
     from stackmatrix.load.job import LoadJob
 
+USUAL_WARM_UP_S = 1.0
 NO_LESS_THAN_NOTHING = values.DURATION.within("0", "24h")
 
 
@@ -53,7 +54,12 @@ class LoadShape:
         1000
     )
     duration: Annotated[float, option(values.DURATION, "TIME", "the timed window (default 10s)")] = 10.0
-    warmup: Annotated[float, option(NO_LESS_THAN_NOTHING, "TIME", "load before the window (default 1s)")] = 1.0
+    warmup: Annotated[
+        float | None,
+        option(
+            NO_LESS_THAN_NOTHING, "TIME", "load before the window (default: until steady, two response times or more)"
+        ),
+    ] = None
     timeout: Annotated[float, option(values.DURATION, "TIME", "a request fails after this (default 30s)")] = 30.0
     seed: Annotated[int, option(values.COUNT.within("0", "2147483647", "1"), "N", "of the arrivals (default 0)")] = 0
 
@@ -99,10 +105,12 @@ def offer_load(
                         "--users or --rate is missing: give one of them")  # fmt: skip
     wanted = load_job(url, sent, offer)
     try_outputs(json=source.json, records=source.records)
-    return run_own(url, wanted, source) if source.generator == "stackmatrix" else run_tool(url, wanted, source)
+    if source.generator != "stackmatrix":
+        return run_tool(url, wanted, source)
+    return run_own(url, wanted, offer.warmup is None, source)
 
 
-def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
+def run_own(url: str, wanted: "LoadJob", patient: bool, source: Source) -> int:
     """Offer the load with the project's own generator."""
     from stackmatrix.cli.load_summary import numbers, print_summary
     from stackmatrix.load.generator import Interrupted
@@ -112,7 +120,7 @@ def run_own(url: str, wanted: "LoadJob", source: Source) -> int:
         raise UserError("--requests: this generator ends by --duration; --generator ab or h2load ends by number")
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            outcome = generate_under_bar(wanted, source, source.records or Path(scratch) / "records.npy")
+            outcome = generate_under_bar(wanted, patient, source, source.records or Path(scratch) / "records.npy")
         except Interrupted as stopped:
             outcome = stopped.outcome
         summary = summarise(outcome)
@@ -142,11 +150,12 @@ def write_json(found: dict[str, Any], file: Path | None) -> None:
     deliver(encoder.dumps(found, indent=2) + "\n", file)
 
 
-def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "LoadRun":
-    """Run the job under a progress bar."""
+def generate_under_bar(wanted: "LoadJob", patient: bool, source: Source, records: Path) -> "LoadRun":
+    """Run the job under a progress bar; with `patient` its warm-up lasts two response times or more."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from stackmatrix.load import generator
+    from stackmatrix.load.warm_up import LONGEST_WARM_UP_S, WarmUp
 
     columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[state]}"),
                TimeRemainingColumn())  # fmt: skip
@@ -168,6 +177,7 @@ def generate_under_bar(wanted: "LoadJob", source: Source, records: Path) -> "Loa
             shards=source.shards,
             on_progress=progressed,
             on_window=edge,
+            warm_up=WarmUp(wanted.warmup_s, LONGEST_WARM_UP_S, fit_window=False) if patient else None,
         )
 
 
@@ -198,7 +208,7 @@ def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
         port=target.port,
         kinds=(RequestKind(f"{method} {target.path}", (request,)),),
         load=load,
-        warmup_s=offer.warmup,
+        warmup_s=USUAL_WARM_UP_S if offer.warmup is None else offer.warmup,
         duration_s=offer.duration,
         timeout_s=offer.timeout,
         drain_s=offer.timeout,

@@ -1,6 +1,6 @@
 """Prints and writes the results of a load, the project's own or another tool's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,12 +9,13 @@ from rich.table import Table
 from stackmatrix.cli.shell import console
 from stackmatrix.formatting import percent
 from stackmatrix.load.generator import LoadRun
-from stackmatrix.load.job import Closed
+from stackmatrix.load.job import WHOLE_RESPONSES, Closed
 from stackmatrix.load.latency import Latency
 from stackmatrix.load.summary import Summary, histogram_of
 from stackmatrix.load.tools.run import Told
 
 NEAR_LIMIT = 0.7  # the share of its core above which the generator may be what is measured
+SERVED = 0.95  # X(R+Z)/N of a closed loop below which some connections were not being served
 
 
 def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
@@ -22,10 +23,14 @@ def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
     load, out = outcome.job.load, console()
     offered = f"{load.users} users" if isinstance(load, Closed) else f"{load.rate:g}/s {load.arrivals}"
     table = three_columns(f"{url}: {offered}, {summary.seconds:.1f} s")
-    table.add_row("goodput", f"{summary.rps:,.1f}", f"/s: {summary.n:,} right answers")
+    table.add_row(
+        "goodput", f"{summary.rps:,.1f}", f"/s: {summary.answers:,.1f} right answers in {summary.seconds:.1f} s"
+    )
     add_latencies(table, summary.latency, "too few answers")
     add_failures(table, summary.errors)
     table.add_row("under way", f"{summary.under_way:,}", "when the window closed")
+    if isinstance(load, Closed) and summary.little is not None:
+        table.add_row("Little's law", f"{summary.little * load.users:,.1f}", f"of {load.users:,} users by X(R+Z)")
     queue = f"; up to {outcome.queue_max:,} requests waited for one" if outcome.queue_max else ""
     table.add_row("connections", f"{outcome.connections:,}", f"opened, at most {outcome.peak:,} at a time{queue}")
     if summary.drift_p99_ms is not None:
@@ -34,8 +39,23 @@ def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
         share = f"{percent(outcome.busiest)} of {'its core' if outcome.shards == 1 else 'the busiest core'}"
         table.add_row("own CPU", f"{summary.cpu_us_per_request:,.1f}", f"µs per request, {share}")
     out.print(table)
+    for what, remedy in warnings(outcome, summary):
+        out.print(f"[yellow]{what}[/yellow]: {remedy}")
+
+
+def warnings(outcome: LoadRun, summary: Summary) -> Iterator[tuple[str, str]]:
+    """Say why the numbers may mislead, and what to do about it."""
+    load, mean_s = outcome.job.load, (summary.latency.mean or 0.0) / 1000
     if outcome.busiest > NEAR_LIMIT:
-        out.print("[yellow]the generator was near its own limit[/yellow]: give it a core of its own, or more --shards")
+        yield "the generator was near its own limit", "give it a core of its own, or more --shards"
+    if summary.seconds < WHOLE_RESPONSES * mean_s:
+        yield f"the window holds {summary.seconds / mean_s:.1f} response times", "lengthen --duration to three or more"
+    elif isinstance(load, Closed) and not summary.failed and (summary.little or 1.0) < SERVED:
+        starved = round(load.users * (1 - (summary.little or 0.0)))
+        yield (
+            f"about {starved} of {load.users} connections were not being served",
+            "throughput × response time leaves them out; workers that keep one connection each do that",
+        )
 
 
 def print_told(url: str, told: Told) -> None:
@@ -108,7 +128,7 @@ def numbers(outcome: LoadRun, summary: Summary) -> dict[str, Any]:
         "cpu_us_per_request": summary.cpu_us_per_request,
         "cpu_share": outcome.busiest,
         "seconds": summary.seconds,
-        "prorated_rps": summary.prorated_rps,
+        "answers": summary.answers,
         "offered_rps": summary.offered_rps,
         "under_way": summary.under_way,
         "little": summary.little,

@@ -29,8 +29,7 @@ class Driver(ABC):
         self.job = job
         self.recorder = recorder
         self.connections: set[Connection] = set()
-        self.stop_at = math.inf
-        """No request is sent from this instant on."""
+        self.stop_at = math.inf  # no request is due from this instant on
         self.opened_count = 0
         self.refused = 0
         self.peak = 0
@@ -82,6 +81,10 @@ class Driver(ABC):
         """Requests that wait in the client."""
         return 0
 
+    def owes(self, end: float) -> bool:
+        """Tell whether a request that was due before `end` is still under way."""
+        return any(connection.request is not None and connection.scheduled < end for connection in self.connections)
+
     def finish(self) -> None:
         """End everything; what is still under way is recorded as unfinished."""
         self.stop_at = 0.0
@@ -128,10 +131,8 @@ class User:
     def __init__(self) -> None:
         self.connection: Connection | None = None
         self.due = NEVER
-        self.waits = False
-        """Whether the user is in the queue of those who wait for their instant."""
-        self.failures = 0
-        """Connections in a row that failed or brought nothing."""
+        self.waits = False  # whether the user is in the queue of those who wait for their instant
+        self.failures = 0  # connections in a row that failed or brought nothing
 
 
 class Users(Driver):
@@ -252,6 +253,10 @@ class Arrivals(Driver):
     def queued(self) -> int:
         """Requests that wait in the client for a connection."""
         return len(self._queue)
+
+    def owes(self, end: float) -> bool:
+        """Tell whether a request that was due before `end` is still under way, or queues."""
+        return (bool(self._queue) and self._queue[0][0] < end) or super().owes(end)
 
     async def prepare(self) -> None:
         """Open the first connection."""

@@ -49,6 +49,7 @@ class Progress(NamedTuple):
     failed: int
     under_way: int
     queued: int
+    response_s: float | None = None  # of the latest answers; None before the first
 
 
 class Pace(NamedTuple):
@@ -61,8 +62,10 @@ class Pace(NamedTuple):
 class Pacer(Protocol):
     """Ends the warm-up, and sets window and drain by what it saw."""
 
+    longest_s: float  # the warm-up ends then, whatever was seen
+
     def steady(self, progress: Progress) -> bool:
-        """Tell whether the window may open before the job's warm-up is over; called ten times a second."""
+        """Tell whether the window may open; called ten times a second."""
 
     def pace(self, job: LoadJob) -> Pace:
         """Set the lengths of window and drain; called once, as the window opens."""
@@ -99,9 +102,8 @@ class Worker:
     """One worker process, and the parent's side of the pipes to it."""
 
     def __init__(self, job: ShardJob) -> None:
-        self.ready = False
-        self.tick: dict[str, float] | None = None
-        """How far it is; None once that is passed on."""
+        self.ready = self.complete = False
+        self.tick: dict[str, float] | None = None  # how far it is; None once that is passed on
         self.done: dict[str, int] | None = None
         self.lifetime_cpu_s = 0.0
         self._partial = b""
@@ -154,6 +156,7 @@ class Worker:
             if "error" in message:
                 raise GeneratorError(message["error"])
             self.ready = self.ready or "ready" in message
+            self.complete = self.complete or "complete" in message
             self.tick = message.get("tick", self.tick)
             self.done = message.get("done", self.done)
 
@@ -226,9 +229,12 @@ class Fleet:
         ticks = [worker.tick for worker in self.workers if worker.tick is not None]
         if len(ticks) < len(self.workers):
             return
-        names = ("ended", "failed", "under_way", "queued")
-        totals = (int(sum(tick[name] for tick in ticks)) for name in names)
-        self.progress = Progress(max(tick["at"] for tick in ticks) - self.began, *totals)
+        at = max(tick["at"] for tick in ticks) - self.began
+        ended, failed, under_way, queued = (
+            int(sum(tick[name] for tick in ticks)) for name in ("ended", "failed", "under_way", "queued")
+        )
+        response_s = max((tick["response_s"] for tick in ticks if tick["response_s"] is not None), default=None)
+        self.progress = Progress(at, ended, failed, under_way, queued, response_s)
         for worker in self.workers:
             worker.tick = None
         if self._on_progress is not None:
@@ -257,7 +263,7 @@ def generate(
 
     `on_window("start", instant)` and `on_window("end", instant)` are called here as the window opens and closes: the
     place for snapshots; the workers are not disturbed. `on_progress` hears ten times a second how far the load is.
-    `warm_up` may open the window before the job says, and set the length of window and drain.
+    `warm_up` opens the window in place of the job's own time, and sets the length of window and drain.
     Raises GeneratorError; Interrupted on Ctrl-C. The workers die with the thread that calls this (on Linux).
     """
     pins = pinned(job, cpus, shards)
@@ -297,21 +303,31 @@ class Window:
         job, fleet = self._job, self._fleet
         self._began = fleet.began = clock() + LEAD_S
         fleet.order(go=self._began)
-        start = self._began + job.warmup_s
+        start = self._began + (job.warmup_s if warm_up is None else warm_up.longest_s)
         pace = Pace(job.duration_s, job.drain_s)
         if warm_up is not None:
             if fleet.listen(start, heard=lambda: self._steady(warm_up)):
                 start = clock()
             pace = warm_up.pace(job)
         end = start + pace.window_s
-        fleet.order(stop=end)
         fleet.listen(start)
         self._start = start
         self._edge("start", start)
         fleet.listen(end)
         self._end = end
         self._edge("end", end)
-        self._given_up = end + pace.drain_s
+        self._drain(end, pace.drain_s)
+
+    def _drain(self, end: float, seconds: float) -> None:
+        """Keep the load up until every request of the window is over, then let the rest end.
+
+        If users stopped at the window's end, what is then under way would be served faster than in the window.
+        """
+        fleet = self._fleet
+        fleet.order(end=end)
+        complete = fleet.listen(end + seconds, heard=lambda: all(worker.complete for worker in fleet.workers))
+        fleet.order(rest=clock())
+        self._given_up = clock() + (seconds if complete else 0.0)
         if not fleet.listen(self._given_up, heard=fleet.ended):
             fleet.order(quit=1)
         self._finish(self._given_up + START_OR_WRITE_S)

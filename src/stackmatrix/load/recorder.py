@@ -22,6 +22,7 @@ ROW_FIELDS: Final = (
 )
 
 pack_row = struct.Struct("<4dI2HB").pack
+latest_span = struct.Struct("<d16xd").unpack_from  # a row's `scheduled` and `end`
 ROW_BYTES: Final = struct.calcsize("<4dI2HB")
 HEADER_BYTES: Final = 256
 NEVER: Final = float("nan")
@@ -46,8 +47,8 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         self.rows = bytearray()
         self.failed = 0
-        self.strays = 0
-        """Bytes that came on a connection without a request."""
+        self.strays = 0  # bytes that came on a connection without a request
+        self.response_s: float | None = None  # of the request that ended last before the last flush
         self._written = 0
         self._file: FileIO = path.open("wb", buffering=0)
         self._file.write(npy_header(0))
@@ -74,6 +75,9 @@ class Recorder:
 
     def flush(self) -> None:
         """Write the rows taken so far, so that they outlive this process."""
+        if self.rows:
+            scheduled, end = latest_span(self.rows, len(self.rows) - ROW_BYTES)
+            self.response_s = end - scheduled
         self._written += len(self.rows) // ROW_BYTES
         at = 0
         with memoryview(self.rows) as pending:

@@ -27,10 +27,11 @@ class Summary:
     n: int  # right answers in the sample
     # the sample's other requests, by ending; unfinished ones are those without an end in an open loop's sample
     errors: Mapping[str, int]
-    rps: float  # right answers that ended in the window, per second: goodput
-    # the same with each right answer counted by the share of its time that lies in the window. With users in step,
-    # counting ends is off by up to a whole round; this is not, whatever the window cuts through.
-    prorated_rps: float
+    # right answers, each counted by the share of its time that lies in the window. With users in step, counting ends
+    # is off by up to a whole round; this is not, whatever the window cuts through. Where requests under way at the
+    # window's end outlast the drain their shares are unknown, and ends are counted.
+    answers: float
+    rps: float  # the same per second: goodput
     offered_rps: float  # requests scheduled in the window, per second
     under_way: int  # requests that had been scheduled and had not ended when the window closed
     # X(R+Z)/N of a closed loop, 1 when nothing is lost; X and R over all requests that ended in the window
@@ -38,7 +39,7 @@ class Summary:
     latency: Latency  # of the right answers in the sample
     first_byte_p50_ms: float | None
     drift_p99_ms: float | None  # how late requests left: sent minus scheduled
-    cpu_us_per_request: float | None  # the generator's own CPU in the window, over the requests that ended in it
+    cpu_us_per_request: float | None  # the generator's own CPU in the window, over the requests served in it
 
     @property
     def failed(self) -> int:
@@ -54,20 +55,36 @@ def summarise(outcome: LoadRun) -> Summary:
     ended = records[within(records["end"], start, end)]
     sample = sampled(outcome)
     right = sample[sample["verdict"] == Ending.OK]
+    answers = answers_inside(outcome, start, end)
+    served = (
+        len(ended) if cut_off(outcome) else float(shares_inside(records[~np.isnan(records["end"])], start, end).sum())
+    )
     return Summary(
         seconds=seconds,
         n=len(right),
         errors=count_errors(sample),
-        rps=int((ended["verdict"] == Ending.OK).sum()) * per_second,
-        prorated_rps=float(shares_inside(records[records["verdict"] == Ending.OK], start, end).sum()) * per_second,
+        answers=answers,
+        rps=answers * per_second,
         offered_rps=int(within(records["scheduled"], start, end).sum()) * per_second,
         under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
         little=little(outcome.job.load, ended, seconds) if isinstance(outcome.job.load, Closed) else None,
         latency=latency_ms(right),
         first_byte_p50_ms=percentile(spans_ms(right, "scheduled", "first_byte"), 50),
         drift_p99_ms=percentile(spans_ms(sample, "scheduled", "sent"), 99),
-        cpu_us_per_request=outcome.cpu_s / len(ended) * 1e6 if len(ended) else None,
+        cpu_us_per_request=outcome.cpu_s / served * 1e6 if served else None,
     )
+
+
+def answers_inside(outcome: LoadRun, start: float, end: float) -> float:
+    """Count the right answers of a span within the window, each by its share, or by ends where shares are unknown."""
+    right = outcome.records[outcome.records["verdict"] == Ending.OK]
+    return float(within(right["end"], start, end).sum() if cut_off(outcome) else shares_inside(right, start, end).sum())
+
+
+def cut_off(outcome: LoadRun) -> bool:
+    """Tell whether requests of the window were still under way when the drain was over."""
+    records = outcome.records
+    return bool(((records["verdict"] == Ending.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
 
 
 def sampled(outcome: LoadRun) -> Records:

@@ -1,8 +1,9 @@
 """The generator's own process: `python -m stackmatrix.load.worker`, a pickled job on stdin, records to a file.
 
-After the job, both sides talk in lines of JSON. It says `{"ready": connections}`, then every 100 ms how far it is, and
-at last `{"done": {…}}`; or `{"error": "…"}`. It is told `{"go": at}` when to begin, `{"stop": at}` when the window
-ends, and `{"quit": true}` to stop now; instants are CLOCK_MONOTONIC seconds. End of input is `quit`.
+After the job, both sides talk in lines of JSON. It says `{"ready": connections}`, then every 100 ms how far it is,
+`{"complete": true}` once every request due before the window's end is over, and at last `{"done": {…}}`; or
+`{"error": "…"}`. It is told `{"go": at}` when to begin, `{"end": at}` when the window ended, `{"rest": at}` to send
+nothing more, and `{"quit": true}` to stop now; instants are CLOCK_MONOTONIC seconds. End of input is `quit`.
 """
 
 import asyncio
@@ -49,7 +50,8 @@ class Control:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.go_at: asyncio.Future[float] = loop.create_future()
-        self.stop_at: asyncio.Future[float] = loop.create_future()
+        self.end_at: asyncio.Future[float] = loop.create_future()
+        self.rest_at: asyncio.Future[float] = loop.create_future()
         self.quit = False
         self.failure: OSError | None = None
         self._loop = loop
@@ -74,7 +76,7 @@ class Control:
     def _obey(self, order: dict[str, float]) -> None:
         if "quit" in order:
             self.stop()
-        for name, future in (("go", self.go_at), ("stop", self.stop_at)):
+        for name, future in (("go", self.go_at), ("end", self.end_at), ("rest", self.rest_at)):
             if name in order and not future.done():
                 future.set_result(order[name])
 
@@ -82,7 +84,7 @@ class Control:
         """Stop now, whichever of the orders is still awaited."""
         self.quit = True
         self.failure = self.failure or failure
-        for future in (self.go_at, self.stop_at):
+        for future in (self.go_at, self.end_at, self.rest_at):
             if not future.done():
                 future.set_result(clock())
 
@@ -111,8 +113,11 @@ async def carry_out_job(mine: ShardJob) -> None:
     ticks = Ticks(loop, load, control)
     say(ready=len(load.connections))
     load.start(await control.go_at)
-    load.stop_at = await control.stop_at
-    await drained(mine.job, load, control)
+    end = await control.end_at
+    await until(lambda: not load.owes(end), control)
+    say(complete=True)
+    load.stop_at = await control.rest_at
+    await until(lambda: not load.busy + load.queued, control)
     load.finish()
     ticks.stop()
     if control.failure is not None:
@@ -130,12 +135,9 @@ async def carry_out_job(mine: ShardJob) -> None:
     )
 
 
-async def drained(job: LoadJob, load: Driver, control: Control) -> None:
-    """Wait until the load is over and everything has its answer, or the drain is over."""
-    while not control.quit and clock() < load.stop_at:
-        await asyncio.sleep(min(load.stop_at - clock(), FLUSH_S))
-    deadline = load.stop_at + job.drain_s
-    while not control.quit and load.busy + load.queued and clock() < deadline:
+async def until(over: Callable[[], bool], control: Control) -> None:
+    """Wait until something is over, or somebody wants to quit."""
+    while not control.quit and not over():
         await asyncio.sleep(LINGER_S)
 
 
@@ -160,7 +162,7 @@ class Ticks:
         if self._turn % TICK_EVERY == 0:
             recorder = load.recorder
             progress = {"at": clock(), "ended": recorder.count, "failed": recorder.failed}
-            say(tick=progress | {"under_way": load.busy, "queued": load.queued})
+            say(tick=progress | {"under_way": load.busy, "queued": load.queued, "response_s": recorder.response_s})
         self._handle = self._loop.call_later(FLUSH_S, self._tick)
 
     def stop(self) -> None:

@@ -53,7 +53,12 @@ def own_arm(candidate: Candidate, scale: Scale, rounds: int) -> Arm:
     offer = candidate.offer.scaled(scale)
     if candidate.expects_failures:
         load = Load("closed", users=offer.users, ramp_s=offer.ramp_s)
-        return replace(arm(candidate, scale, load), timing=Timing(0.0, offer.seconds), rounds=1, expects_failures=True)
+        return replace(
+            arm(candidate, scale, load),
+            timing=Timing(0.0, offer.seconds, fitted=False),
+            rounds=1,
+            expects_failures=True,
+        )
     return replace(
         arm(candidate, scale, Load("closed", users=offer.users)), timing=steady(candidate, scale), rounds=rounds
     )
@@ -71,7 +76,9 @@ def tool_arm(candidate: Candidate, scale: Scale) -> Arm:
         timeout_s=offer.timeout_s,
     )
     found = arm(candidate, scale, load)
-    return replace(found, timing=Timing(0.0, offer.seconds), rounds=1, expects_failures=candidate.expects_failures)
+    return replace(
+        found, timing=Timing(0.0, offer.seconds, fitted=False), rounds=1, expects_failures=candidate.expects_failures
+    )
 
 
 def arm(candidate: Candidate, scale: Scale, load: Load) -> Arm:

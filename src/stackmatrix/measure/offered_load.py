@@ -1,7 +1,5 @@
 """The client's side of a trial: offer the load, by the project's own generator or by another tool, and count."""
 
-import math
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,12 @@ import numpy as np
 from stackmatrix.analysis.latency import right_answers
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.load import summary
-from stackmatrix.load.generator import Edge, LoadRun, Pace, Progress, generate
+from stackmatrix.load.generator import Edge, LoadRun, generate
 from stackmatrix.load.job import MOST_DRAIN_S, Closed, LoadJob, Open, RequestKind, Step
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
+from stackmatrix.load.warm_up import LONGEST_WARM_UP_S, LONGEST_WINDOW_S, WarmUp
 from stackmatrix.results.plan import Load, Timing
 from stackmatrix.results.trial import ClientSide, Errors, ToolSays
 from stackmatrix.runtime.base import Service
@@ -23,67 +22,12 @@ from stackmatrix.runtime.base import Service
 # a request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure
 LEAST_TIMEOUT_S = 60.0
 
-
-# the most to which a window is lengthened for slow answers; where the warm-up saw none, to MOST_DRAIN_S
-LONGEST_FITTED_S = 2.5
-
-
-# a response time of up to so long should fit into the window even where slots take requests in an even stream
-WHOLE_SLOTTED_S = 0.5
-
-
-FIT_MARGIN = 1.1
-
-
-LEAST_ANSWERS = 5  # that a window should hold
-
-
 STUCK = 10  # times the slowest answer
 
 
-class WarmUpWatch:
-    """Ends the warm-up once throughput holds, and fits window and drain to what it saw.
-
-    It holds when two spans of 0.2 s in a row differ by less than a tenth, or by less than three standard deviations of
-    a count, and every user that can be served at once had an answer. A window holds at least LEAST_ANSWERS, and a
-    whole response time (N/X, by Little's law) where nothing but the CPU orders the answers: they may come in bursts.
-    """
-
-    SPAN = 2  # ticks of the generator, ten a second
-
-    def __init__(self, users: int | None, slots: int | None) -> None:
-        self._users = users
-        self._slots = slots
-        self._seen: list[Progress] = []
-
-    def steady(self, progress: Progress) -> bool:
-        """Tell whether throughput holds."""
-        self._seen.append(progress)
-        least = min(self._users or 0, 2 * self._slots if self._slots else sys.maxsize)
-        if len(self._seen) <= 2 * self.SPAN or progress.ended < least:
-            return False
-        last, middle, first = (self._seen[-1 - i * self.SPAN].ended for i in range(3))
-        now, earlier = last - middle, middle - first
-        return abs(now - earlier) <= max(0.1 * earlier, 3 * (now + earlier) ** 0.5) and now > 0
-
-    def pace(self, plan: LoadJob) -> Pace:
-        """Fit window and drain to the rate of answers so far; the drain is the plan's own where no users bound
-        what is under way."""
-        ended, at = (self._seen[-1].ended, self._seen[-1].at) if self._seen else (0, 0.0)
-        each = at / ended if ended else math.inf
-        longest = LONGEST_FITTED_S if ended else MOST_DRAIN_S
-        if not self._users:
-            return Pace(max(plan.duration_s, min(LEAST_ANSWERS * each, longest)), plan.drain_s)
-        response = self._users * each
-        whole = min(response * FIT_MARGIN, WHOLE_SLOTTED_S if self._slots else longest)
-        window = max(plan.duration_s, min(max(whole, LEAST_ANSWERS * each), longest))
-        return Pace(window, plan.drain_s if response * FIT_MARGIN <= plan.drain_s else 0.0)
-
-
-def warm_up_of(service: Service, load: Load, workload: Workload) -> WarmUpWatch | None:
-    """Make what watches the warm-up; nothing does when the load has steps, whose instants are fixed."""
-    waiting = workload.waiting()
-    return None if load.steps else WarmUpWatch(load.users, service.variant.slots(waiting.on) if waiting else None)
+def warm_up_of(timing: Timing) -> WarmUp:
+    """Make what ends the warm-up, and lengthens it and the window for slow answers where the timing may be fitted."""
+    return WarmUp(timing.warmup_s, LONGEST_WARM_UP_S if timing.fitted else timing.warmup_s, timing.fitted)
 
 
 @dataclass(frozen=True)
@@ -122,7 +66,7 @@ def offer(
         cpus=cpus,
         shards=shards,
         on_window=on_edge,
-        warm_up=warm_up_of(service, load, workload),
+        warm_up=None if load.steps else warm_up_of(timing),  # the instants of steps are fixed
     )
     return by_generator(outcome, records)
 
@@ -140,7 +84,8 @@ def by_generator(outcome: LoadRun, file: Path) -> OfferedLoad:
         offered=round(totals.offered_rps * totals.seconds),
         answered=len(inside),
         unfinished=totals.under_way,
-        goodput=goodput(totals, outcome),
+        answers=totals.answers,
+        goodput=totals.rps,
         little=totals.little,
         halves=halves(outcome),
         errors=failures(totals.errors),
@@ -174,6 +119,7 @@ def by_tool(
         window_s=length,
         offered=told.requests,
         answered=told.n,
+        answers=float(told.n),
         goodput=told.n / told.seconds,
         errors=failures(told.failed),
         errors_outside=failures(told.warmup.failed) if told.warmup else Errors(),
@@ -217,36 +163,22 @@ def trial_job(service: Service, load: Load, workload: Workload, timing: Timing, 
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
         timeout_s=load.timeout_s
-        or max(LEAST_TIMEOUT_S, timing.warmup_s + max(timing.window_s, MOST_DRAIN_S) + MOST_DRAIN_S + 1),
+        or max(
+            LEAST_TIMEOUT_S,
+            timing.warmup_s + max(timing.window_s, LONGEST_WINDOW_S) + 2 * MOST_DRAIN_S + LONGEST_WARM_UP_S,
+        ),
         drain_s=MOST_DRAIN_S,
         seed=seed,
     )
 
 
-def goodput(totals: summary.Summary, outcome: LoadRun) -> float:
-    """Compute expected answers per second, each counted by the share of its time that lies in the window.
-
-    Counting ends alone is off by up to a whole round when users are in step. Where requests under way at the
-    window's end outlast the drain their shares are unknown, and ends are counted.
-    """
-    return totals.rps if cut_off(outcome) else totals.prorated_rps
-
-
-def cut_off(outcome: LoadRun) -> bool:
-    """Tell whether requests of the window were still under way when the drain was over."""
-    records = outcome.records
-    return bool(((records["verdict"] == Ending.UNFINISHED) & (records["scheduled"] < outcome.end)).any())
-
-
 def halves(outcome: LoadRun) -> tuple[float, float] | None:
     """Compute the goodput of the window's halves, each answer counted by its shares; None where those are unknown."""
-    if cut_off(outcome):
+    if summary.cut_off(outcome):
         return None
-    right = outcome.records[outcome.records["verdict"] == Ending.OK]
     half = (outcome.end - outcome.start) / 2
     first, second = (
-        float(summary.shares_inside(right, start, start + half).sum()) / half
-        for start in (outcome.start, outcome.start + half)
+        summary.answers_inside(outcome, start, start + half) / half for start in (outcome.start, outcome.start + half)
     )
     return first, second
 

@@ -97,7 +97,7 @@ class Rounds:
         return len(fresh)
 
     def _repeat(self, group: Sequence[Arm], number: int) -> None:
-        """Repeat the round for all arms that are compared while any has a reason against it."""
+        """Repeat a failure alone, and the round of all arms that are compared while the machine spoils one."""
         arms = [arm for arm in group if arm.id not in self._void and arm.repeats]
         ids = {arm.id for arm in arms}
         while True:
@@ -106,12 +106,15 @@ class Rounds:
             attempt = 1 + max((trial.attempt for trial in standing), default=0)
             if not bad:
                 return
-            if attempt > MOST_REPEATS or self._spent(0.0):
-                # What the machine spoils is tried again in the next round; what the stack does will not change.
-                self._void.update(trial.arm for trial in bad if any(r.kind not in NOISE for r in trial.reasons))
+            # What the machine spoils is tried again in the next round; what the stack does will not change.
+            failed = {trial.arm for trial in bad if any(reason.kind not in NOISE for reason in trial.reasons)}
+            hopeless = {trial.arm for trial in bad if any(reason.kind == "short" for reason in trial.reasons)}
+            if attempt > MOST_REPEATS or self._spent(0.0) or len(hopeless) == len(bad):
+                self._void.update(failed)
                 return
-            self._watcher.round_repeated(arms, bad)
-            order = list(arms)
+            spoiled = len(failed) < len(bad)
+            order = [arm for arm in arms if (spoiled or arm.id in failed) and arm.id not in hopeless]
+            self._watcher.round_repeated(order, bad)
             random.Random(f"{self.policy.seed} round {number} attempt {attempt}").shuffle(order)
             for arm in order:
                 self._time(arm, number, attempt)

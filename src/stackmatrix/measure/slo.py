@@ -166,7 +166,7 @@ class SearchRounds:
             arm,
             id=f"{arm.id} for {self.level}",
             load=Load("open", rate=rate, arrivals="poisson"),
-            timing=Timing(self.timing.warmup_s, window_s),
+            timing=Timing(self.timing.warmup_s, window_s, fitted=False),
         )
         trial = time_load(asked, number, step)
         seen = LevelSample(0, 0, None, None)

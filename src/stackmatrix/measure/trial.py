@@ -150,7 +150,7 @@ def timed_trial(
             service.variant.equal_work,
         ),
     )
-    return replace(trial, reasons=validity.gate_reasons(trial, arm.load, bench.generator_rps))
+    return replace(trial, reasons=validity.gate_reasons(trial, arm.load, bench.generator_rps, timing.fitted))
 
 
 def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:

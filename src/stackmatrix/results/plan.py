@@ -53,10 +53,11 @@ ComparisonKey = tuple[str, tuple[tuple[str, int | str], ...], Load]  # workload,
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long one trial warms up at most, and measures at least, in seconds."""
+    """How long one trial warms up and measures, in seconds."""
 
     warmup_s: float
     window_s: float
+    fitted: bool = True  # both are lengthened for slow answers; False for a window as somebody published it
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ ReasonKind = Literal[
     "contract",
     "crash",
     "unfinished",
+    "short",
     "untimed",
     "lacking",
 ]
@@ -49,6 +50,7 @@ REMEDIES: dict[ReasonKind, str] = {
     "crash": "the stack or an upstream died: read its log, then go on with --resume",
     "untimed": "give the run more time, or go on with --resume",
     "unfinished": "lengthen the window (--duration): too few requests end in it",
+    "short": "offer fewer --users, or lengthen the window (--duration) to three response times",
     "lacking": "install what the line names, or use --runtime docker; the other stacks are timed",
 }
 
@@ -58,7 +60,7 @@ NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little
 
 
 # reasons why a number is missing that speak against no stack
-NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "untimed"}
+NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "short", "untimed"}
 
 
 # what moves rates and latencies, and leaves CPU per request as it is

@@ -84,6 +84,9 @@ class ClientSide:
     window_s: float = 0.0  # the window begins at `window_start` and is so long
     offered: int = 0  # requests due in the window
     answered: int = 0  # expected answers that ended in it
+    # the same with each answer counted by the share of its time that lies in the window: what goodput and CPU per
+    # request rest on; None in runs that were made before it was kept
+    answers: float | None = None
     unfinished: int = 0  # requests due before its end that had not ended by then
     goodput: float = 0.0  # expected answers per second
     little: float | None = None  # X(R+Z)/N of a closed loop: 1 when nothing was lost
@@ -155,7 +158,8 @@ class Trial:
 
     def cpu_us(self, seconds: float | None) -> float | None:
         """Convert seconds of CPU in the window to µs per expected answer."""
-        return None if seconds is None or not self.client.answered else seconds * 1e6 / self.client.answered
+        answers = self.client.answered if self.client.answers is None else self.client.answers
+        return None if seconds is None or not answers else seconds * 1e6 / answers
 
     @property
     def stack_cpu_us(self) -> float | None:

@@ -45,7 +45,7 @@ class Course:
     @property
     def timing(self) -> Timing:
         """The window opens with the overload."""
-        return Timing(self.settle_s, self.over_s + self.watch_s)
+        return Timing(self.settle_s, self.over_s + self.watch_s, fitted=False)
 
     def load(self, rate: float) -> Load:
         """Offer half the rate, the overload, half the rate."""
