@@ -77,7 +77,7 @@ def test_every_kind_has_a_remedy() -> None:
         ("generator", {"generator_share": 0.71}),
         ("neighbour", {"foreign_share": 0.26}),
         ("steal", {"steal_share": 0.021}),
-        ("short", {"latency_ms": Latency(mean=334.0)}),
+        ("short", {"latency_ms": Latency(mean=345.0)}),
     ],
 )
 def test_a_bad_trial_is_stopped_by_its_gate_alone(kind: str, changed: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ P50_100 = Latency(p50=100.0)
         ("generator", {"generator_share": 0.70}, {"generator_share": 0.7001}),
         ("neighbour", {"foreign_share": 0.25}, {"foreign_share": 0.2501}),
         ("steal", {"steal_share": 0.02}, {"steal_share": 0.0201}),
-        ("short", {"latency_ms": Latency(mean=333.3)}, {"latency_ms": Latency(mean=333.4)}),  # a third of 1 s
+        ("short", {"latency_ms": Latency(mean=338.9)}, {"latency_ms": Latency(mean=339.1)}),  # 2.95 rounds
         ("little", {"answered": 6400, "little": 1.0299}, {"answered": 6400, "little": 1.0301}),
         ("little", {"answered": 6400, "little": 0.9701}, {"answered": 6400, "little": 0.9699}),
         ("little", {"answered": 1024, "little": 1.125}, {"answered": 1024, "little": 1.1251}),  # 2 ÷ 16 rounds

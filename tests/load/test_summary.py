@@ -109,5 +109,18 @@ def test_nothing_in_the_window_is_none_and_not_zero() -> None:
 def test_littles_law() -> None:
     records = rows(*((10 + i, 11 + i, Ending.OK) for i in range(-1, 10) for _ in range(4)))
     assert summary(records, Closed(4)).little == pytest.approx(1)
-    assert summary(records, Closed(8, think_s=1)).little == pytest.approx(1)
+    assert summary(records, Closed(64)).little == pytest.approx(4 / 64)  # sixty are not being served
     assert summary(records, Open(4)).little is None
+
+
+@given(st.floats(0.3, 3.0), st.floats(0.1, 2.0), st.floats(0, 1), st.integers(1, 20))
+def test_users_in_step_who_think_are_counted_by_their_cycles(
+    service: float, think: float, phase: float, users: int
+) -> None:
+    """150 users who think 150 ms after answers of 1 s are 130/s, whatever a window of 6 s cuts through."""
+    cycle = service + think
+    begins = np.arange(-1, 30 / cycle) * cycle + phase
+    found = summary(rows(*((at, at + service, Ending.OK) for at in begins for _ in range(users))), Closed(users, think))
+    assert found.rps == pytest.approx(users / cycle, rel=1e-6)
+    if found.little is not None:
+        assert found.little == pytest.approx(1, rel=1e-6)

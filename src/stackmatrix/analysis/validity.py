@@ -73,8 +73,8 @@ def effects(trial: Trial) -> Iterator[Reason]:
 def short_window(trial: Trial, fitted: bool) -> Iterator[Reason]:
     """Hold the window to three response times: a shorter one says more of its edges than of the server."""
     mean = trial.client.latency_ms.mean
-    if fitted and mean is not None and trial.client.window_s < WHOLE_RESPONSES * mean / 1000:
-        whole = trial.client.window_s / mean * 1000
+    whole = trial.client.window_s * 1000 / mean if mean else WHOLE_RESPONSES
+    if fitted and round(whole, 1) < WHOLE_RESPONSES:
         yield Reason(
             "short",
             f"a window of {trial.client.window_s:.1f} s holds {whole:.1f} response times, not {WHOLE_RESPONSES:.0f}",

@@ -45,11 +45,12 @@ def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
 
 def warnings(outcome: LoadRun, summary: Summary) -> Iterator[tuple[str, str]]:
     """Say why the numbers may mislead, and what to do about it."""
-    load, mean_s = outcome.job.load, (summary.latency.mean or 0.0) / 1000
+    load, mean = outcome.job.load, summary.latency.mean
+    held = summary.seconds * 1000 / mean if mean else WHOLE_RESPONSES
     if outcome.busiest > NEAR_LIMIT:
         yield "the generator was near its own limit", "give it a core of its own, or more --shards"
-    if summary.seconds < WHOLE_RESPONSES * mean_s:
-        yield f"the window holds {summary.seconds / mean_s:.1f} response times", "lengthen --duration to three or more"
+    if round(held, 1) < WHOLE_RESPONSES:
+        yield f"the window holds {held:.1f} response times", "lengthen --duration to three or more"
     elif isinstance(load, Closed) and not summary.failed and (summary.little or 1.0) < SERVED:
         starved = round(load.users * (1 - (summary.little or 0.0)))
         yield (

@@ -18,7 +18,7 @@ CONNECTIONS = 1000  # the most that an open loop has at a time, unless told othe
 # of it would tell nothing
 MOST_DRAIN_S = 4.0
 
-WHOLE_RESPONSES = 3.0  # response times that a window holds, or it says more of its edges than of the server
+WHOLE_RESPONSES = 3.0  # response times that a window holds, to a tenth, or it says more of its edges than of the server
 
 
 @dataclass(frozen=True, slots=True)

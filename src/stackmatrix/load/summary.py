@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stackmatrix.load.generator import LoadRun
 from stackmatrix.load.histogram import HdrHistogram
-from stackmatrix.load.job import Closed
+from stackmatrix.load.job import Closed, Open
 from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Floats, Records
@@ -27,9 +27,9 @@ class Summary:
     n: int  # right answers in the sample
     # the sample's other requests, by ending; unfinished ones are those without an end in an open loop's sample
     errors: Mapping[str, int]
-    # right answers, each counted by the share of its time that lies in the window. With users in step, counting ends
-    # is off by up to a whole round; this is not, whatever the window cuts through. Where requests under way at the
-    # window's end outlast the drain their shares are unknown, and ends are counted.
+    # right answers, each counted by the share of its time (and of the thought after it) that lies in the window. With
+    # users in step, counting ends is off by up to a whole round; this is not, whatever the window cuts through. Where
+    # requests under way at the window's end outlast the drain their shares are unknown, and ends are counted.
     answers: float
     rps: float  # the same per second: goodput
     offered_rps: float  # requests scheduled in the window, per second
@@ -55,10 +55,8 @@ def summarise(outcome: LoadRun) -> Summary:
     ended = records[within(records["end"], start, end)]
     sample = sampled(outcome)
     right = sample[sample["verdict"] == Ending.OK]
-    answers = answers_inside(outcome, start, end)
-    served = (
-        len(ended) if cut_off(outcome) else float(shares_inside(records[~np.isnan(records["end"])], start, end).sum())
-    )
+    answers = count_inside(outcome, records[records["verdict"] == Ending.OK], start, end)
+    served = count_inside(outcome, records, start, end)
     return Summary(
         seconds=seconds,
         n=len(right),
@@ -67,7 +65,7 @@ def summarise(outcome: LoadRun) -> Summary:
         rps=answers * per_second,
         offered_rps=int(within(records["scheduled"], start, end).sum()) * per_second,
         under_way=int(((records["scheduled"] < end) & ~(records["end"] < end)).sum()),
-        little=little(outcome.job.load, ended, seconds) if isinstance(outcome.job.load, Closed) else None,
+        little=little(outcome.job.load, ended, served * per_second),
         latency=latency_ms(right),
         first_byte_p50_ms=percentile(spans_ms(right, "scheduled", "first_byte"), 50),
         drift_p99_ms=percentile(spans_ms(sample, "scheduled", "sent"), 99),
@@ -75,10 +73,12 @@ def summarise(outcome: LoadRun) -> Summary:
     )
 
 
-def answers_inside(outcome: LoadRun, start: float, end: float) -> float:
-    """Count the right answers of a span within the window, each by its share, or by ends where shares are unknown."""
-    right = outcome.records[outcome.records["verdict"] == Ending.OK]
-    return float(within(right["end"], start, end).sum() if cut_off(outcome) else shares_inside(right, start, end).sum())
+def count_inside(outcome: LoadRun, records: Records, start: float, end: float) -> float:
+    """Count some of a load's requests in a span of its window, each by its share, or by ends where a drain was cut."""
+    if cut_off(outcome):
+        return float(within(records["end"], start, end).sum())
+    load = outcome.job.load
+    return float(np.nansum(shares_inside(records, start, end, load.think_s if isinstance(load, Closed) else 0.0)))
 
 
 def cut_off(outcome: LoadRun) -> bool:
@@ -131,18 +131,22 @@ def count_errors(sample: Records) -> dict[str, int]:
     return {ending.name.lower(): int(counts[ending]) for ending in Ending if ending and counts[ending]}
 
 
-def shares_inside(records: Records, start: float, end: float) -> Floats:
-    """Return the share of each request's time, from schedule to end, that lies in the window."""
-    overlap = np.minimum(records["end"], end) - np.maximum(records["scheduled"], start)
-    return np.asarray(np.clip(overlap, 0, None) / np.maximum(records["end"] - records["scheduled"], 1e-9))
+def shares_inside(records: Records, start: float, end: float, think_s: float) -> Floats:
+    """Return the share of each request's cycle in the window: from its schedule until it was thought about."""
+    until = records["end"] + think_s
+    overlap = np.minimum(until, end) - np.maximum(records["scheduled"], start)
+    return np.asarray(np.clip(overlap, 0, None) / np.maximum(until - records["scheduled"], 1e-9))
 
 
-def little(load: Closed, ended: Records, seconds: float) -> float | None:
-    """Return X(R+Z)/N over the requests that ended in the window; None when none did."""
-    if not len(ended):
+def little(load: Closed | Open, ended: Records, per_second: float) -> float | None:
+    """Return X(R+Z)/N of a closed loop: X over all requests of the window, R over those that ended in it.
+
+    None where none did; below 1 where users stood by whom nobody served.
+    """
+    if isinstance(load, Open) or not len(ended):
         return None
     response = float((ended["end"] - ended["scheduled"]).mean())
-    return len(ended) / seconds * (response + load.think_s) / load.users
+    return per_second * (response + load.think_s) / load.users
 
 
 def percentile(ordered: Floats, percent: float) -> float | None:

@@ -176,9 +176,11 @@ def halves(outcome: LoadRun) -> tuple[float, float] | None:
     """Compute the goodput of the window's halves, each answer counted by its shares; None where those are unknown."""
     if summary.cut_off(outcome):
         return None
+    right = outcome.records[outcome.records["verdict"] == Ending.OK]
     half = (outcome.end - outcome.start) / 2
     first, second = (
-        summary.answers_inside(outcome, start, start + half) / half for start in (outcome.start, outcome.start + half)
+        summary.count_inside(outcome, right, start, start + half) / half
+        for start in (outcome.start, outcome.start + half)
     )
     return first, second
 
