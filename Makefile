@@ -5,6 +5,8 @@ VENV := .venv/bin
 # Tests start Python often; without its cache each start compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := $(VENV)/pytest -n logical --dist worksteal -m
+UNTIMED := "not servers and not native and not browser and not clock"
+TIMED := "clock and not servers and not native and not browser"
 
 .PHONY: help venv lock up down bench test unit native coverage mutants test-bare lint report findings docs base-image clean
 
@@ -36,18 +38,20 @@ test: venv ## every test: the delay server's, unit tests, and the contract again
 ifdef COVER
 	@$(MAKE) --no-print-directory coverage
 else
-	$(PARALLEL) "not servers and not native and not browser"
+	$(PARALLEL) $(UNTIMED)
+	$(VENV)/pytest -m $(TIMED)
 endif
 	$(VENV)/pytest -m "servers or native or browser"
 
-unit: venv ## the tests that need no other programs, on every core; HYPOTHESIS_PROFILE=ci tries more examples
-	$(PARALLEL) "not servers and not native and not browser and not tools"
+unit: venv ## the tests that need neither other programs nor quiet cores, on every core; HYPOTHESIS_PROFILE=ci tries more examples
+	$(PARALLEL) "not servers and not native and not browser and not clock and not tools"
 
 native: venv ## the tests whose servers run as processes of this machine
 	$(VENV)/pytest -m native
 
 coverage: venv ## the share of statements and branches that tests without servers run, by package
-	$(PARALLEL) "not servers and not native and not browser" --cov --cov-report=
+	$(PARALLEL) $(UNTIMED) --cov --cov-report=
+	$(VENV)/pytest -m $(TIMED) --cov --cov-append --cov-report=
 	$(VENV)/python .ci/coverage.py
 
 mutants: venv ## changes in analysis/ and results/ that no test sees, or in one module: make mutants OF='*model.ceiling*'

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from stackmatrix.cli.compare_operands import Timed
 from stackmatrix.cli.report import judge_now
 from stackmatrix.errors import CatalogError, UserError
 from stackmatrix.formatting import quantity
+from stackmatrix.measure import copies as measured_copies
 from stackmatrix.measure.copies import Copies, copies
 from stackmatrix.results.compare import ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
@@ -301,9 +303,19 @@ class TestRuns:
         (["fastapi-async"], "B is missing; usage: ./scripts/compare.py A B"),
     ],
 )
-def test_a_user_s_mistake_is_one_message_and_leaves_nothing(arguments: Sequence[str], words: str) -> None:
+def test_a_user_s_mistake_is_one_message_and_leaves_nothing(
+    arguments: Sequence[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    class Noted(TemporaryDirectory[str]):
+        def __enter__(self) -> str:
+            made.append(Path(super().__enter__()))
+            return str(made[-1])
+
+    monkeypatch.setattr(measured_copies, "TemporaryDirectory", Noted)
     done = ask(*arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((ROOT / ".state").glob("copies-*"))
+    assert not [directory for directory in made if directory.exists()]

@@ -27,6 +27,7 @@ def load(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.clock
 def test_closed_loop_with_numbers_and_records_in_files(tmp_path: Path) -> None:
     with server(answering(OK_HELLO)) as port:
         done = load(
@@ -46,6 +47,7 @@ def test_closed_loop_with_numbers_and_records_in_files(tmp_path: Path) -> None:
     assert len(records.read_records(tmp_path / "r.npy")) >= found["n"]
 
 
+@pytest.mark.clock
 def test_open_loop_leaves_out_what_the_sample_cannot_support() -> None:
     with server(answering(OK_HELLO)) as port:
         done = load(f"http://127.0.0.1:{port}/", "--rate", "100", "--arrivals", "constant", "--duration", "1",
@@ -56,6 +58,7 @@ def test_open_loop_leaves_out_what_the_sample_cannot_support() -> None:
     assert found["p99_ms"] is found["p999_ms"] is None
 
 
+@pytest.mark.clock
 def test_one_user_thinks_after_each_answer() -> None:
     """186 ms of waiting and 100 ms of thinking are 3.5 answers a second."""
 
@@ -69,6 +72,7 @@ def test_one_user_thinks_after_each_answer() -> None:
     assert json.loads(done.stdout)["rps"] == pytest.approx(3.5, rel=0.05)
 
 
+@pytest.mark.clock
 def test_a_post_is_sent_as_given_and_its_answer_compared(tmp_path: Path) -> None:
     expected = tmp_path / "expected"
     expected.write_bytes(b"hello")

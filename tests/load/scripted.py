@@ -22,14 +22,14 @@ async def request(reader: Reader) -> bytes:
     return head + await reader.readexactly(length)
 
 
-def answering(*answers: bytes, close: bool = False) -> Handler:
-    """Answer every request with these pieces, 10 ms apart; then close the connection if asked to."""
+def answering(*answers: bytes, close: bool = False, apart_s: float = 0.01) -> Handler:
+    """Answer every request with these pieces, one after another; then close the connection if asked to."""
 
     async def handle(reader: Reader, writer: Writer) -> None:
         while await request(reader):
             for number, answer in enumerate(answers):
                 if number:
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(apart_s)
                 writer.write(answer)
                 await writer.drain()
             if close:

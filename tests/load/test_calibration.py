@@ -11,6 +11,7 @@ from stackmatrix.load.generator import GeneratorError
 LAST = max(os.sched_getaffinity(0))
 
 
+@pytest.mark.clock
 def test_two_calibrations_agree_and_leave_nobody_behind() -> None:
     first, second = (calibrate({LAST}) for _ in range(2))
     for one in (first, second):
@@ -21,6 +22,7 @@ def test_two_calibrations_agree_and_leave_nobody_behind() -> None:
     assert not psutil.Process().children()
 
 
+@pytest.mark.clock
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two shards need two cores")
 def test_shards_add_up() -> None:
     both = calibrate(os.sched_getaffinity(0), shards=2)

@@ -59,11 +59,59 @@ def ask(target: KnownServer) -> Request:
     return Request("GET", "/", expected=Expected(200, target.body))
 
 
+def waited_for_cpu_s() -> float:
+    """For how long some process of this machine waited for a core, since it started; always 0 where nobody counts."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    except OSError:
+        return 0.0
+
+
 def verdicts(outcome: LoadRun) -> dict[str, int]:
     """How many requests of the run came to what."""
     return dict(Counter(Ending(verdict).name for verdict in outcome.records["verdict"]))
 
 
+class TestRefusals:
+    """What cannot be done is one error."""
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"shards": 3}, "3 shards for 2 users"),
+            ({"shards": 0}, "0 shards"),
+            ({"cpus": {9999}}, "core 9999"),
+            ({"cpus": {0}, "shards": 2}, "2 shards need 2 cores"),
+        ],
+    )
+    def test_a_split_that_cannot_be_is_refused(self, options: dict[str, object], message: str, tmp_path: Path) -> None:
+        with pytest.raises(GeneratorError, match=message):
+            generate(plan(1, Closed(2)), records=tmp_path / "r.npy", **options)  # type: ignore[arg-type]
+
+    def test_a_server_that_cannot_be_reached_is_one_error(self, tmp_path: Path) -> None:
+        with pytest.raises(GeneratorError, match=r"no connection to 127\.0\.0\.1:\d+: connection refused"):
+            generate(plan(free_port(), Closed(4)), records=tmp_path / "r.npy")
+
+    def test_a_host_that_does_not_exist_is_one_error(self, tmp_path: Path) -> None:
+        kinds = (RequestKind("k", (HELLO,)),)
+        with pytest.raises(GeneratorError, match=r"nowhere\.invalid: "):
+            generate(
+                LoadJob(host="nowhere.invalid", port=80, kinds=kinds, load=Closed(1), duration_s=1),
+                records=tmp_path / "r.npy",
+            )
+
+    def test_a_disk_that_fills_up_is_one_error(self, tmp_path: Path) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with server(answering(OK_HELLO)) as port:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+            try:
+                with pytest.raises(GeneratorError, match=r"r\.npy: file too large"):
+                    generate(plan(port, Closed(2), duration_s=60), records=tmp_path / "r.npy")
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.clock
 class TestTruth:
     """Numbers that must be so, as ratios to the truth: the machine may be busy."""
 
@@ -84,7 +132,8 @@ class TestTruth:
     def test_a_stall_is_seen_in_full(self, arrivals: str, tmp_path: Path) -> None:
         target = KnownServer(service_s=0.01, stall_s=0.2, period_s=2)
         load = Open(700, arrivals)  # type: ignore[arg-type]
-        for attempt in range(3):  # a busy machine may err once; a generator that omits errs always
+        for attempt in range(6):  # a busy machine may err; a generator that omits errs always, and on a quiet one
+            waited_before = waited_for_cpu_s()
             with serving(target) as port:
                 outcome = generate(
                     plan(port, load, ask(target), duration_s=2, warmup_s=0.5), records=tmp_path / f"{attempt}.npy"
@@ -96,8 +145,9 @@ class TestTruth:
             true = [percentile(truth, 95), percentile(truth, 99)]
             if arrivals == "constant":
                 assert true == pytest.approx([110, 190], rel=0.05)
-            if found == pytest.approx(true, rel=0.05):
-                return
+            waited = (waited_for_cpu_s() - waited_before) / (outcome.end - outcome.began)
+            if found == pytest.approx(true, rel=0.05) or (attempt >= 2 and waited < 0.1):
+                break
         assert found == pytest.approx(true, rel=0.05)
 
     def test_a_closed_loop_does_not_see_it(self, tmp_path: Path) -> None:
@@ -158,6 +208,7 @@ class TestTruth:
         assert little is None if isinstance(load, Open) else little == pytest.approx(1, rel=0.05)
 
 
+@pytest.mark.clock
 class TestCourse:
     """Warm-up, window, drain, shards, cores."""
 
@@ -252,19 +303,6 @@ class TestCourse:
         assert seen
         assert all(cores == [core] for cores in seen)
 
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"shards": 3}, "3 shards for 2 users"),
-            ({"shards": 0}, "0 shards"),
-            ({"cpus": {9999}}, "core 9999"),
-            ({"cpus": {0}, "shards": 2}, "2 shards need 2 cores"),
-        ],
-    )
-    def test_a_split_that_cannot_be_is_refused(self, options: dict[str, object], message: str, tmp_path: Path) -> None:
-        with pytest.raises(GeneratorError, match=message):
-            generate(plan(1, Closed(2)), records=tmp_path / "r.npy", **options)  # type: ignore[arg-type]
-
     def test_kinds_come_by_weight_and_are_told_apart(self, tmp_path: Path) -> None:
         kinds = (
             RequestKind("a", (HELLO,), 3),
@@ -293,6 +331,7 @@ class TestCourse:
         assert len(set(bodies)) == len(bodies) > 100
 
 
+@pytest.mark.clock
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 class TestNginx:
     """A real server."""
@@ -323,6 +362,7 @@ class TestNginx:
         assert outcome.peak <= 3
 
 
+@pytest.mark.clock
 class TestFailures:
     """What fails is recorded by class, and nothing spins."""
 
@@ -336,18 +376,6 @@ class TestFailures:
         with server(handle) as port:
             outcome = generate(plan(port, Closed(8), duration_s=2), records=tmp_path / "r.npy")
         assert verdicts(outcome) == {"OK": len(outcome.records) - 1, "BODY": 1}
-
-    def test_a_server_that_cannot_be_reached_is_one_error(self, tmp_path: Path) -> None:
-        with pytest.raises(GeneratorError, match=r"no connection to 127\.0\.0\.1:\d+: connection refused"):
-            generate(plan(free_port(), Closed(4)), records=tmp_path / "r.npy")
-
-    def test_a_host_that_does_not_exist_is_one_error(self, tmp_path: Path) -> None:
-        kinds = (RequestKind("k", (HELLO,)),)
-        with pytest.raises(GeneratorError, match=r"nowhere\.invalid: "):
-            generate(
-                LoadJob(host="nowhere.invalid", port=80, kinds=kinds, load=Closed(1), duration_s=1),
-                records=tmp_path / "r.npy",
-            )
 
     @pytest.mark.parametrize("load", [Closed(8), Open(200)], ids=["closed", "open"])
     def test_a_server_that_dies_is_not_stormed_and_is_found_again(self, load: Closed | Open, tmp_path: Path) -> None:
@@ -380,10 +408,12 @@ class TestFailures:
         assert found.keys() <= {"OK", "CLOSED", "CONNECT", "UNFINISHED"}
         refused = outcome.records[outcome.records["verdict"] == Ending.CONNECT]
         assert outcome.refused == len(refused) > 0
-        most = 8 * 12 if isinstance(load, Closed) else 200 * 2
+        away = gone[1] - gone[0]
+        assert away > 1
+        most = 8 * 8 * away if isinstance(load, Closed) else 200 * (away + 0.5)
         assert len(refused) <= most
         good = outcome.records[outcome.records["verdict"] == Ending.OK]
-        assert (good["end"] > gone[1] + 1.1).any()
+        assert (good["end"] > (gone[1] + outcome.end) / 2).any()
         assert np.isnan(refused["sent"]).all()
 
     def test_requests_that_are_never_answered_time_out(self, tmp_path: Path) -> None:
@@ -400,16 +430,6 @@ class TestFailures:
         assert took.min() >= 0.3
         assert np.median(took) < 0.5
         assert outcome.queue_max > 5
-
-    def test_a_disk_that_fills_up_is_one_error(self, tmp_path: Path) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        with server(answering(OK_HELLO)) as port:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-            try:
-                with pytest.raises(GeneratorError, match=r"r\.npy: file too large"):
-                    generate(plan(port, Closed(2), duration_s=60), records=tmp_path / "r.npy")
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     @pytest.mark.parametrize("case", ["another head each time", "a connection each time"])
     def test_memory_does_not_grow(self, case: str, tmp_path: Path) -> None:
@@ -433,6 +453,7 @@ class TestFailures:
         assert (after - before) / (ended_after - ended_before) < 200  # bytes a request
 
 
+@pytest.mark.clock
 class TestEnds:
     """However it ends, what was recorded is kept and nobody is left."""
 

@@ -70,7 +70,7 @@ def converse(
 RIGHT = {
     "length": (answering(OK_HELLO), HELLO),
     "in pieces": (answering(*(OK_HELLO[i : i + 9] for i in range(0, len(OK_HELLO), 9))), HELLO),
-    "byte by byte": (answering(*(bytes([byte]) for byte in OK_HELLO)), HELLO),
+    "byte by byte": (answering(*(bytes([byte]) for byte in OK_HELLO), apart_s=0.002), HELLO),
     "chunked": (answering(CHUNKED_HELLO), HELLO),
     "chunked in pieces": (answering(CHUNKED_HELLO[:50], CHUNKED_HELLO[50:56], CHUNKED_HELLO[56:]), HELLO),
     "chunked with a trailer": (answering(CHUNKED_HELLO[:-2] + b"A: b\r\n\r\n"), HELLO),
