@@ -127,9 +127,9 @@ def test_each_pass_has_a_file_of_its_own_and_the_last_line_of_an_arm_stands(tmp_
     directory = RunDirectory(tmp_path)
     assert not directory.passes().explained
     phases = Phases(requests=3, response_s=0.2, total_s=0.1, queue_s=0.05)
-    directory.append_explained(Explained(arm="a", started="", missing="the stack died"))
-    directory.append_explained(Explained(arm="a", started="", phases=phases, reasons=[Reason("steal", "3 %")]))
-    directory.append_profiled(Profiled(arm="a", started="", file="profiles/a.svg", samples=300))
+    directory.append(Explained(arm="a", started="", missing="the stack died"))
+    directory.append(Explained(arm="a", started="", phases=phases, reasons=[Reason("steal", "3 %")]))
+    directory.append(Profiled(arm="a", started="", file="profiles/a.svg", samples=300))
     with (tmp_path / "explaining.jsonl").open("a") as file:
         file.write('{"arm":"a","star')
     kept = directory.passes()

@@ -215,14 +215,12 @@ def search(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None
                 asked.tell(rate, "kept" if kept else "broken")
                 trial = Trial(name_of(arm, number, step), f"{arm.id} for {level}", number, step, sample.started)
                 found: ProbeOutcome = "kept" if kept else "broken"
-                directory.append_probe(Probe(arm.id, number, step, rate, found, 1126, 0, ms, trial))
+                directory.append(Probe(arm.id, number, step, rate, found, 1126, 0, ms, trial))
             if asked.bracket.value is not None:
                 over = Overload(asked.bracket.value * 1.1, 480.0, None if arm.workload == "query" else 0.8, 3.0)
                 rate = asked.bracket.value * FACTOR
                 trial = Trial(name_of(arm, number, 0), f"{arm.id} above {level}", number, 0, sample.started)
-                directory.append_probe(
-                    Probe(arm.id, number, 0, rate, "broken", 3000, 0, 480.0, trial, "overload", over)
-                )
+                directory.append(Probe(arm.id, number, 0, rate, "broken", 3000, 0, 480.0, trial, "overload", over))
 
 
 def one_trial(sample: Sample, directory: RunDirectory, known: Catalog, arm: Arm, number: int) -> Trial:
@@ -293,7 +291,7 @@ def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:
     for trial in (first[arm.id] for arm in arms if arm.twin_of is None and arm.id in first):
         response_s = (trial.client.latency_ms.mean or 1.0) / 1000
         stolen = trial.arm.startswith("fastapi-sync/sleep/")
-        directory.append_explained(
+        directory.append(
             Explained(
                 arm=trial.arm,
                 started=sample.started,
@@ -318,7 +316,7 @@ def look(sample: Sample, directory: RunDirectory, arms: Sequence[Arm]) -> None:
     drawn = "profiles/first.svg"
     (directory.path / "profiles").mkdir()
     (directory.path / drawn).write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-    directory.append_profiled(Profiled(arm=arms[0].id, started=sample.started, goodput=1.0, file=drawn, samples=300))
+    directory.append(Profiled(arm=arms[0].id, started=sample.started, goodput=1.0, file=drawn, samples=300))
 
 
 def identity(name: str) -> Identity:

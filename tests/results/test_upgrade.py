@@ -70,7 +70,7 @@ def test_what_is_of_today_stays_as_it_is(tmp_path: Path) -> None:
     trial = made(goodput=3.0, threads=4, generator_cpu_s=0.2)
     directory = RunDirectory(tmp_path)
     directory.append(trial)
-    directory.append_probe(Probe("x", 0, 1, 50.0, "kept", 18, 0, 12.0, trial))
+    directory.append(Probe("x", 0, 1, 50.0, "kept", 18, 0, 12.0, trial))
     assert list(directory.trials()) == [trial]
     assert [probe.trial for probe in directory.probes()] == [trial]
 

@@ -87,7 +87,7 @@ class AfterRounds:
         chosen = quickest(wanted, share_s)
         if wanted:
             self._watcher.extras_begin("explaining", len(chosen), len(wanted), total_s(wanted))
-        self._run_each(chosen, explain, Explained, self._directory.append_explained)
+        self._run_each(chosen, explain, Explained, self._directory.append)
 
     def _profile(self) -> None:
         done = without_gaps(self._directory.passes().profiled.values())
@@ -95,7 +95,7 @@ class AfterRounds:
         if wanted:
             self._watcher.extras_begin("profiling", len(wanted), len(wanted), total_s(wanted))
         try:
-            self._run_each(wanted, profile, Profiled, self._directory.append_profiled)
+            self._run_each(wanted, profile, Profiled, self._directory.append)
         except TracingDeniedError as error:
             self._watcher.extras_denied(str(error))
 

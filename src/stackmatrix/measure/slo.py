@@ -210,7 +210,7 @@ class SearchRounds:
         self._keep(probe)
 
     def _keep(self, probe: Probe) -> Probe:
-        self.directory.append_probe(probe)
+        self.directory.append(probe)
         self._probes.append(probe)
         self._watcher.probed(probe)
         return probe

@@ -29,11 +29,12 @@ COMPARE_COLUMNS: Final = (
     FittedColumn("more", 15, meaning="rounds that would settle it, if the ratio holds"),
 )
 STYLES = {"faster": "green", "cheaper": "green", "slower": "red", "dearer": "red", "can't tell": "yellow"}
-INTERLEAVED = "Both were timed in the same rounds, in random order, each time with a server that was just started."
-APART = (
-    "The rounds of two runs are no pairs: what changed on the machine in between cannot be told from what changed "
-    "in the stack. The interval is that of the Hodges–Lehmann shift; the noise floor is the larger of both runs'."
-)
+HOW_MEASURED: Final = {  # by whether the rounds were interleaved
+    True: "Both were timed in the same rounds, in random order, each time with a server that was just started.",
+    False: "The rounds of two runs are no pairs: what changed on the machine in between cannot be told from what "
+    "changed in the stack. The interval is that of the Hodges–Lehmann shift; the noise floor is the larger of both "
+    "runs'.",
+}
 
 
 def terminal(report: ComparisonReport) -> RenderableType:
@@ -45,22 +46,13 @@ def terminal(report: ComparisonReport) -> RenderableType:
         Text(f"{cell_title(answer)}: {answer_line(answer)}", style=STYLES.get(answer.verdict, ""))
         for answer in report.answers
     ]
-    notes = [Text(note, style="dim") for note in (about(report), *report.remarks)]
-    return Group(*sides(report), *said, *held(report), Text(), table, Text(), *notes)
-
-
-def sides(report: ComparisonReport) -> list[Text]:
-    """Say which is A and which B."""
-    return [Text(f"A  {report.a}"), Text(f"B  {report.b}")]
-
-
-def held(report: ComparisonReport) -> list[Text]:
-    """Say what became of the limit, if one was given."""
-    return [] if report.outcome is None else [Text(limit(report), style="bold")]
+    sides = [Text(f"A  {report.a}"), Text(f"B  {report.b}")]
+    held = [] if report.outcome is None else [Text(limit(report), style="bold")]
+    notes = [Text(note, style="dim") for note in (HOW_MEASURED[report.interleaved], *report.remarks)]
+    return Group(*sides, *said, *held, Text(), table, Text(), *notes)
 
 
 def compare_markdown(report: ComparisonReport) -> str:
-    """Write the comparison in Markdown, for a pull request."""
     legend = [f"{column.name}: {column.meaning}" for column in COMPARE_COLUMNS if column.meaning]
     parts = [
         f"## {compare_headline(report)}",
@@ -69,7 +61,7 @@ def compare_markdown(report: ComparisonReport) -> str:
         *([] if report.outcome is None else [f"**{limit(report)}**"]),
         markdown.markdown_table([column.name for column in COMPARE_COLUMNS], map(compare_row, report.answers)),
         "<details><summary>How to read it</summary>",
-        markdown.bullets([about(report), *report.remarks, *legend]),
+        markdown.bullets([HOW_MEASURED[report.interleaved], *report.remarks, *legend]),
         f"{report.started} · {method.machine(report.environment)} · {', '.join(f'`{run}`' for run in report.runs)}",
         "</details>",
     ]
@@ -87,12 +79,10 @@ def compare_headline(report: ComparisonReport) -> str:
 
 
 def cell_title(answer: CellComparison) -> str:
-    """Name workload and load, and the stack where it is the same on both sides."""
     return f"{f'{answer.stack} under ' if answer.stack else ''}{answer.workload}, {answer.load.label}"
 
 
 def answer_line(answer: CellComparison) -> str:
-    """Write the verdict, then its figures."""
     return f"{answer.verdict}: {answer.words}" if answer.words else answer.verdict
 
 
@@ -104,13 +94,7 @@ def limit(report: ComparisonReport) -> str:
     return f"worse by more than {percent(report.limit)}: {report.outcome}{where}"
 
 
-def about(report: ComparisonReport) -> str:
-    """Say how it was measured."""
-    return INTERLEAVED if report.interleaved else APART
-
-
 def compare_row(answer: CellComparison) -> list[str]:
-    """Write one answer's line of the table."""
     more = answer.goodput.further_rounds
     return [
         cell_title(answer),
@@ -124,7 +108,6 @@ def compare_row(answer: CellComparison) -> list[str]:
 
 
 def metric_cells(metric: MetricRatio) -> Iterable[str]:
-    """Write one metric of both sides."""
     found = metric.ratio
     if found is None:
         return [MISSING] * 5

@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 from stackmatrix.report import slo
+from stackmatrix.report.arms import bound_of
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.view import MatrixCell, View
 from stackmatrix.results.slo import ServiceLevel
@@ -26,14 +27,12 @@ def run_csv(view: View) -> str:
 
 
 def columns() -> list[str]:
-    """Name the columns in the order of the file."""
     first = ["arm", "workload", "params", "load", "stack", "variant", "valid", "rank", "rounds", "repeated"]
     errors = [f"failed_{name}" for name in Errors.__slots__]
     return [*first, *(metric.key for metric in METRICS), *INTERVALS, "baseline", "bound", *errors, "reasons"]
 
 
 def csv_row(cell: MatrixCell) -> dict[str, Any]:
-    """Write one arm."""
     arm = cell.arm
     goodput = (arm.goodput and arm.goodput.ci95) or ("", "")
     ratio = (arm.ratio and arm.ratio.ci95) or ("", "")
@@ -51,14 +50,13 @@ def csv_row(cell: MatrixCell) -> dict[str, Any]:
         **{metric.key: metric.value(arm) for metric in METRICS},
         **dict(zip(INTERVALS, (*goodput, arm.ratio.value if arm.ratio else "", *ratio), strict=True)),
         "baseline": arm.ratio.baseline if arm.ratio else "",
-        "bound": cell.bound,
+        "bound": bound_of(arm),
         **{f"failed_{name}": getattr(arm.errors, name) for name in Errors.__slots__},
         "reasons": "; ".join(f"{reason.kind}: {reason.detail}" for reason in dict.fromkeys(arm.reasons)),
     }
 
 
 def level_row(found: ServiceLevel | None) -> dict[str, Any]:
-    """Write what a search for the largest rate came to; empty in a run without one."""
     if found is None:
         return dict.fromkeys(LEVEL_COLUMNS, "")
     low, high = (found.rate and found.rate.ci95) or ("", "")

@@ -27,7 +27,6 @@ AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open
 
 
 def sweep_title(groups: Sequence[Group]) -> str:
-    """Name a sweep: workload, parameters, kind of load."""
     params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
     load = groups[0].load
     kind = f"{load.kind} loop by {load.tool}" if load.tool else f"{load.kind} loop"
@@ -35,17 +34,14 @@ def sweep_title(groups: Sequence[Group]) -> str:
 
 
 def load_axis_title(groups: Sequence[Group]) -> str:
-    """Name the horizontal axis."""
     return AXES[groups[0].load.kind]
 
 
 def swept_loads(groups: Sequence[Group]) -> tuple[float, ...]:
-    """List every load of a sweep, in order."""
     return tuple(float(group.load.users or group.load.rate or 0) for group in groups)
 
 
 def sweep_points(groups: Sequence[Group]) -> list[SweepPoint]:
-    """Return a point for each arm that has a number."""
     found: list[SweepPoint] = []
     for load, group in zip(swept_loads(groups), groups, strict=True):
         for cell in group.cells:

@@ -69,7 +69,6 @@ def experiment_table(result: ExperimentResult) -> tuple[list[str], list[list[str
 
 
 def figure_cells(row: ExperimentRow) -> list[str]:
-    """Write one line without its arm."""
     unit = f", {row.unit}" if row.unit and row.metric in ("goodput", *TIME_METRICS) else ""
     shown = [
         f"{FIGURE_NAMES.get(row.metric, row.metric)}{unit}",
@@ -83,12 +82,10 @@ def figure_cells(row: ExperimentRow) -> list[str]:
 
 
 def name(row: ExperimentRow) -> str:
-    """Name the arm, and say if it is void for comparison."""
     return f"{row.arm} (void: {row.void})" if row.void else row.arm
 
 
 def figure_text(row: ExperimentRow, value: float | None) -> str:
-    """Write a figure."""
     return WRITTEN.get(row.metric, quantity)(value)
 
 
@@ -108,7 +105,6 @@ def scale(result: ExperimentResult) -> str:
 
 
 def tool_name(result: ExperimentResult) -> str:
-    """Name the tool that it was published with."""
     names = dict.fromkeys(row.ids[1].rpartition(" by ")[2] for row in result.rows)
     return listed(list(names)) or "tool"
 
@@ -124,13 +120,11 @@ def as_sentence(text: str) -> str:
 
 
 def charted(result: ExperimentResult) -> str:
-    """Choose the figure's metric: the one that most arms were published with."""
     published = [row.metric for row in result.rows if row.published is not None]
     return max(dict.fromkeys(published), key=published.count, default="goodput")
 
 
 def figure_axis_title(result: ExperimentResult) -> str:
-    """Name the figure's axis."""
     metric = charted(result)
     unit = next(row.unit for row in result.rows if row.metric == metric)
     return f"{FIGURE_NAMES.get(metric, metric).lower()}, {unit}, at the published scale"
@@ -151,11 +145,9 @@ def points(result: ExperimentResult) -> list[FigurePoint]:
 
 
 def wide(drawn: Sequence[FigurePoint]) -> bool:
-    """Tell whether the figures spread so far that they need a logarithmic scale."""
     values = [point.value for point in drawn]
     return bool(values) and max(values) > 12 * min(values)
 
 
 def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
-    """List each claim: its outcome as a word and as a key, and its words."""
     return [(CLAIM_WORDS[claim.outcome], claim.outcome, claim.words) for claim in result.claims]

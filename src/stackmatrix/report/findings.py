@@ -31,16 +31,11 @@ Finding = tuple[RunDirectory, Run, ExperimentResult]
 def findings_markdown(runs: Sequence[Finding], back: str) -> str:
     """Write `docs/findings.md`; `back` leads from its directory to the checkout's."""
     machines = list(dict.fromkeys(f"{method.machine(run.environment)}" for _, run, _ in runs))
-    contents = bullets(f"[{result.question}](#{anchor(result)})" for _, _, result in runs)
+    contents = bullets(f"[{result.question}](#{result.name})" for _, _, result in runs)
     parts = [INTRODUCTION, f"Measured on {'; '.join(machines)}.", contents]
     for directory, run, result in runs:
         parts += section(directory, run, result, back)
     return "\n\n".join(parts) + "\n"
-
-
-def anchor(result: ExperimentResult) -> str:
-    """Name the place where its section begins."""
-    return result.name
 
 
 def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: str) -> list[str]:
@@ -48,7 +43,7 @@ def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: s
     kept = f"{back}results/{directory.path.name}"
     rounds = max((arm.rounds for arm in run.arms), default=0)
     return [
-        f'## <a id="{anchor(result)}"></a>{result.question}',
+        f'## <a id="{result.name}"></a>{result.question}',
         f"{experiment.as_sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
         " ".join(result.answer),
         themed(

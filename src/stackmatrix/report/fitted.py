@@ -101,7 +101,6 @@ def laid_out(cells: Sequence[Text], widths: Mapping[FittedColumn, int], indent: 
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Wrap a name at its joints, and within a part that is wider than all there is."""
     lines = [""]
     for piece in PIECE.findall(text):
         if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > width:

@@ -23,7 +23,6 @@ ENDED_BY: Final = {
 
 
 def headline(view: View) -> str:
-    """Say who leads how often."""
     if view.run.experiment is not None:
         return view.run.experiment.question
     if view.run.levels:
@@ -43,7 +42,6 @@ def headline(view: View) -> str:
 
 
 def highest(view: View) -> str:
-    """Say who keeps the service level up to the highest rate, or how often."""
     found, level = slo.by_arm(view.run.levels), slo.level_title(view.run.levels)
     firsts = [first for group in view.groups if (first := at_the_top(group, found))]
     if not firsts:
@@ -74,7 +72,6 @@ def group_sentence(group: Group) -> str:
 
 
 def ranking(group: Group) -> str:
-    """Say who leads, by how much, and who is far behind."""
     ranked, first = group.ranked, leaders(group)
     if not ranked:
         return f"No stack has a valid number here{because(group)}."
@@ -98,7 +95,6 @@ def ranking(group: Group) -> str:
 
 
 def behind(group: Group) -> str:
-    """Say how far the last is behind, when it is not the one just named."""
     last = group.ranked[-1]
     if len(group.ranked) <= len(leaders(group)) + 1:
         return ""
@@ -117,7 +113,6 @@ def at_the_load(group: Group) -> str:
 
 
 def without(group: Group) -> str:
-    """Say whose number is missing, and why."""
     return f"No number for {names(group.void)}{because(group)}." if group.void and group.ranked else ""
 
 
@@ -147,12 +142,10 @@ def comparison(pair: Pair, floor: float) -> str:
 
 
 def leaders(group: Group) -> list[MatrixCell]:
-    """Return all arms in the first place."""
     return [cell for cell in group.ranked if cell.arm.rank == group.ranked[0].arm.rank]
 
 
 def goodput_range(cells: Sequence[MatrixCell]) -> str:
-    """Write the goodput of arms that are not told apart."""
     values = [cell.arm.goodput.value for cell in cells if cell.arm.goodput]
     low, high = quantity(min(values)), quantity(max(values))
     return f"{low}/s" if low == high else f"{low} to {high}/s"
@@ -168,5 +161,4 @@ def times(estimate: statistics.Estimate | None) -> str:
 
 
 def names(cells: Sequence[MatrixCell]) -> str:
-    """Name the stacks: `a`, `a and b`, `a, b and c`."""
     return listed([cell.name for cell in cells])

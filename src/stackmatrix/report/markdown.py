@@ -10,14 +10,12 @@ from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, place_of, void_
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
-from stackmatrix.results.explain import Phases
 from stackmatrix.results.run import ArmResult
 
 SHOWN_METRICS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "threads", "share")
 
 
 def run_markdown(view: View) -> str:
-    """Write `report.md`."""
     parts = [
         f"# {plain(headline.headline(view))}",
         f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
@@ -98,7 +96,6 @@ def themed(stem: str, about: str) -> str:
 
 
 def workload(view: View, group: Group) -> list[str]:
-    """Write one workload: the sentence, then the ranking."""
     params = " ".join(f"{key}={value}" for key, value in group.params.items())
     about = " · ".join(part for part in (group.summary, params, group.load.label) if part)
     names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in SHOWN_METRICS]
@@ -125,25 +122,18 @@ def explanation_bullets(cell: MatrixCell) -> str:
 
 def spent(group: Group) -> list[str]:
     """Show where requests spend their time, and the flame graphs, for the cells that were looked at."""
-    timed = [cell for cell in group.ranked if cell.arm.phases]
+    rows: list[list[str]] = []
+    for cell in group.ranked:
+        if phases := cell.arm.phases:
+            seconds = time_by_part(phases)
+            shares = (percent(seconds[part] / phases.response_s) if part in seconds else MISSING for part in PARTS)
+            rows.append(["", cell.name, duration(phases.response_s), *shares])
+    table = markdown_table(("", "stack", "response", *PARTS), rows)
     drawn = [f"[{cell.name}]({cell.arm.profile.file})" for cell in group.ranked if cell.arm.profile]
-    if timed:
-        head = ("", "stack", "response", *PARTS)
-        rows = [
-            ["", cell.name, duration(phases.response_s), *(part_share(phases, part) for part in PARTS)]
-            for cell in timed
-            if (phases := cell.arm.phases)
-        ]
-        found = ["Where the time of a request goes, with SERVER_TIMING on:", markdown_table(head, rows)]
-    else:
-        found = []
-    return [*found, *([f"Flame graphs: {', '.join(drawn)}"] if drawn else [])]
-
-
-def part_share(phases: Phases, part: str) -> str:
-    """Write the share of one part in the response time."""
-    seconds = time_by_part(phases).get(part)
-    return MISSING if seconds is None else percent(seconds / phases.response_s)
+    return [
+        *(["Where the time of a request goes, with SERVER_TIMING on:", table] if rows else []),
+        *([f"Flame graphs: {', '.join(drawn)}"] if drawn else []),
+    ]
 
 
 def markdown_row(cell: MatrixCell, group: Sequence[ArmResult], width: int) -> list[str]:
@@ -158,7 +148,6 @@ def markdown_row(cell: MatrixCell, group: Sequence[ArmResult], width: int) -> li
 
 
 def void_section(view: View) -> list[str]:
-    """List every reason why a number is missing, with its remedy."""
     lines = [
         f"{cell.name}, {cell.arm.workload}, {cell.arm.load.label}: **{reason.kind}**: {reason.detail}. {reason.remedy}"
         for cell in view.cells
@@ -174,7 +163,6 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Se
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """Write a list."""
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -36,7 +36,6 @@ def machine(found: Mapping[str, Any]) -> str:
 
 
 def environment(view: View) -> list[tuple[str, str]]:
-    """List all that is known of the place."""
     words = {True: "yes", False: "no", None: MISSING}
     return [
         (NAMES.get(key, key), words[value] if value is None or isinstance(value, bool) else str(value))
@@ -47,20 +46,18 @@ def environment(view: View) -> list[tuple[str, str]]:
 def facts(view: View) -> list[tuple[str, str, str]]:
     """Sum the run up in a few figures: name, value, remark."""
     valid = sum(cell.arm.goodput is not None for cell in view.cells)
+    window = view.run.environment.get("window_s")
     aa = "measured by timing one arm twice" if view.run.aa else "not measured; the least of any run"
     return [
         ("Cells with a number", f"{valid} of {len(view.cells)}", void_remark(view)),
-        ("Rounds", str(view.rounds), f"ended because {ended(view)}"),
+        ("Rounds", str(view.rounds), f"ended because {ENDED_BY.get(view.run.ended_by, view.run.ended_by)}"),
         ("Noise floor", percent(view.floor), aa),
         ("Load", loads(view), ""),
-        ("Window", f"{view.run.environment.get('window_s', MISSING):.3g} s", "per trial")
-        if isinstance(view.run.environment.get("window_s"), int | float)
-        else ("Window", MISSING, ""),
+        ("Window", f"{window:.3g} s", "per trial") if isinstance(window, int | float) else ("Window", MISSING, ""),
     ]
 
 
 def void_remark(view: View) -> str:
-    """Say why cells are void, by how often."""
     kinds = Counter(
         kind for cell in view.cells if cell.arm.goodput is None for kind in {r.kind for r in cell.arm.reasons}
     )
@@ -68,14 +65,8 @@ def void_remark(view: View) -> str:
 
 
 def loads(view: View) -> str:
-    """Say how requests were offered."""
     labels = list(dict.fromkeys(group.load.label for group in view.groups))
     return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
-
-
-def ended(view: View) -> str:
-    """Say what ended the run."""
-    return ENDED_BY.get(view.run.ended_by, view.run.ended_by)
 
 
 def notes(view: View) -> list[tuple[str, str, str]]:
@@ -83,28 +74,19 @@ def notes(view: View) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     if not view.honest and view.run.aa and view.run.aa.ci95:
         low, high = view.run.aa.ci95
-        found.append(
-            (
-                "bad",
-                "This run is not valid.",
-                f"Two copies of one arm differ: their ratio lies between {factor(low)} and {factor(high)}, more than "
-                "2 % from 1. Something other than the stacks moved the numbers; no difference is stated. Run it again.",
-            )
+        text = (
+            f"Two copies of one arm differ: their ratio lies between {factor(low)} and {factor(high)}, more than "
+            "2 % from 1. Something other than the stacks moved the numbers; no difference is stated. Run it again."
         )
+        found.append(("bad", "This run is not valid.", text))
     if view.run.ended_by == "interrupted":
-        found.append(
-            ("warn", "Interrupted.", f"What was measured until then is shown: {some(view.rounds, 'round')} at most.")
-        )
+        text = f"What was measured until then is shown: {some(view.rounds, 'round')} at most."
+        found.append(("warn", "Interrupted.", text))
     if view.cells and not any(cell.arm.goodput for cell in view.cells):
         found.append(("bad", "Every cell is void.", "The reasons stand below the matrix, each with its remedy."))
     elif 0 < view.rounds < LEAST_ROUNDS:
-        found.append(
-            (
-                "warn",
-                "No intervals.",
-                f"A 95 % interval needs {LEAST_ROUNDS} rounds and this run has {view.rounds}: its order is a hint.",
-            )
-        )
+        text = f"A 95 % interval needs {LEAST_ROUNDS} rounds and this run has {view.rounds}: its order is a hint."
+        found.append(("warn", "No intervals.", text))
     return found
 
 
@@ -143,10 +125,9 @@ def limits(view: View) -> list[str]:
 
 
 def measured(view: View) -> list[str]:
-    """Say how the numbers came about."""
     return [
         f"{some(view.rounds, 'round')}: in each, every arm is timed once, in a fresh random order. The run ended "
-        f"because {ended(view)}.",
+        f"because {ENDED_BY.get(view.run.ended_by, view.run.ended_by)}.",
         "Every stack obeys one contract, byte for byte; each answer is checked in full, and only the right ones count.",
         "The load generator is a process of its own on its own core, and keeps one record per request.",
         "Arms of one workload are compared by the logarithm of their ratio, round by round. The estimate is the "
@@ -157,7 +138,6 @@ def measured(view: View) -> list[str]:
 
 
 def noise(view: View) -> str:
-    """Say where the noise floor comes from."""
     aa = view.run.aa
     if aa is None:
         return f"No arm was timed twice; differences below {percent(view.floor)} are never told apart."

@@ -68,13 +68,7 @@ METRICS: Final = (
         milliseconds,
     ),
     Metric(
-        "p999_ms",
-        "p99.9",
-        "ms",
-        "lower",
-        "999 of 1000 took no longer.",
-        lambda arm: arm.latency_ms.p999,
-        milliseconds,
+        "p999_ms", "p99.9", "ms", "lower", "999 of 1000 took no longer.", lambda arm: arm.latency_ms.p999, milliseconds
     ),
     Metric(
         "max_ms",

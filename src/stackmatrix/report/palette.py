@@ -92,14 +92,11 @@ def var(name: str) -> str:
 
 
 def series(index: int) -> str:
-    """Return the colour of the n-th stack."""
     return var(f"series-{index % SERIES + 1}")
 
 
 @dataclass(frozen=True, slots=True)
 class StackLook:
-    """How a stack is drawn, the same in all charts of a page."""
-
     stack: str
     colour: str
     shape: str
@@ -116,7 +113,6 @@ def step(share: float) -> int:
 
 
 def css(palette: dict[str, str]) -> str:
-    """Write the declarations of one palette."""
     return "".join(f"--{name}:{value};" for name, value in palette.items())
 
 

@@ -16,7 +16,6 @@ COLOURS: Final = dict(
 
 
 def phase_remarks(phases: Phases) -> list[str]:
-    """List what else was seen meanwhile."""
     found = [f"mean of {phases.requests} requests, {duration(phases.response_s)} each"]
     if phases.lag_s is not None:
         found.append(f"event loop {duration(phases.lag_s)} late")

@@ -82,7 +82,6 @@ def shapes(directory: RunDirectory, standing: dict[str, list[Trial]]) -> dict[st
 
 
 def read_reduced(directory: RunDirectory) -> Shapes:
-    """Read what was kept before; nothing when there is no such file, or one of another version."""
     try:
         return directory.read(REDUCED_FILE, Shapes)
     except UserError:
@@ -90,7 +89,6 @@ def read_reduced(directory: RunDirectory) -> Shapes:
 
 
 def shape(directory: RunDirectory, trials: Sequence[Trial]) -> Shape:
-    """Reduce one arm's records, which every trial has."""
     slices: dict[int, list[Slice]] = {}
     pooled: list[Floats] = []
     for trial in trials:
@@ -145,5 +143,4 @@ def slice_up(records: Records, start: float, seconds: float) -> list[Slice]:
 
 
 def short(value: float) -> float:
-    """Keep five significant digits: enough to draw by."""
     return float(f"{value:.5g}")

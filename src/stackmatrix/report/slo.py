@@ -19,8 +19,6 @@ PROBE_WORDS: Final[Mapping[ProbeOutcome, str]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a service level."""
-
     key: str  # its column in `report.csv`
     name: str
     meaning: str
@@ -29,17 +27,14 @@ class Column:
 
 
 def amount(value: Callable[[ServiceLevel], float | None]) -> Callable[[ServiceLevel], str]:
-    """Write a figure as tables do."""
     return lambda level: quantity(value(level))
 
 
 def found_rate(level: ServiceLevel) -> float | None:
-    """Return the rate that was found."""
     return level.rate.value if level.rate else None
 
 
 def answered(level: ServiceLevel) -> float | None:
-    """Return goodput under overload."""
     return level.overload.goodput.value if level.overload else None
 
 
@@ -120,12 +115,10 @@ SLO_COLUMNS: Final = (
 
 
 def ordered(levels: list[ServiceLevel]) -> list[ServiceLevel]:
-    """Sort them, the best first and those without a rate last."""
     return sorted(levels, key=lambda level: (level.rate is None, level.rank or 0, -(found_rate(level) or 0.0)))
 
 
 def level_cells(level: ServiceLevel) -> list[str]:
-    """Write its figures as tables do."""
     return [column.show(level) for column in SLO_COLUMNS]
 
 

@@ -66,12 +66,10 @@ def figure_column(place: int, name: str) -> FittedColumn:
 
 
 def several_loads(run: Run) -> bool:
-    """Tell whether a workload was offered in more than one way."""
     return len({arm.load for arm in run.arms}) > 1
 
 
 def level_table(run: Run) -> list[RenderableType]:
-    """Show the largest rates that keep a service level, where one was asked for, and what each arm came to."""
     if not run.levels:
         return []
     figures = [FittedColumn(column.name, place) for place, column in enumerate(slo.SLO_COLUMNS, 2)]

@@ -2,10 +2,10 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations, count
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.judge import STACK_CPU, by_round, last_attempts
@@ -13,10 +13,9 @@ from stackmatrix.analysis.statistics import middle
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
-from stackmatrix.report.arms import bound_of
 from stackmatrix.report.reduced import Shape, shapes
 from stackmatrix.results.directory import SCHEMA, RunDirectory
-from stackmatrix.results.plan import Load
+from stackmatrix.results.plan import ComparisonKey, Load
 from stackmatrix.results.run import ArmResult, Identity, Run
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
@@ -69,13 +68,7 @@ class MatrixCell:
     @property
     def settings(self) -> Mapping[str, int | str | bool]:
         """What the run knows of its settings: all of them, or only those that its variant changes."""
-        found: Mapping[str, int | str | bool] = getattr(self.arm, "settings", None) or self.arm.variant
-        return found
-
-    @property
-    def bound(self) -> str | None:
-        """What binds it: the verdict of the meters, or else the smallest term of its ceiling."""
-        return bound_of(self.arm)
+        return self.arm.settings or self.arm.variant
 
     @property
     def command(self) -> str:
@@ -126,27 +119,26 @@ class Group:
 
     @property
     def void(self) -> list[MatrixCell]:
-        """The cells without a valid number."""
         return [cell for cell in self.cells if cell not in self.ranked]
 
     @property
     def ordered(self) -> list[MatrixCell]:
-        """Ranked cells, then void ones."""
         return [*self.ranked, *self.void]
 
     @cached_property
     def decided(self) -> bool:
-        """Whether there are intervals to rank by."""
         return any(pair.goodput and pair.goodput.interval for pair in self.pairs)
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Every two valid cells."""
-        return [paired_cells(first, second, self.floor) for first, second in combinations(self.ranked, 2)]
+        return [self.versus(first, second) for first, second in combinations(self.ranked, 2)]
 
     def versus(self, first: MatrixCell, second: MatrixCell) -> Pair:
-        """Compare these two."""
-        return paired_cells(first, second, self.floor)
+        """Compare two arms round by round."""
+        goodput = statistics.ratio(first.goodputs, second.goodputs)
+        standing = statistics.standing(goodput, self.floor)
+        settles = statistics.rounds_to_settle(goodput, self.floor) if goodput else None
+        return Pair(first, second, goodput, statistics.ratio(first.cpu_us, second.cpu_us), standing, settles)
 
 
 @dataclass(frozen=True)
@@ -164,7 +156,6 @@ class View:
 
     @property
     def cells(self) -> list[MatrixCell]:
-        """All of them."""
         return [cell for group in self.groups for cell in group.cells]
 
     @property
@@ -179,7 +170,6 @@ class View:
 
     @property
     def several_loads(self) -> bool:
-        """Whether some workload was offered in more than one way."""
         return len({group.load for group in self.groups}) > 1
 
     def group_title(self, group: Group) -> str:
@@ -202,8 +192,7 @@ class View:
     def explained(self, pair: Pair) -> list[str]:
         """Return the sentences that say why two arms differ; none where the run has none."""
         asked = {pair.first.arm.id, pair.second.arm.id}
-        found = (item for item in getattr(self.run, "comparisons", None) or [] if {item.first, item.second} == asked)
-        return next((list(item.explanation) for item in found), [])
+        return next((item.explanation for item in self.run.comparisons if {item.first, item.second} == asked), [])
 
     def elsewhere(self, cell: MatrixCell) -> list[MatrixCell]:
         """Find the same stack and workload under other loads or parameters."""
@@ -240,26 +229,21 @@ def view(directory: RunDirectory) -> View:
         for arm in run.arms
     ]
     stacks, workloads = summaries()
-    floor = floor_of_run(run)
-    groups = [
-        Group(
-            workload=members[0].arm.workload,
-            params=members[0].arm.params,
-            load=members[0].arm.load,
-            slug=slugs(group_name(members[0].arm)),
-            cells=members,
-            floor=floor,
-            summary=workloads.get(members[0].arm.workload, ""),
-        )
-        for members in grouped(cells)
-    ]
+    compared: dict[ComparisonKey, list[MatrixCell]] = {}
+    for cell in cells:
+        compared.setdefault(cell.arm.comparison_key, []).append(cell)
+    groups: list[Group] = []
+    for members in compared.values():
+        workload, params, load = members[0].arm.workload, members[0].arm.params, members[0].arm.load
+        words = "-".join(f"{key}-{value}" for key, value in params.items())
+        slug = slugs(f"workload-{workload}-{words}-{load.label}")
+        groups.append(Group(workload, params, load, slug, members, floor_of_run(run), workloads.get(workload, "")))
     names = list(dict.fromkeys(cell.name for cell in cells))
     used = {arm.stack: stacks[arm.stack] for arm in run.arms if arm.stack in stacks}
     return View(run, directory, groups, rounds, used, names, probes=list(directory.probes()))
 
 
 def read_run(directory: RunDirectory) -> Run:
-    """Read the run's judgement."""
     if not (directory.path / "run.json").exists():
         raise UserError(
             f"{directory.path}: it has no run.json, for it was killed before it was judged; "
@@ -273,36 +257,9 @@ def read_run(directory: RunDirectory) -> Run:
     return run
 
 
-def grouped(cells: Sequence[MatrixCell]) -> list[list[MatrixCell]]:
-    """Group cells that are compared with one another, in the order of the run."""
-    found: dict[tuple[object, ...], list[MatrixCell]] = {}
-    for cell in cells:
-        found.setdefault(cell.arm.comparison_key, []).append(cell)
-    return list(found.values())
-
-
-def group_name(arm: ArmResult) -> str:
-    """Join workload, parameters and load in one word."""
-    params = "-".join(f"{key}-{value}" for key, value in arm.params.items())
-    return f"workload-{arm.workload}-{params}-{arm.load.label}"
-
-
 def floor_of_run(run: Run) -> float:
     """Return the noise floor as the A/A arm has it, or the least that any run has."""
     return run.aa.floor if run.aa else statistics.LEAST_FLOOR
-
-
-def paired_cells(first: MatrixCell, second: MatrixCell, floor: float) -> Pair:
-    """Compare two arms round by round."""
-    goodput = statistics.ratio(first.goodputs, second.goodputs)
-    standing = statistics.standing(goodput, floor)
-    settles = statistics.rounds_to_settle(goodput, floor) if goodput else None
-    return Pair(first, second, goodput, cpu_ratio(first, second), standing, settles)
-
-
-def cpu_ratio(first: MatrixCell, second: MatrixCell) -> statistics.Estimate | None:
-    """Return the CPU per request of the first as a multiple of the second's."""
-    return statistics.ratio(first.cpu_us, second.cpu_us)
 
 
 def summaries() -> tuple[dict[str, str], dict[str, str]]:
@@ -323,15 +280,7 @@ class Slugs:
 
     def __call__(self, text: str) -> str:
         base = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-        slug = next(name for name in candidates(base) if name not in self._used)
+        numbered = (f"{base}-{number}" for number in count(2))
+        slug = next(name for name in chain([base], numbered) if name not in self._used)
         self._used.add(slug)
         return slug
-
-
-def candidates(base: str) -> Iterable[str]:
-    """Yield the name itself, then numbered ones."""
-    yield base
-    number = 2
-    while True:
-        yield f"{base}-{number}"
-        number += 1

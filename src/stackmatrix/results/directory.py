@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,26 +18,14 @@ from stackmatrix.results.trial import Trial
 from stackmatrix.results.upgrade import upgraded
 
 SCHEMA = 2
-
-
 RESULTS = ROOT / "results"
-
-
 STAMP = "%Y%m%dT%H%M%SZ"
-
-
-TRIALS = "trials.jsonl"
-
-
-LEVELS = "levels.jsonl"
-
-
-EXPLAINING = "explaining.jsonl"
-
-
-PROFILES = "profiles.jsonl"
-
-
+LINES: dict[type, str] = {  # the file that each is a line of
+    Trial: "trials.jsonl",
+    Probe: "levels.jsonl",
+    Explained: "explaining.jsonl",
+    Profiled: "profiles.jsonl",
+}
 T = TypeVar("T")
 
 
@@ -66,60 +55,43 @@ class RunDirectory:
 
     @property
     def started(self) -> str:
-        """Tell when the run began, from its name."""
         stamp = self.path.name.partition("-")[0]
         return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
 
     @property
     def shown(self) -> str:
-        """Write its path as a user would type it."""
         return os.path.relpath(self.path)
 
     def records_file(self, trial: str) -> Path:
-        """Name the file for the records of one trial."""
         return self.path / "records" / f"{trial}.npy"
 
-    def append(self, trial: Trial) -> None:
-        """Keep one trial for good."""
-        self._append(TRIALS, trial)
-
-    def append_probe(self, probe: Probe) -> None:
-        """Keep one probe of a service level for good."""
-        self._append(LEVELS, probe)
+    def append(self, line: Trial | Probe | Explained | Profiled) -> None:
+        """Keep a trial, a probe of a service level or an extra trial for good."""
+        file = self.path / LINES[type(line)]
+        with writing(file), file.open("ab+") as handle:
+            handle.seek(0)
+            whole = handle.read().rfind(b"\n") + 1
+            handle.truncate(whole)  # a last line that a crash left without its newline
+            handle.write(msgspec.json.encode(line) + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
 
     def trials(self) -> Iterator[Trial]:
         """Read every trial that was kept; a last line cut off by a crash is left out."""
-        return self._lines(TRIALS, Trial, upgraded)
+        return self._lines(Trial, upgraded)
 
     def probes(self) -> Iterator[Probe]:
         """Read every probe of a service level, likewise; none in a run without `--slo`."""
-        return self._lines(LEVELS, Probe, upgraded)
-
-    def append_explained(self, arm: Explained) -> None:
-        """Keep the explaining trial of one arm."""
-        self._append(EXPLAINING, arm)
-
-    def append_profiled(self, arm: Profiled) -> None:
-        """Keep the profiling trial of one arm."""
-        self._append(PROFILES, arm)
+        return self._lines(Probe, upgraded)
 
     def passes(self) -> ExtraTrials:
         """Read the extra trials after the rounds; of each arm the last line."""
         return ExtraTrials(
-            {line.arm: line for line in self._lines(EXPLAINING, Explained)},
-            {line.arm: line for line in self._lines(PROFILES, Profiled)},
+            {line.arm: line for line in self._lines(Explained)}, {line.arm: line for line in self._lines(Profiled)}
         )
 
-    def _append(self, name: str, value: object) -> None:
-        file = self.path / name
-        with writing(file), file.open("ab+") as handle:
-            drop_unfinished_line(handle)
-            handle.write(msgspec.json.encode(value) + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-
-    def _lines(self, name: str, kind: type[T], upgrade: Callable[[Any], Any] | None = None) -> Iterator[T]:
-        file = self.path / name
+    def _lines(self, kind: type[T], upgrade: Callable[[Any], Any] | None = None) -> Iterator[T]:
+        file = self.path / LINES[kind]
         if not file.exists():
             return
         lines = file.read_bytes().split(b"\n")
@@ -144,28 +116,16 @@ class RunDirectory:
             raise UserError(f"{file}: {error.strerror}") from None
 
 
-def drop_unfinished_line(handle: IO[bytes]) -> None:
-    """Cut off a last line that a crash left without its newline."""
-    handle.seek(0)
-    whole = handle.read().rfind(b"\n") + 1
-    handle.truncate(whole)
-
-
-class writing:  # noqa: N801 - used as a `with` statement, like a function
-    """Turns a failed write into one clear line: a full or read-only disk is the user's to mend."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise UserError(
-                f"{self._path}: cannot write: {error.strerror}; free some space or make results/ writable, "
-                "then go on; what was measured before is kept"
-            ) from None
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failed write into one clear line: a full or read-only disk is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot write: {error.strerror}; free some space or make results/ writable, "
+            "then go on; what was measured before is kept"
+        ) from None
 
 
 def decode(data: bytes, kind: type[T], where: str, upgrade: Callable[[Any], Any] | None = None) -> T:

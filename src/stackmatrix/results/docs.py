@@ -15,7 +15,6 @@ START: Final = "<!-- every field, from src/stackmatrix/results/: make docs -->"
 
 
 def write_docs(page: Path = PAGE) -> None:
-    """Put the tables below their mark."""
     page.write_text(head(page) + tables(), encoding="utf-8")
 
 
@@ -26,19 +25,16 @@ def head(page: Path = PAGE) -> str:
 
 
 def tables() -> str:
-    """Write one table for each type."""
     files = (*(Path(directory.__file__).with_name(f"{name}.py") for name in FORMAT), Path(latency.__file__))
     texts = [file.read_text(encoding="utf-8") for file in files]
     return "\n" + "".join(type_table(node, text) for text in texts for node in ast.parse(text).body if is_format(node))
 
 
 def is_format(node: ast.stmt) -> bool:
-    """Tell whether it is a dataclass."""
     return isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list)
 
 
 def type_table(node: ast.stmt, text: str) -> str:
-    """Write a type's name, what it is, and its fields."""
     assert isinstance(node, ast.ClassDef)
     rows = "".join(f"| `{name}` | `{kind}` | {words} |\n" for name, kind, words in fields(node, text.splitlines()))
     about = " ".join((ast.get_docstring(node) or "").split())

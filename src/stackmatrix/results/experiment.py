@@ -25,7 +25,6 @@ class SideFigure:
 
     @property
     def share(self) -> float | None:
-        """Measured ÷ predicted."""
         return self.measured / self.predicted if self.measured is not None and self.predicted else None
 
 

@@ -83,7 +83,6 @@ class ArmSetup:
 
     @property
     def comparison_label(self) -> str:
-        """The same as people read it: the id without the stack variant."""
         return self.id.removeprefix(f"{self.variant_label}/")
 
 
@@ -99,7 +98,6 @@ class Arm(ArmSetup):
 
     @property
     def file_name(self) -> str:
-        """The id as part of a file's name."""
         return re.sub(r"[^a-z0-9.=-]+", "_", self.id.lower())
 
     @property
@@ -109,8 +107,6 @@ class Arm(ArmSetup):
 
 
 PLAN_FILE = "plan.json"
-
-
 NOT_DIGESTED = ("__pycache__", ".venv", ".ruff_cache", ".mypy_cache")
 
 
@@ -139,7 +135,6 @@ class Plan:
     slo: str | None = None  # a service level: then each arm's largest rate that keeps it is searched for
 
     def timing(self, arm: Arm) -> Timing:
-        """The arm's own, or the plan's."""
         return arm.timing or Timing(self.warmup_s, self.window_s)
 
 

@@ -85,5 +85,4 @@ class Reason:
 
     @property
     def remedy(self) -> str:
-        """Say what to do about it."""
         return REMEDIES.get(self.kind, OTHER_REMEDY)

@@ -35,14 +35,12 @@ class Errors:
 
     @property
     def total(self) -> int:
-        """Add them up."""
         return self.status + self.body + self.timeout + self.connect + self.closed + self.protocol
 
     def __add__(self, other: "Errors") -> "Errors":
         return Errors(*(getattr(self, name) + getattr(other, name) for name in Errors.__slots__))
 
     def __str__(self) -> str:
-        """Write `3 status, 1 timeout`."""
         return ", ".join(f"{count} {name}" for name in Errors.__slots__ if (count := getattr(self, name))) or "none"
 
 
@@ -57,7 +55,6 @@ class Cpu:
 
     @property
     def upstreams(self) -> float | None:
-        """Add up Postgres, Nginx and the delay server."""
         parts = (self.postgres, self.nginx, self.delay)
         return None if any(part is None for part in parts) else sum(part for part in parts if part is not None)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import altair as alt
 
-from stackmatrix.report.charts.style import FEWER, PLAIN_AXIS, ROWS, Spec, figure_encoding, finished, stack_colour
+from stackmatrix.report.charts.style import FEWER, FIGURE, PLAIN_AXIS, ROWS, STACK_COLOUR, Spec, finished
 from stackmatrix.report.palette import SHAPES, var
 
 # who spends CPU, and in which colour
@@ -33,17 +33,17 @@ def spectrum() -> Spec:
     tooltip = [
         alt.Tooltip("stack:N"),
         alt.Tooltip("percent:Q", title="percentile", format=".5~g"),
-        alt.Tooltip("ms:Q", **figure_encoding()),
+        alt.Tooltip("ms:Q", format=FIGURE),
     ]
     lines = base.mark_line(strokeJoin="round", interpolate="monotone").encode(
-        color=stack_colour(),
+        color=STACK_COLOUR,
         detail="stack:N",
         size=alt.condition("datum.mine", alt.value(2.5), alt.value(1.2)),
         opacity=alt.condition("datum.mine", alt.value(1), alt.value(0.55)),
         strokeDash=alt.condition("datum.mine", alt.value([1, 0]), alt.value([5, 3])),
     )
     points = base.mark_point(filled=True, size=60).encode(
-        color=stack_colour(), opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=tooltip
+        color=STACK_COLOUR, opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=tooltip
     )
     return finished(lines + points.add_params(near))
 
@@ -61,8 +61,8 @@ def histogram(log: bool) -> Spec:
             y=alt.Y("count:Q").title("requests").axis(tickCount=4, labelExpr=PLAIN_AXIS),
             y2=alt.datum(0),
             tooltip=[
-                alt.Tooltip("low:Q", title="from, ms", **figure_encoding()),
-                alt.Tooltip("high:Q", title="to, ms", **figure_encoding()),
+                alt.Tooltip("low:Q", title="from, ms", format=FIGURE),
+                alt.Tooltip("high:Q", title="to, ms", format=FIGURE),
                 alt.Tooltip("count:Q", title="requests", format=","),
             ],
         )
@@ -105,7 +105,7 @@ def over_rounds(y: alt.Y, title: str) -> tuple[alt.Chart, alt.Chart]:
     tooltip = [
         alt.Tooltip("round:Q"),
         alt.Tooltip("series:N", title="what"),
-        alt.Tooltip("value:Q", title=title, **figure_encoding()),
+        alt.Tooltip("value:Q", title=title, format=FIGURE),
     ]
     return course.encode(detail=["round:N", "series:N"]), rounds.encode(tooltip=tooltip)
 
@@ -121,7 +121,7 @@ def cpu() -> Spec:
                 "part:N", scale=alt.Scale(domain=list(CHART_PARTS), range=list(CHART_PARTS.values())), legend=None
             ),
             order=alt.Order("order:Q"),
-            tooltip=[alt.Tooltip("part:N", title="spent by"), alt.Tooltip("us:Q", title="µs", **figure_encoding())],
+            tooltip=[alt.Tooltip("part:N", title="spent by"), alt.Tooltip("us:Q", title="µs", format=FIGURE)],
         ),
         height=44,
     )
@@ -157,6 +157,6 @@ def pair() -> Spec:
         .axis(tickMinStep=1, format="d", grid=False)
         .scale(padding=14, nice=False, zero=False),
         y=y,
-        tooltip=[alt.Tooltip("round:Q"), alt.Tooltip("ratio:Q", **figure_encoding())],
+        tooltip=[alt.Tooltip("round:Q"), alt.Tooltip("ratio:Q", format=FIGURE)],
     )
     return finished(noise + one + band + centre + points)

@@ -3,7 +3,7 @@
 import altair as alt
 
 from stackmatrix.report.charts.pictures import svg
-from stackmatrix.report.charts.style import FEWER, PLAIN_AXIS, ROWS, Data, Spec, figure_encoding, finished, inline
+from stackmatrix.report.charts.style import FEWER, FIGURE, PLAIN_AXIS, ROWS, Data, Spec, finished, inline
 from stackmatrix.report.experiment import POINT_SERIES, figure_axis_title, points, wide
 from stackmatrix.report.palette import var
 from stackmatrix.results.experiment import ExperimentResult
@@ -32,7 +32,7 @@ def experiment_chart(result: ExperimentResult, rows: Data = ROWS) -> Spec:
             y=y,
             color=alt.Color("series:N", scale=colours, legend=legend),
             shape=alt.Shape("series:N", scale=shapes, legend=legend),
-            tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", **figure_encoding())],
+            tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("series:N"), alt.Tooltip("value:Q", format=FIGURE)],
         ),
         height=40 + 30 * len(arms),
     )

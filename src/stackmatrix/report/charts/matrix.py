@@ -6,7 +6,7 @@ from typing import Final
 import altair as alt
 
 from stackmatrix.formatting import percent, quantity
-from stackmatrix.report.arms import void_kinds
+from stackmatrix.report.arms import bound_of, void_kinds
 from stackmatrix.report.charts.style import Spec, config, inline
 from stackmatrix.report.palette import FONT, STEPS, step, var
 from stackmatrix.report.view import MatrixCell, View
@@ -49,8 +49,6 @@ def matrix_picture(view: View) -> Spec:
 
 @dataclass(frozen=True, slots=True)
 class MatrixTile:
-    """One cell as the picture shows it."""
-
     stack: str
     workload: str
     leads: bool
@@ -60,10 +58,9 @@ class MatrixTile:
 
 
 def matrix_tile(workload: str, cell: MatrixCell) -> MatrixTile:
-    """Write one cell."""
     arm = cell.arm
     if arm.goodput is None:
         return MatrixTile(cell.name, workload, False, NO_NUMBER, "void", void_kinds(arm))
     share = STEPS[step(arm.ceiling.share if arm.ceiling else 0.0) - 1][1]
-    note = " · ".join(part for part in (f"± {percent(arm.goodput.half_width)}", cell.bound) if part)
+    note = " · ".join(part for part in (f"± {percent(arm.goodput.half_width)}", bound_of(arm)) if part)
     return MatrixTile(cell.name, workload, arm.rank == 1, share, quantity(arm.goodput.value), note)

@@ -11,7 +11,10 @@ from stackmatrix.report.palette import FONT, var
 Spec = dict[str, Any]  # a chart in Vega-Lite's JSON
 Data = alt.NamedData | alt.InlineData
 ROWS: Final = alt.NamedData("rows")
+FIGURE: Final = ",.4~g"  # how tooltips write numbers
 HEIGHT: Final = 220
+STACK_COLOUR: Final = alt.Color("colour:N", scale=None, legend=None)  # the rows name colour and shape of their stack
+STACK_SHAPE: Final = alt.Shape("shape:N", scale=None, legend=None)
 PLAIN_AXIS: Final = "replace(format(datum.value, ',.6~r'), /,/g, '\u202f')"  # numbers of axes, as the tables write them
 # the same for logarithmic axes, where only 1, 2 and 5 of each decade are labelled
 FEWER: Final = (
@@ -21,7 +24,6 @@ FEWER: Final = (
 
 
 def config() -> alt.Config:
-    """Set the look of every chart."""
     text: dict[str, Any] = {"font": FONT, "fontSize": 12}
     return alt.Config(
         aria=False,  # each figure has a description in words and its numbers in tables
@@ -59,13 +61,3 @@ def finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, height: int = H
     """Return the specification, as wide as its place in the page."""
     spec: Spec = chart.properties(width="container", height=height).configure(**config().to_dict()).to_dict()
     return spec
-
-
-def stack_colour() -> alt.Color:
-    """Give each stack its colour, which the rows name."""
-    return alt.Color("colour:N", scale=None, legend=None)
-
-
-def figure_encoding(format: str = ",.4~g") -> dict[str, Any]:
-    """Say how tooltips write numbers."""
-    return {"format": format}

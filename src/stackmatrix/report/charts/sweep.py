@@ -9,15 +9,16 @@ import altair as alt
 from stackmatrix.report.charts.pictures import svg
 from stackmatrix.report.charts.style import (
     FEWER,
+    FIGURE,
     HEIGHT,
     PLAIN_AXIS,
     ROWS,
+    STACK_COLOUR,
+    STACK_SHAPE,
     Spec,
     config,
-    figure_encoding,
     finished,
     inline,
-    stack_colour,
 )
 from stackmatrix.report.curves import SweepPoint, figure, load_axis_title, sweep_points, sweep_title
 from stackmatrix.report.palette import StackLook, stack_looks
@@ -33,12 +34,11 @@ def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
 
     Rows: stack, colour, shape, load, goodput, low, high, ceiling, p50, p99.
     """
-    base = alt.Chart(ROWS).encode(x=load_axis(load, loads), color=stack_colour(), detail="stack:N")
+    base = alt.Chart(ROWS).encode(x=load_axis(load, loads), color=STACK_COLOUR, detail="stack:N")
     return finished(CURVES[what](base, load))
 
 
 def load_axis(load: str, loads: tuple[float, ...]) -> alt.X:
-    """Put the loads that were offered on a logarithmic scale."""
     axis = alt.Axis(values=list(loads), labelExpr=PLAIN_AXIS, labelOverlap=True, grid=False)
     return alt.X("load:Q").scale(type="log", nice=False, padding=14).title(load).axis(axis)
 
@@ -72,14 +72,12 @@ def latency_curve(base: alt.Chart, load: str) -> Layers:
 
 def curve_points(base: alt.Chart, y: alt.Y, load: str, *metrics: str) -> alt.Chart:
     """Draw each stack's own shape, which tells its figures."""
-    shape = alt.Shape("shape:N", scale=None, legend=None)
     points: alt.Chart = base.mark_point(filled=True, size=70, opacity=1)
-    return points.encode(y=y, shape=shape, tooltip=curve_tooltip(load, *metrics))
+    return points.encode(y=y, shape=STACK_SHAPE, tooltip=curve_tooltip(load, *metrics))
 
 
 def curve_tooltip(load: str, *metrics: str) -> list[alt.Tooltip]:
-    """Tell stack, load and these figures."""
-    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], **figure_encoding()) for name in metrics)
+    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], format=FIGURE) for name in metrics)
     return [alt.Tooltip("stack:N"), alt.Tooltip("load:Q", title=load), *figures]
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import altair as alt
 
-from stackmatrix.report.charts.style import PLAIN_AXIS, ROWS, Spec, figure_encoding, finished, stack_colour
+from stackmatrix.report.charts.style import FIGURE, PLAIN_AXIS, ROWS, STACK_COLOUR, STACK_SHAPE, Spec, finished
 
 
 @cache
@@ -20,11 +20,11 @@ def trend() -> Spec:
         .title("goodput, requests/s")
         .axis(tickCount=5, labelExpr=PLAIN_AXIS)
     )
-    base = alt.Chart(ROWS).encode(x=x, color=stack_colour(), detail=["stack:N", "machine:N"])
+    base = alt.Chart(ROWS).encode(x=x, color=STACK_COLOUR, detail=["stack:N", "machine:N"])
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q").title("goodput, requests/s"), y2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         y=y,
-        shape=alt.Shape("shape:N", scale=None, legend=None),
-        tooltip=["stack:N", "run:N", "machine:N", alt.Tooltip("goodput:Q", **figure_encoding())],
+        shape=STACK_SHAPE,
+        tooltip=["stack:N", "run:N", "machine:N", alt.Tooltip("goodput:Q", format=FIGURE)],
     )
     return finished(base.mark_line(strokeWidth=2).encode(y=y) + bars + points)

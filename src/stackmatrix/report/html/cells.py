@@ -7,16 +7,14 @@ from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.analysis.explain.phrases import POOLS
 from stackmatrix.analysis.statistics import most
 from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
-from stackmatrix.report.arms import BOUND_MEANINGS, place_of, void_kinds
+from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, void_kinds
 from stackmatrix.report.html.views import (
     BoundView,
     CellBrief,
     CellDetail,
-    CellView,
     FlameView,
     Gauge,
     LedgerView,
-    Rival,
     Stretch,
     TimePart,
     TimeSplit,
@@ -26,7 +24,7 @@ from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook, step
 from stackmatrix.report.phases import cost, phase_remarks
 from stackmatrix.report.slo import by_arm
-from stackmatrix.report.view import Group, MatrixCell, View
+from stackmatrix.report.view import MatrixCell, View
 from stackmatrix.results.run import ArmResult, Identity
 from stackmatrix.results.trial import LedgerLine, Trial
 
@@ -56,7 +54,6 @@ class Cells:
         self._levels = by_arm(view.run.levels)
 
     def brief(self, cell: MatrixCell) -> CellBrief:
-        """Write what tables say of a cell."""
         arm, group = cell.arm, self._groups[cell.slug]
         top = max((high(other) for other in group.ranked), default=1.0)
         return CellBrief(
@@ -75,31 +72,28 @@ class Cells:
             first=arm.rank == 1 and group.decided,
             step=step(arm.ceiling.share) if arm.ceiling else 0,
             share=percent(arm.ceiling.share) if arm.ceiling else "",
-            bound=bound_view(cell) if arm.goodput else None,
+            bound=bound_view(arm) if arm.goodput else None,
             show={metric.key: metric.show(arm) for metric in METRICS},
         )
 
-    def whole(self, cell: MatrixCell) -> CellView:
-        """Write a cell with all that opens below it."""
-        return CellView(self.brief(cell), self.detail(cell))
-
     def detail(self, cell: MatrixCell) -> CellDetail:
-        """Write everything else about a cell."""
         arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
-        histogram = shape.histogram if shape else None
+        histogram, flames = shape.histogram if shape else None, arm.profile
+        fullest_first = sorted(arm.utilisation.items(), key=lambda item: -item[1])
         elsewhere = self._view.elsewhere(cell)
         level = self._levels.get(arm.id)
+        rival = next((other for other in group.ranked if other is not cell), None) if cell in group.ranked else None
         return CellDetail(
             reasons=list(dict.fromkeys(arm.reasons)),
             level=level.words if level else "",
             both_loops=len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
             explanation=arm.explanation if arm.goodput else [],
             doubt=arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
-            utilisation=utilisation_bars(arm),
+            utilisation=[(name, percent(share), round(min(share, 1) * 100, 1)) for name, share in fullest_first],
             tiles=tiles(cell),
             gauge=gauge(cell),
             times=time_split(arm),
-            profile=flame_view(arm),
+            profile=FlameView(flames.file, count(flames.samples), cost(flames.cost)) if flames else None,
             requests=count(shape.requests) if shape else "",
             others=len(group.ranked) > 1,
             beyond=count(histogram.beyond) if histogram and histogram.beyond else "",
@@ -110,12 +104,11 @@ class Cells:
             elsewhere=[self.brief(other) for other in sorted([cell, *elsewhere], key=load_key)] if elsewhere else [],
             trials=[trial_row(trial, arm.valid) for trial in cell.trials],
             command=cell.command,
-            rival=rival(cell, group),
+            rival=self.brief(rival) if rival else None,
         )
 
 
 def tiles(cell: MatrixCell) -> list[Triple]:
-    """Write the figures at the head of a cell: name, value, unit; none where it has no number."""
     arm = cell.arm
     if arm.goodput is None:
         return []
@@ -172,20 +165,7 @@ def time_split(arm: ArmResult) -> TimeSplit | None:
     )
 
 
-def flame_view(arm: ArmResult) -> FlameView | None:
-    """Point to the profile beside the page; None where there is none."""
-    found = arm.profile
-    return FlameView(found.file, count(found.samples), cost(found.cost)) if found else None
-
-
-def utilisation_bars(arm: ArmResult) -> list[tuple[str, str, float]]:
-    """Write how full each resource was, the fullest first: its name, the share, and the width of its bar."""
-    ordered = sorted(arm.utilisation.items(), key=lambda item: -item[1])
-    return [(name, percent(share), round(min(share, 1) * 100, 1)) for name, share in ordered]
-
-
 def identity_lines(seen: Identity) -> list[tuple[str, str]]:
-    """Write what was seen running, line by line."""
     lines = [
         ("processes", count(seen.processes)),
         ("threads at rest", count(seen.threads)),
@@ -219,21 +199,13 @@ def trial_row(trial: Trial, valid: bool) -> list[str]:
 
 
 def ledger_line(entry: LedgerLine) -> LedgerView:
-    """Write one line of the ledger."""
     words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
     slack = f", within {count(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
     style = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
     return LedgerView(entry.what, count(entry.implied), count(entry.counted), words + slack, style)
 
 
-def rival(cell: MatrixCell, group: Group) -> Rival | None:
-    """Find the arm that a reader would compare this one with: the best other one."""
-    other = next((other for other in group.ranked if other is not cell), None)
-    return Rival(other.slug, other.name) if other and cell in group.ranked else None
-
-
 def high(cell: MatrixCell) -> float:
-    """Return the upper end of what is drawn of a cell's goodput."""
     goodput = cell.arm.goodput
     return (goodput.ci95[1] if goodput.ci95 else goodput.value) if goodput else 0.0
 
@@ -243,14 +215,15 @@ def span(ends: Sequence[float] | None, top: float) -> Stretch | None:
     return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
 
 
-def bound_view(cell: MatrixCell) -> BoundView | None:
-    """Write what binds a cell; a pool that is full is named."""
-    if cell.bound is None:
+def bound_view(arm: ArmResult) -> BoundView | None:
+    """Write what binds an arm; a pool that is full is named."""
+    bound = bound_of(arm)
+    if bound is None:
         return None
-    pool = cell.arm.pool if cell.bound == "slots" else None
-    key = cell.bound if cell.bound in BOUND_MEANINGS else "warning"
+    pool = arm.pool if bound == "slots" else None
+    key = bound if bound in BOUND_MEANINGS else "warning"
     taken = f"its {POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else ""
-    return BoundView(key, cell.bound, taken or BOUND_MEANINGS.get(cell.bound, cell.bound))
+    return BoundView(key, bound, taken or BOUND_MEANINGS.get(bound, bound))
 
 
 def load_key(cell: MatrixCell) -> tuple[str, float]:

@@ -22,8 +22,6 @@ COMPARED: Final = tuple(metric for metric in METRICS if metric.key not in ("cpu_
 
 @dataclass(frozen=True, slots=True)
 class HistogramBars:
-    """How often each latency was seen."""
-
     edges: list[float]
     counts: list[int]
     log: bool
@@ -31,8 +29,6 @@ class HistogramBars:
 
 @dataclass(frozen=True, slots=True)
 class DrawnCell:
-    """One valid cell's numbers for the charts."""
-
     stack: str
     group: str
     spectrum: list[tuple[float, float]]
@@ -56,8 +52,6 @@ class DrawnGroup:
 
 @dataclass(frozen=True, slots=True)
 class DrawnPair:
-    """One comparison, in words and for its chart."""
-
     says: str
     value: float | None
     low: float | None
@@ -69,8 +63,6 @@ class DrawnPair:
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """All of it."""
-
     floor: float
     looks: Mapping[str, StackLook]
     metrics: list[tuple[str, str]]
@@ -84,7 +76,6 @@ class PageData:
 
 
 def page_data(view: View, looks: Mapping[str, StackLook]) -> PageData:
-    """Gather what the page's scripts need."""
     return PageData(
         floor=view.floor,
         looks=looks,
@@ -105,7 +96,6 @@ def page_data(view: View, looks: Mapping[str, StackLook]) -> PageData:
 
 
 def specs(view: View) -> dict[str, Spec]:
-    """Make the charts that this page may draw."""
     found = {
         "spectrum": cell_charts.spectrum(),
         "histogram": cell_charts.histogram(log=False),
@@ -128,13 +118,11 @@ def specs(view: View) -> dict[str, Spec]:
 
 
 def drawn_group(group: Group, view: View) -> DrawnGroup:
-    """Name the cells that a chart draws together."""
     ranked = [cell.slug for cell in group.ranked]
     return DrawnGroup(view.group_title(group), ranked[::-1], ranked)
 
 
 def drawn_cell(cell: MatrixCell, group: Group) -> DrawnCell:
-    """Gather one valid cell's numbers."""
     arm, shape = cell.arm, cell.shape
     assert arm.goodput is not None, "only valid cells are drawn"
     seen = shape.histogram if shape else None
@@ -154,7 +142,6 @@ def drawn_cell(cell: MatrixCell, group: Group) -> DrawnCell:
 
 
 def drawn_pair(pair: Pair, group: Group, view: View) -> DrawnPair:
-    """Write one comparison."""
     interval = pair.goodput.interval if pair.goodput else None
     return DrawnPair(
         says=headline.comparison(pair, group.floor),

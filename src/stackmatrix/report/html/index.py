@@ -22,8 +22,6 @@ from stackmatrix.results.run import ArmResult, Run
 
 @dataclass(frozen=True)
 class Listed:
-    """One run of the list."""
-
     name: str
     run: Run
     has_page: bool
@@ -36,8 +34,6 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One row of the list."""
-
     name: str
     href: str
     when: str
@@ -52,8 +48,6 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class TrendPoint:
-    """One arm in one run."""
-
     stack: str
     machine: str
     when: str
@@ -78,8 +72,6 @@ class LatestLine:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One workload, its parameters and load, over the runs."""
-
     slug: str
     title: str
     about: str
@@ -89,8 +81,6 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class IndexPage:
-    """What the template reads."""
-
     title: str
     home: str
     runs: list[RunLine]
@@ -102,15 +92,12 @@ class IndexPage:
 
 @dataclass(frozen=True, slots=True)
 class IndexData:
-    """What the page's script draws."""
-
     specs: Mapping[str, Spec]
     trends: Mapping[str, list[TrendPoint]]
     looks: Mapping[str, StackLook]
 
 
 def index_html(base: Path) -> str:
-    """Write the list of the runs below a directory; what cannot be read is said, not hidden."""
     runs, broken = listed_runs(base)
     workloads = trends(runs)
     looks = stack_looks(list(dict.fromkeys(point.stack for workload in workloads for point in workload.points)))
@@ -142,7 +129,6 @@ def listed_runs(base: Path) -> tuple[list[Listed], list[str]]:
 
 
 def run_line(item: Listed) -> RunLine:
-    """Write one row of the list."""
     run = item.run
     valid = sum(arm.goodput is not None for arm in run.arms)
     return RunLine(
@@ -178,7 +164,6 @@ def trends(runs: Sequence[Listed]) -> list[Trend]:
 
 
 def trend_point(item: Listed, order: int, arm: ArmResult) -> TrendPoint | None:
-    """Return one point of a trend; None for an arm without a number."""
     if arm.goodput is None:
         return None
     low, high = arm.goodput.ci95 or (None, None)

@@ -30,7 +30,6 @@ MATRIX_METRICS: Final = (("goodput", "Goodput"), ("p99", "p99"), ("cpu", "CPU"),
 
 
 def run_html(view: View) -> str:
-    """Write `report.html`."""
     looks = stack_looks(view.stack_names)
     cells = Cells(view, looks)
     when = moment(view.run.started)
@@ -72,19 +71,17 @@ def run_html(view: View) -> str:
 
 
 def group_view(group: Group, view: View, cells: Cells) -> GroupView:
-    """Write one workload under one load."""
     return GroupView(
         slug=group.slug,
         title=view.group_title(group),
         detail="" if view.several_loads else group.load.label,
         about=group.summary,
         answer=headline.group_sentence(group),
-        ordered=[cells.whole(cell) for cell in group.ordered],
+        ordered=[(cells.brief(cell), cells.detail(cell)) for cell in group.ordered],
     )
 
 
 def matrix_row(group: Group, view: View, cells: Cells) -> MatrixRow:
-    """Write one row of the matrix."""
     by_name = {cell.name: cell for cell in group.cells}
     return MatrixRow(
         slug=group.slug,
@@ -95,7 +92,6 @@ def matrix_row(group: Group, view: View, cells: Cells) -> MatrixRow:
 
 
 def sweep_view(key: str, groups: list[Group], looks: Mapping[str, StackLook], cells: Cells) -> SweepView:
-    """Write one workload under several loads."""
     members = [cell for group in groups for cell in group.cells]
     return SweepView(
         key=key,
@@ -107,7 +103,6 @@ def sweep_view(key: str, groups: list[Group], looks: Mapping[str, StackLook], ce
 
 
 def level_groups(view: View, looks: Mapping[str, StackLook], cells: Cells) -> list[LevelGroup]:
-    """Write the service levels of each workload."""
     found = slo.by_arm(view.run.levels)
     groups: list[LevelGroup] = []
     for group in view.groups:
@@ -132,7 +127,6 @@ def void_reasons(view: View, cells: Cells) -> list[VoidReason]:
 
 
 def experiment_view(result: ExperimentResult | None) -> ExperimentView | None:
-    """Write the answer to an experiment's question; None for any other run."""
     if result is None:
         return None
     head, lines = experiment.experiment_table(result)
@@ -150,5 +144,4 @@ def experiment_view(result: ExperimentResult | None) -> ExperimentView | None:
 
 
 def moment(text: str) -> str:
-    """Write a UTC instant as people do."""
     return datetime.fromisoformat(text).strftime("%-d %B %Y, %H:%M UTC")

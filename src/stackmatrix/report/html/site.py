@@ -26,7 +26,6 @@ ASSETS: Final = files("stackmatrix.report.html") / "assets"
 
 @cache
 def templates() -> jinja2.Environment:
-    """Load the templates; a name that is not there is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stackmatrix.report.html"),
         autoescape=True,
@@ -64,7 +63,6 @@ def render(template: str, scripts: tuple[str, ...], data: object, page: "Datacla
 
 
 def asset(name: str) -> str:
-    """Read a style sheet or a script."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 

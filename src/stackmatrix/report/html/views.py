@@ -16,8 +16,6 @@ Triple = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class BoundView:
-    """What binds a cell: its icon, its name and what that means."""
-
     key: str
     name: str
     meaning: str
@@ -38,8 +36,6 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class TimePart:
-    """One part of a request's time."""
-
     name: str
     duration: str
     share: str
@@ -48,8 +44,6 @@ class TimePart:
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Where the time of a request goes, and what looking cost."""
-
     parts: list[TimePart]
     remarks: list[str]
     cost: str
@@ -57,8 +51,6 @@ class TimeSplit:
 
 @dataclass(frozen=True, slots=True)
 class FlameView:
-    """The profile beside the page, and what it cost."""
-
     file: str
     samples: str
     cost: str
@@ -66,8 +58,6 @@ class FlameView:
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """One line of the ledger."""
-
     what: str
     implied: str
     counted: str
@@ -76,17 +66,7 @@ class LedgerView:
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
-    """The arm that a reader would compare a cell with."""
-
-    slug: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class CellBrief:
-    """What tables say of a cell."""
-
     slug: str
     name: str
     group: str
@@ -108,8 +88,6 @@ class CellBrief:
 
 @dataclass(frozen=True, slots=True)
 class CellDetail:
-    """Everything else about a cell, for the part of the page that opens."""
-
     reasons: list[Reason]
     level: str
     both_loops: bool
@@ -130,27 +108,17 @@ class CellDetail:
     elsewhere: list[CellBrief]
     trials: list[list[str]]
     command: str
-    rival: Rival | None
-
-
-@dataclass(frozen=True, slots=True)
-class CellView:
-    """One cell of a group."""
-
-    brief: CellBrief
-    detail: CellDetail
+    rival: CellBrief | None  # the arm that a reader would compare it with: the best other one
 
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One workload under one load."""
-
     slug: str
     title: str
     detail: str
     about: str
     answer: str
-    ordered: list[CellView]
+    ordered: list[tuple[CellBrief, CellDetail]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +133,6 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class SweepView:
-    """One workload under several loads."""
-
     key: str
     title: str
     cells: list[CellBrief]
@@ -176,8 +142,6 @@ class SweepView:
 
 @dataclass(frozen=True, slots=True)
 class LevelRow:
-    """The service level of one arm."""
-
     brief: CellBrief
     figures: list[str]
     words: str
@@ -185,8 +149,6 @@ class LevelRow:
 
 @dataclass(frozen=True, slots=True)
 class LevelGroup:
-    """The service levels of one workload."""
-
     slug: str
     title: str
     looks: list[StackLook]
@@ -195,16 +157,12 @@ class LevelGroup:
 
 @dataclass(frozen=True, slots=True)
 class VoidReason:
-    """Why numbers are missing, and which."""
-
     reason: Reason
     cells: list[CellBrief]
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentView:
-    """The answer to an experiment's question, and the figures that it rests on."""
-
     source: str
     command: str
     scale: str
@@ -218,8 +176,6 @@ class ExperimentView:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """The whole page of a run."""
-
     title: str
     home: str
     run: Run
