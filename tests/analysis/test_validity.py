@@ -78,6 +78,9 @@ def test_every_kind_has_a_remedy() -> None:
         ("neighbour", {"foreign_share": 0.26}),
         ("steal", {"steal_share": 0.021}),
         ("short", {"latency_ms": Latency(mean=345.0)}),
+        ("early", {"early": 1}),
+        ("early", {"first_byte_p50_ms": 4.9}),
+        ("ledger", {"ledger": [LedgerLine("bytes from Nginx", 9900, 9899, at_least=True)]}),
     ],
 )
 def test_a_bad_trial_is_stopped_by_its_gate_alone(kind: str, changed: Mapping[str, Any]) -> None:
@@ -95,6 +98,11 @@ def test_a_bad_trial_is_stopped_by_its_gate_alone(kind: str, changed: Mapping[st
         {"foreign_share": None},
         {"little": 0.8, "answered": 200},
         {"connections_per_worker": [40, 24]},
+        {"first_byte_p50_ms": 5.0},
+        {"first_byte_p50_ms": 0.4, "bytes": 4097 * 1000},  # a body that takes time to send
+        {"first_byte_p50_ms": 1.0, "latency_ms": Latency(p50=2.0)},
+        {"first_byte_p50_ms": 2.0, "latency_ms": Latency(p50=42.0)},  # TCP's own delay
+        {"ledger": [LedgerLine("bytes from Nginx", 9900, 10**9, at_least=True)]},
     ],
 )
 def test_what_is_no_fault_passes(changed: Mapping[str, Any]) -> None:
@@ -109,6 +117,13 @@ def test_a_rate_near_what_the_generator_can_do_is_not_the_stack_s() -> None:
     assert "72 % of what the generator can do here" in reason.detail
     by_tool = replace(CLOSED, tool="wrk")  # whose own limit nobody has measured
     assert not validity.gate_reasons(fast, by_tool, generator_rps=40_000.0)
+
+
+def test_an_early_answer_is_told_with_its_figures() -> None:
+    (reason,) = validity.gate_reasons(altered(GOOD, early=412, right=4000, fastest_ms=50.12), CLOSED)
+    assert reason.detail == "412 of 4000 answers began before their wait was over, the first after 50.1 ms"
+    (reason,) = validity.gate_reasons(altered(GOOD, first_byte_p50_ms=0.4), CLOSED)
+    assert reason.detail == "half the answers began after 0.4 ms and ended after 10.0 ms: the head came alone"
 
 
 def test_a_stack_that_was_not_ready_is_unsteady() -> None:

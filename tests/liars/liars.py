@@ -36,6 +36,11 @@ class Liar:
         """The stack's."""
         return self.lie.replace("_", "-")
 
+    @property
+    def case(self) -> str:
+        """The lie and where it is told."""
+        return f"{self.name}-{self.workload}"
+
 
 OTHER = {"orjson": "3.0.0"}
 
@@ -56,6 +61,20 @@ LIARS = (
     Liar("truncates", "json-small", {"errors": "requests failed: [0-9]+ body"}),
     Liar("announces_wrong_length", "json-small", {"errors": "[0-9]+ protocol", "stuck": "^[0-9]+ requests"}),
     Liar("connects_anew", "notes-create", {"overlap": "^/query: .*declared 10, but 11 × .* s took"}),
+    Liar(
+        "sleep_half",
+        "sleep",
+        {"early": "^[0-9]+ of [0-9]+ answers began before their wait was over, the first after 5"},
+    ),
+    Liar("sleep_grain", "sleep", {"early": "before their wait was over, the first after 9[67]"}),
+    Liar("http_tenth", "http", {"early": "the first after 1[0-9]", "ledger": "^ms asked of the upstream: .* at least"}),
+    Liar("http_stale", "http", {"early": "before their wait was over"}),
+    Liar("query_tenth", "query", {"early": "before their wait was over, the first after 1[0-9]"}),
+    Liar("early_head", "sleep", {"early": "before their wait was over"}),
+    Liar("early_head", "notes-read", {"early": "the head came alone"}),
+    Liar("conditional_data", "data", {"ledger": "^bytes from Nginx: the answers imply at least [0-9]+"}),
+    Liar("json_cached", "json-medium", {"ledger": "^bytes read by the stack: the answers imply at least [0-9]+"}),
+    Liar("write_behind", "notes-create", {"ledger": "^new rows: the answers imply [0-9]+"}),
     Liar("loses_workers", "sleep", {"restart": "processes of the stack came and [0-9]+ went"}, {"workers": 2}),
 )
 
@@ -70,7 +89,7 @@ def checkout(root: Path) -> Path:
         (root / name).symlink_to(ROOT / name)
     for path in (ROOT / "stacks").iterdir():
         (stacks / path.name).symlink_to(path)
-    for liar in LIARS:
+    for liar in {liar.name: liar for liar in LIARS}.values():
         build(liar, stacks)
     return root
 
@@ -82,7 +101,7 @@ def share_environment(root: Path) -> None:
         if path.is_symlink():
             path.unlink()
     honest = environments.venv_path(HONEST.name, HONEST / "requirements.txt", venvs)
-    for liar in LIARS:
+    for liar in {liar.name: liar for liar in LIARS}.values():
         environments.venv_path(liar.name, root / "stacks" / liar.name / "requirements.txt", venvs).symlink_to(honest)
 
 
@@ -91,7 +110,8 @@ def build(liar: Liar, stacks: Path) -> None:
     place = stacks / liar.name
     shutil.copytree(HONEST, place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(LIES / f"{liar.lie}.py", place / "lie.py")
-    shutil.copyfile(LIES / "crowd.py", place / "crowd.py")
+    for help in ("crowd.py", "shim.py"):
+        shutil.copyfile(LIES / help, place / help)
     replace(place / "serve", "^import uvicorn$", "import lie\nimport uvicorn")
     replace(place / "stack.toml", "^port = .*", f"port = {PORT + LIARS.index(liar)}")
     for package, version in liar.lock.items():

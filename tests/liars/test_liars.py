@@ -88,7 +88,7 @@ def stop(bench: Bench, variant: Variant) -> None:
         bench.runtime.terminate(service)
 
 
-@pytest.mark.parametrize("liar", LIARS, ids=lambda liar: liar.name)
+@pytest.mark.parametrize("liar", LIARS, ids=lambda liar: liar.case)
 def test_a_liar_is_caught(liar: Liar, bench: Bench, stacks: Mapping[str, Stack]) -> None:
     variant = Variant(stacks[liar.name], liar.changed)
     found = reasons(bench, variant, WORKLOADS[liar.workload], liar.restarted)

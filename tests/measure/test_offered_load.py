@@ -7,7 +7,7 @@ import pytest
 
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import ROW, Records
-from stackmatrix.measure.offered_load import stuck
+from stackmatrix.measure.offered_load import least_s, stuck
 
 
 def rows(*spans: tuple[float, float, Ending]) -> Records:
@@ -36,3 +36,9 @@ def test_a_request_is_stuck_when_it_waits_far_longer_than_any_answer_took(
     spans: list[tuple[float, float, Ending]], expected: int
 ) -> None:
     assert stuck(rows(*spans), given_up=4.0) == expected
+
+
+@pytest.mark.parametrize(("wait_s", "least"), [(0.1, 0.099), (1.0, 0.99), (0.05, 0.049), (0.007, 0.006)])
+def test_timers_may_ring_a_little_early(wait_s: float, least: float) -> None:
+    assert least_s(wait_s) == pytest.approx(least)
+    assert least_s(0.0) < 0

@@ -10,12 +10,13 @@ from stackmatrix.measure import server_side
 from stackmatrix.measure.server_side import ServerObserver, growth
 from stackmatrix.meter.meter import Reading
 from stackmatrix.meter.processes import Cpus
-from stackmatrix.meter.upstreams import Counts
 from stackmatrix.results.trial import ServerSide
 from stackmatrix.runtime.base import Runtime, Service
 
-BEFORE = Counts(statements=1, database_s=1.5, rows=1000, sessions=7, upstream=0, fixtures=0)
-AFTER = Counts(statements=9, database_s=4.0, rows=1000, sessions=12, upstream=0, fixtures=0)
+from .counts import counts
+
+BEFORE = counts(statements=1, database_s=1.5, rows=1000, sessions=7)
+AFTER = counts(statements=9, database_s=4.0, rows=1000, sessions=12)
 Observe = Callable[..., ServerSide]
 
 

@@ -5,6 +5,7 @@ import "sync"
 // Counts is what /counters answers: everything since the last reset.
 type Counts struct {
 	Received    int `json:"received"`      // waits asked for, in good form
+	AskedMS     int `json:"asked_ms"`      // how long they were asked for, all together
 	InFlight    int `json:"in_flight"`     // waiting now; a reset leaves it alone
 	MaxInFlight int `json:"max_in_flight"` // most that waited at the same time
 	Cancelled   int `json:"cancelled"`     // of those received: the client went away before its answer
@@ -18,11 +19,12 @@ type Counters struct {
 	counts Counts
 }
 
-// Enter notes that a wait begins.
-func (c *Counters) Enter() {
+// Enter notes that a wait begins, and how long it was asked for.
+func (c *Counters) Enter(milliseconds int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Received++
+	c.counts.AskedMS += milliseconds
 	c.counts.InFlight++
 	c.counts.MaxInFlight = max(c.counts.MaxInFlight, c.counts.InFlight)
 }

@@ -47,7 +47,7 @@ func (d *Delay) wait(request *http.Request, client *Client) *http.Response {
 		d.Counters.Reject()
 		return failure(http.StatusBadRequest, err.Error())
 	}
-	d.Counters.Enter()
+	d.Counters.Enter(milliseconds)
 	answered := client.Wait(time.Duration(milliseconds) * time.Millisecond)
 	// Before the answer is written, so that whoever has it no longer finds itself in flight.
 	d.Counters.Leave(!answered)

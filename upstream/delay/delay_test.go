@@ -223,10 +223,10 @@ func TestCountersTellWhatHappenedSinceTheReset(t *testing.T) {
 			_, _ = http.ReadResponse(reader, nil)
 		}()
 	}
-	until(t, address, func(c Counts) bool { return c == Counts{Received: 8, InFlight: 7, MaxInFlight: 7} })
+	until(t, address, func(c Counts) bool { return c == Counts{Received: 8, AskedMS: 2800, InFlight: 7, MaxInFlight: 7} })
 
 	_, body := call(t, "POST", "http://"+address+"/counters/reset")
-	want := `{"received":8,"in_flight":7,"max_in_flight":7,"cancelled":0,"rejected":0,"files":0}`
+	want := `{"received":8,"asked_ms":2800,"in_flight":7,"max_in_flight":7,"cancelled":0,"rejected":0,"files":0}`
 	if body != want {
 		t.Errorf("the reset answers %s, want %s", body, want)
 	}
@@ -245,7 +245,7 @@ func TestAClientThatGoesAwayIsNotWaitedFor(t *testing.T) {
 	send(t, conn, fmt.Sprintf(get, MaxWaitMS))
 	until(t, address, func(c Counts) bool { return c.InFlight == 1 })
 	conn.Close()
-	until(t, address, func(c Counts) bool { return c == Counts{Received: 1, MaxInFlight: 1, Cancelled: 1} })
+	until(t, address, func(c Counts) bool { return c == Counts{Received: 1, AskedMS: MaxWaitMS, MaxInFlight: 1, Cancelled: 1} })
 }
 
 func TestAConnectionServesManyRequestsAndMayLieIdle(t *testing.T) {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stackmatrix.formatting import percent, rate
+from stackmatrix.formatting import duration, percent, rate
 from stackmatrix.load.job import WHOLE_RESPONSES
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
@@ -15,6 +15,10 @@ DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
 STEADY = 2.0  # how many times the goodput of one half of the window may be that of the other
 LATE_FIRST_ANSWER = 10.0  # how many response times the first answer may take where the warm-up saw none
+SMALL_BYTES = 4096  # of a body that head and body of an answer come together
+HEAD_GAP = 0.5  # of the latency, between an answer's first byte and its last
+HEAD_GAP_MS = 1.0
+DELAYED_ACK_MS = (35.0, 55.0)  # what a gap is that TCP makes by itself
 SIGMAS = 3  # of a count: what lies within may be chance
 FOREIGN_SHARE = 0.25  # of the stack's cores, interrupts included
 STEAL_SHARE = 0.02
@@ -29,6 +33,7 @@ def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None, f
     return [
         *failed_requests(trial),
         *keep_alive(trial),
+        *early(trial),
         *effects(trial),
         *short_window(trial, fitted and load.tool is None),
         *unsteady_halves(trial),
@@ -63,11 +68,33 @@ def keep_alive(trial: Trial) -> Iterator[Reason]:
         )
 
 
+def early(trial: Trial) -> Iterator[Reason]:
+    """Stop at one answer that came before the wait that it stands for, and at heads that are sent before the work."""
+    client = trial.client
+    if client.early:
+        yield Reason(
+            "early",
+            f"{client.early} of {client.right} answers began before their wait was over, the first after "
+            f"{duration((client.fastest_ms or 0.0) / 1000)}",
+        )
+    first, last = client.first_byte_p50_ms, client.latency_ms.p50
+    if first is None or last is None or client.bytes > SMALL_BYTES * client.answered:
+        return
+    gap = last - first
+    if gap > max(HEAD_GAP * last, HEAD_GAP_MS) and not DELAYED_ACK_MS[0] <= gap <= DELAYED_ACK_MS[1]:
+        yield Reason(
+            "early", f"half the answers began after {first:.1f} ms and ended after {last:.1f} ms: the head came alone"
+        )
+
+
 def effects(trial: Trial) -> Iterator[Reason]:
     """Hold the ledger in balance where the other side could be asked."""
     for entry in trial.ledger:
         if entry.balanced is False:
-            yield Reason("ledger", f"{entry.what}: the answers imply {entry.implied}, counted were {entry.counted}")
+            least = "at least " if entry.at_least else ""
+            yield Reason(
+                "ledger", f"{entry.what}: the answers imply {least}{entry.implied}, counted were {entry.counted}"
+            )
 
 
 def short_window(trial: Trial, fitted: bool) -> Iterator[Reason]:

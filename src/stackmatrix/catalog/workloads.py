@@ -30,6 +30,8 @@ class Effects:
     rows: int
     upstream: int
     fixtures: int
+    pages: int = 0  # of the table and its indexes that the database must look at, at least
+    files: int = 0  # that the stack must read from disk, each of them the answer's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class EffectTemplates(FileTable, frozen=True):
     rows: Param = 0
     upstream: Param = 0
     fixtures: Param = 0
+    pages: Param = 0
+    files: Param = 0
 
 
 class WaitTemplate(FileTable, frozen=True):

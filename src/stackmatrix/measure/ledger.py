@@ -1,26 +1,59 @@
-"""Reconcile what a trial's answers imply with what database, upstream and file server counted."""
+"""Reconcile what a trial's answers imply with what database, upstream, file server and kernel counted."""
 
-from stackmatrix.catalog.workloads import Effects
+from collections.abc import Iterator
+
+from stackmatrix.catalog.workloads import Workload
+from stackmatrix.linux import Io
 from stackmatrix.measure.server_side import growth
 from stackmatrix.meter.upstreams import Counts
 from stackmatrix.results.trial import LedgerLine
 
+PROBE_EVERY_S = 30.0  # a container's health check asks its database one statement
+CLOCKS = 0.99  # of what is implied: two clocks differ, and so do two ways to count bytes
+
 
 def reconcile(
-    effects: Effects, before: Counts, after: Counts, right: int, doubtful: int, equal_work: bool
+    workload: Workload, before: Counts, after: Counts, right: int, doubtful: int, equal_work: bool
 ) -> list[LedgerLine]:
-    """Compare `right` answers of `effects` each, warm-up included, with the growth of the upstreams' counts.
+    """Compare `right` answers, warm-up included, with the growth of what the other sides counted.
 
     A doubtful request, sent and not answered as it should be, may or may not have had its effect: that is the slack.
     Without `equal_work` the variant may send other statements on purpose; they are counted all the same.
     """
-    sides = {
-        "SQL statements": (effects.statements, growth(before.statements, after.statements), equal_work),
-        "new rows": (effects.rows, after.rows - before.rows, True),
-        "upstream calls": (effects.upstream, after.upstream - before.upstream, True),
-        "files from Nginx": (effects.fixtures, after.fixtures - before.fixtures, True),
-    }
+    effects = workload.effects()
+    probes = 1 + int((after.at - before.at) / PROBE_EVERY_S)
+
+    def exact(what: str, each: int, counted: int | None, slack: int = 0, binding: bool = True) -> LedgerLine:
+        return LedgerLine(what, right * each, counted, doubtful * each + slack, binding)
+
     return [
-        LedgerLine(what, right * each, counted, doubtful * each, binding)
-        for what, (each, counted, binding) in sides.items()
+        exact("SQL statements", effects.statements, growth(before.statements, after.statements), probes, equal_work),
+        exact("new rows", effects.rows, after.rows - before.rows),
+        exact("upstream calls", effects.upstream, after.upstream - before.upstream),
+        exact("files from Nginx", effects.fixtures, after.fixtures - before.fixtures),
+        *floors(workload, before, after, right),
     ]
+
+
+def floors(workload: Workload, before: Counts, after: Counts, right: int) -> Iterator[LedgerLine]:
+    """Compare what must have been done at least, for counts that honest work may exceed."""
+    effects, waiting = workload.effects(), workload.waiting()
+    size = len(workload.requests()[0].expected.prefix or b"")
+    asked_ms = waiting.ms if waiting is not None and waiting.on == "upstream" else None
+    query_ms = waiting.ms if waiting is not None and waiting.on == "database" else None
+    database_s = growth(before.database_s, after.database_s)
+    at_least = {
+        "ms asked of the upstream": (effects.upstream * (asked_ms or 0), after.upstream_ms - before.upstream_ms),
+        "ms of the database": (query_ms or 0, None if database_s is None else round(database_s * 1000)),
+        "pages of the database": (effects.pages, growth(before.pages, after.pages)),
+        "bytes from Nginx": (size if effects.fixtures else 0, grown("written_bytes", before.nginx, after.nginx)),
+        "bytes read by the stack": (effects.files * size, grown("read_bytes", before.stack, after.stack)),
+    }
+    for what, (each, counted) in at_least.items():
+        if each:
+            yield LedgerLine(what, int(CLOCKS * right * each), counted, at_least=True)
+
+
+def grown(name: str, before: Io | None, after: Io | None) -> int | None:
+    """Compute how much was read or written meanwhile; None where it may not be looked at."""
+    return growth(*(None if io is None else int(getattr(io, name)) for io in (before, after)))

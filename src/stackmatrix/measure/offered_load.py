@@ -23,6 +23,8 @@ from stackmatrix.runtime.base import Service
 LEAST_TIMEOUT_S = 60.0
 
 STUCK = 10  # times the slowest answer
+EARLY = 0.99  # of a wait; the fastest of all honest answers was seen at 99.3 ms of 100
+TIMER_GRAIN_S = 0.001  # of event loops' timers
 
 
 def warm_up_of(timing: Timing) -> WarmUp:
@@ -68,15 +70,17 @@ def offer(
         on_window=on_edge,
         warm_up=None if load.steps else warm_up_of(timing),  # the instants of steps are fixed
     )
-    return by_generator(outcome, records)
+    waiting = workload.waiting()
+    return by_generator(outcome, records, (waiting.seconds if waiting else None) or 0.0)
 
 
-def by_generator(outcome: LoadRun, file: Path) -> OfferedLoad:
-    """Summarise what the project's own generator counted."""
+def by_generator(outcome: LoadRun, file: Path, wait_s: float) -> OfferedLoad:
+    """Summarise what the project's own generator counted; each answer stands for a wait of `wait_s`."""
     records = outcome.records
     totals = summary.summarise(outcome)
     inside = right_answers(records, outcome.start, outcome.end)
-    right = int((records["verdict"] == Ending.OK).sum())
+    right = records[records["verdict"] == Ending.OK]
+    took_s = right["first_byte"] - right["sent"]
     client = ClientSide(
         warmup_s=outcome.start - outcome.began,
         window_start=outcome.start,
@@ -90,6 +94,9 @@ def by_generator(outcome: LoadRun, file: Path) -> OfferedLoad:
         halves=halves(outcome),
         errors=failures(totals.errors),
         errors_outside=failures(summary.count_errors(outside(outcome))),
+        early=int((took_s < least_s(wait_s)).sum()),
+        fastest_ms=float(took_s.min()) * 1000 if len(right) else None,
+        first_byte_p50_ms=totals.first_byte_p50_ms,
         first_answer_s=first_answer_s(outcome),
         stuck=stuck(records, outcome.given_up),
         latency_ms=summary.latency_ms(inside),
@@ -99,11 +106,16 @@ def by_generator(outcome: LoadRun, file: Path) -> OfferedLoad:
         reconnects=outcome.reconnects,
         generator_share=outcome.busiest,
         drift_p99_ms=totals.drift_p99_ms,
-        right=right,
+        right=len(right),
         records=f"records/{file.name}",
     )
     in_hand = bool((records["verdict"] == Ending.UNFINISHED).any())
-    return OfferedLoad(client, int((~np.isnan(records["sent"])).sum()) - right, in_hand)
+    return OfferedLoad(client, int((~np.isnan(records["sent"])).sum()) - len(right), in_hand)
+
+
+def least_s(wait_s: float) -> float:
+    """Return the least time in which an honest answer can come: timers end up to a millisecond early."""
+    return min(wait_s * EARLY, wait_s - TIMER_GRAIN_S)
 
 
 def by_tool(

@@ -19,7 +19,7 @@ from stackmatrix.load.generator import Edge
 from stackmatrix.measure.ledger import reconcile
 from stackmatrix.measure.offered_load import offer
 from stackmatrix.measure.server_side import ServerObserver
-from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, upstream_counts
+from stackmatrix.meter.upstreams import SEEDED_ROWS, Counts, server_counts
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason
@@ -95,10 +95,10 @@ def drive(
     runtime, cores = bench.runtime, bench.cores(service)
     runtime.pin(service, cores)
     runtime.reset_counters()
-    before = upstream_counts(runtime)
+    before = server_counts(runtime, service.stack.name)
     if before.rows != SEEDED_ROWS:
         runtime.reset_notes()
-        before = upstream_counts(runtime)
+        before = server_counts(runtime, service.stack.name)
     observer = ServerObserver(runtime, service)
 
     def on_edge(edge: Edge, _at: float) -> None:
@@ -111,7 +111,7 @@ def drive(
     shards = min(bench.shards, load.users or bench.shards)
     with observer.sampling(), halfway, beside or nullcontext():
         offered = offer(service, load, workload, timing, seed, records, cores.generator, shards, on_edge)
-    after = upstream_counts(runtime)
+    after = server_counts(runtime, service.stack.name)
     server = observer.side(cores.stack, offered.client.window_s, before, after)
     if offered.in_hand:
         runtime.restart(service)  # what it still has in hand would load the next trial
@@ -142,7 +142,7 @@ def timed_trial(
         client=driven.client,
         server=driven.server,
         ledger=reconcile(
-            workload.effects(),
+            workload,
             driven.before,
             driven.after,
             driven.client.right,

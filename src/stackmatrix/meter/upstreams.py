@@ -1,7 +1,9 @@
 """What the upstreams have counted themselves: the other side of the ledger."""
 
+import time
 from dataclasses import dataclass
 
+from stackmatrix.linux import Io, io_of
 from stackmatrix.runtime.base import Runtime
 
 SEEDED_ROWS = 1000  # notes that upstream/postgres/seed.sql leaves in the table
@@ -9,16 +11,21 @@ SEEDED_ROWS = 1000  # notes that upstream/postgres/seed.sql leaves in the table
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Totals since each upstream started, except `rows`, which is what is there now."""
+    """Totals since each server started, except `rows`, which is what is there now."""
 
+    at: float  # CLOCK_MONOTONIC seconds
     statements: int | None
     # seconds that the database spent on executing them, each by its own clock: waiting for a core is in it, planning
     # and the network are not
     database_s: float | None
+    pages: int | None  # of tables and indexes that statements looked at, in memory or not
     rows: int
     sessions: int  # database sessions, those that have ended included
     upstream: int
+    upstream_ms: int  # that it was asked to wait
     fixtures: int
+    nginx: Io | None  # of the processes that serve the fixtures
+    stack: Io | None
 
 
 def sessions(runtime: Runtime, stack: str) -> int:
@@ -35,19 +42,27 @@ def activity(runtime: Runtime, stack: str) -> tuple[int, int]:
     return int(active), int(idle)
 
 
-def upstream_counts(runtime: Runtime) -> Counts:
-    """Ask all of them; takes a few milliseconds."""
-    statements = seconds = ""
+def server_counts(runtime: Runtime, stack: str) -> Counts:
+    """Ask all of them, the notes first, which must be there with the answer; takes a few milliseconds."""
+    rows = int(runtime.sql("select count(*) from notes"))
+    statements = seconds = pages = ""
     if runtime.counts_statements:
-        statements, _, seconds = runtime.sql("""
-            select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) / 1000 from pg_stat_statements
-            where userid = (select usesysid from pg_user where usename = 'stackmatrix') and query <> 'SELECT $1'
-        """).partition("|")  # SELECT $1 is /healthz: its prober is not part of any workload
+        statements, seconds, pages = runtime.sql("""
+            select coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0) / 1000,
+                coalesce(sum(shared_blks_hit + shared_blks_read), 0)
+            from pg_stat_statements where userid = (select usesysid from pg_user where usename = 'stackmatrix')
+        """).split("|")
+    counters = runtime.counters()
     return Counts(
+        at=time.monotonic(),
         statements=int(statements) if statements else None,
         database_s=float(seconds) if seconds else None,
-        rows=int(runtime.sql("select count(*) from notes")),
+        pages=int(pages) if pages else None,
+        rows=rows,
         sessions=int(runtime.sql("select sessions from pg_stat_database where datname = current_database()")),
-        upstream=runtime.counters()["received"],
+        upstream=counters["received"],
+        upstream_ms=counters["asked_ms"],
         fixtures=runtime.files_served(),
+        nginx=io_of(runtime.pids("nginx")),
+        stack=io_of(runtime.pids(stack)),
     )

@@ -10,16 +10,20 @@ from stackmatrix.results.reasons import Reason
 class LedgerLine:
     """What the answers imply, and what was counted on the other side."""
 
-    what: str  # SQL statements, new rows, upstream calls, or files from Nginx
+    what: str  # "SQL statements", "bytes from Nginx" and so on, as `measure/ledger.py` lists them
     implied: int  # by the answers
     counted: int | None  # by the other side; None where it cannot be asked
     slack: int = 0  # how far the two may differ honestly, for requests that were cut off in flight
     binding: bool = True  # False if the variant deliberately does different work; the count is shown but not checked
+    at_least: bool = False  # honest work may count more than is implied, and never less
 
     @property
     def balanced(self) -> bool | None:
         """Tell whether the two sides agree; None when the other side could not be asked, or need not."""
-        return None if self.counted is None or not self.binding else 0 <= self.counted - self.implied <= self.slack
+        if self.counted is None or not self.binding:
+            return None
+        more = self.counted - self.implied
+        return more >= 0 and (self.at_least or more <= self.slack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,9 @@ class ClientSide:
     halves: tuple[float, float] | None = None
     errors: Errors = field(default_factory=Errors)  # of the window's requests
     errors_outside: Errors = field(default_factory=Errors)  # requests that failed before or after the window
+    early: int = 0  # right answers of the whole trial whose first byte came before the wait that they stand for
+    fastest_ms: float | None = None  # from the request's last byte to the first of any right answer
+    first_byte_p50_ms: float | None = None  # of the expected answers in the window
     first_answer_s: float | None = None  # from the beginning of the load to the first right answer, warm-up included
     stuck: int = 0  # requests without an answer at the very end, after ten times as long as the slowest answer took
     # of the expected answers; a percentile needs ten records beyond it

@@ -200,9 +200,11 @@ def trial_row(trial: Trial, valid: bool) -> list[str]:
 
 def ledger_line(entry: LedgerLine) -> LedgerView:
     words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
-    slack = f", within {count(entry.slack)} cut off" if entry.balanced and entry.counted != entry.implied else ""
+    allowed = entry.balanced and entry.counted != entry.implied and not entry.at_least
+    slack = f", within {count(entry.slack)} allowed" if allowed else ""
     style = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
-    return LedgerView(entry.what, count(entry.implied), count(entry.counted), words + slack, style)
+    implied = f"≥ {count(entry.implied)}" if entry.at_least else count(entry.implied)
+    return LedgerView(entry.what, implied, count(entry.counted), words + slack, style)
 
 
 def high(cell: MatrixCell) -> float:
