@@ -82,7 +82,7 @@ class TestArms:
             ("phases that overlap", replace(EXPLAINED, phases=Phases(response_s=1.0, total_s=2.0))),
             ("database counted", COUNTED),
             ("others on its core", replace(JSON, goodput=goodput(2100), response_s=0.0305, foreign_share=0.12)),
-            ("slow upstream", replace(LOOP, goodput=goodput(250), response_s=2.0)),
+            ("slow upstream", replace(LOOP, goodput=goodput(250), response_s=2.0, call_s=1.0, upstream_s=1.98)),
             ("unknown wait", replace(QUERY, goodput=goodput(40), wait_known=False, database_s=None)),
             ("generator", GENERATOR),
             ("void", VOID),

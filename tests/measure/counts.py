@@ -15,6 +15,7 @@ NOTHING = Counts(
     sessions=0,
     upstream=0,
     upstream_ms=0,
+    upstream_s=0.0,
     fixtures=0,
     nginx=Io(0, 0, 0, 0),
     stack=Io(0, 0, 0, 0),

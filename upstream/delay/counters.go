@@ -1,11 +1,15 @@
 package main
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Counts is what /counters answers: everything since the last reset.
 type Counts struct {
 	Received    int `json:"received"`      // waits asked for, in good form
 	AskedMS     int `json:"asked_ms"`      // how long they were asked for, all together
+	WaitedUS    int `json:"waited_us"`     // how long those took that are over, by this server's clock, in microseconds
 	InFlight    int `json:"in_flight"`     // waiting now; a reset leaves it alone
 	MaxInFlight int `json:"max_in_flight"` // most that waited at the same time
 	Cancelled   int `json:"cancelled"`     // of those received: the client went away before its answer
@@ -29,11 +33,12 @@ func (c *Counters) Enter(milliseconds int) {
 	c.counts.MaxInFlight = max(c.counts.MaxInFlight, c.counts.InFlight)
 }
 
-// Leave notes that a wait is over, and whether its client was gone by then.
-func (c *Counters) Leave(cancelled bool) {
+// Leave notes that a wait is over, how long it took, and whether its client was gone by then.
+func (c *Counters) Leave(waited time.Duration, cancelled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.InFlight--
+	c.counts.WaitedUS += int(waited.Microseconds())
 	if cancelled {
 		c.counts.Cancelled++
 	}

@@ -48,9 +48,10 @@ func (d *Delay) wait(request *http.Request, client *Client) *http.Response {
 		return failure(http.StatusBadRequest, err.Error())
 	}
 	d.Counters.Enter(milliseconds)
+	began := time.Now()
 	answered := client.Wait(time.Duration(milliseconds) * time.Millisecond)
 	// Before the answer is written, so that whoever has it no longer finds itself in flight.
-	d.Counters.Leave(!answered)
+	d.Counters.Leave(time.Since(began), !answered)
 	if !answered {
 		return nil
 	}

@@ -12,6 +12,7 @@ from stackmatrix.analysis.explain.pair import answer_workload, explain_pair
 from stackmatrix.analysis.model.bottleneck import verdict
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.observed import Setup, facts_of, workers_of
+from stackmatrix.analysis.model.physics import beyond_physics
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.explain import ExtraTrial, ExtraTrials, FlameGraph, InstrumentationCost
@@ -112,6 +113,9 @@ def judge(
             against = (unequal if standing else barred).get(arm.id)
             timed = ArmTrials(arm, standing, len(by_arm[arm.id]) - len(standing), against)
             facts[arm.id] = explained_facts(timed, setup, passes)
+            if (impossible := beyond_physics(facts[arm.id])) is not None:
+                timed = replace(timed, against=impossible)
+                facts[arm.id] = explained_facts(timed, setup, passes)
             results.append(arm_result(timed, facts[arm.id], setup, pooled, passes))
     least = aa.floor if aa else statistics.LEAST_FLOOR
     if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted

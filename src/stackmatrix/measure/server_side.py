@@ -51,7 +51,7 @@ class ServerObserver:
 
     def side(self, cores: Sequence[int], window_s: float, before: Counts, after: Counts) -> ServerSide:
         """Put together what was seen; `cores` are the stack's, `before` and `after` the upstreams' counts."""
-        anonymous = self._peaks.anonymous_bytes
+        anonymous, calls = self._peaks.anonymous_bytes, after.upstream - before.upstream
         return ServerSide(
             cpu_s=Cpu(self._cpu_s(self._stack), **{upstream: self._cpu_s(upstream) for upstream in UPSTREAMS}),
             memory_mib=None if anonymous is None else anonymous / 2**20,
@@ -64,6 +64,7 @@ class ServerObserver:
             db_sessions=sessions(self._runtime, self._stack),
             new_db_sessions=after.sessions - before.sessions,
             database_s=growth(before.database_s, after.database_s),
+            upstream_call_s=(after.upstream_s - before.upstream_s) / calls if calls else None,
             upstream_in_flight=self._runtime.counters()["max_in_flight"],
             connections_per_worker=self._connections_per_worker,
             foreign_share=self._foreign_share(cores, window_s),

@@ -23,6 +23,7 @@ class Counts:
     sessions: int  # database sessions, those that have ended included
     upstream: int
     upstream_ms: int  # that it was asked to wait
+    upstream_s: float  # that calls which are over waited by its own clock
     fixtures: int
     nginx: Io | None  # of the processes that serve the fixtures
     stack: Io | None
@@ -62,6 +63,7 @@ def server_counts(runtime: Runtime, stack: str) -> Counts:
         sessions=int(runtime.sql("select sessions from pg_stat_database where datname = current_database()")),
         upstream=counters["received"],
         upstream_ms=counters["asked_ms"],
+        upstream_s=counters["waited_us"] / 1e6,
         fixtures=runtime.files_served(),
         nginx=io_of(runtime.pids("nginx")),
         stack=io_of(runtime.pids(stack)),

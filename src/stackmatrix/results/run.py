@@ -81,7 +81,9 @@ class ArmResult(ArmSetup):
     db_sessions: int | None
     ceiling: CeilingShare | None  # the most that physics allows it
     predicted: Predicted | None = None  # what the queueing model expects
-    verdict: str = "void"  # what bound it: load, slots, server-cpu, database, upstream, generator; or void
+    # what bound it: load, slots, server-cpu, database, upstream, generator; unexplained where nothing that was metered
+    # is used up; or void
+    verdict: str = "void"
     pool: str | None = None  # which slots, where slots bound it
     # of each resource that was metered, by this arm's requests
     utilisation: dict[str, float] = field(default_factory=dict)

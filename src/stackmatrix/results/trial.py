@@ -140,6 +140,7 @@ class ServerSide:
     database_s: float | None = None
     # the most calls that the delay server held at the same time, in the whole trial
     upstream_in_flight: int | None = None
+    upstream_call_s: float | None = None  # the mean over the trial's calls by the delay server's own clock
     # when the window opened, the most first; None where that cannot be seen, or a router stands before the workers
     connections_per_worker: list[int] | None = None
     foreign_share: float | None = None  # share of the stack's cores that went to anything but the stack

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from stackmatrix.analysis.explain.phrases import BOUND_WORDS, allows, crowd, lines, program, thing, things, waited_for
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
 from stackmatrix.analysis.model.ceiling import BAND, Ceiling
-from stackmatrix.analysis.model.disagreement import USED_UP, in_flight, late
-from stackmatrix.analysis.model.facts import Facts
+from stackmatrix.analysis.model.disagreement import in_flight, late
+from stackmatrix.analysis.model.facts import USED_UP, Facts
 from stackmatrix.analysis.model.what_if import idle, lever
 from stackmatrix.formatting import capital, count, duration, listed, percent, rate, some
 from stackmatrix.results.explain import Phases
@@ -57,7 +57,7 @@ def what_bound(facts: Facts, found: Verdict) -> str | None:
         return None
     ceiling = rate(facts.ceiling.goodput)
     reached = f"{rate(facts.goodput.value)}, {percent(found.of_ceiling)} of the ceiling of {ceiling}"
-    if nothing_full(found):
+    if found.name == "unexplained":
         return f"{reached}: nothing that was metered bound {facts.arm}"
     return f"{reached}: {facts.arm} is bound by {bound_by(facts, found)}"
 
@@ -69,30 +69,26 @@ def bound_by(facts: Facts, found: Verdict) -> str:
         return f"waits that block its {many}" if found.pool.name == "loop" else f"its {many}"
     if found.name == "slots":
         return f"{found.default.library}'s own limit" if found.default else "a limit that nobody declared"
-    return "what was not metered" if found.name == "void" else BOUND_WORDS[found.name]
+    return "what was not metered" if found.bound is None else BOUND_WORDS[found.bound]
 
 
 def how_full(facts: Facts, found: Verdict) -> str | None:
     """Say how full what bound it was; where that is the fact against the model, the line on the model says it."""
-    why = fullest_resource(facts, found) if nothing_full(found) else CAUSES[found.name](facts, found)
+    why = candidates(facts, found) if found.name == "unexplained" else CAUSES[found.name](facts, found)
     return None if found.doubt is not None and why == found.doubt.words else capital(why or "")
 
 
 def used(found: Verdict) -> float | None:
-    """Say how full what bound the arm was, whoever filled it."""
-    return None if found.name == "void" else found.full.get(found.name)
+    """Say how full what bound the arm was, whoever filled it; None where nothing did."""
+    return None if found.bound is None else found.full.get(found.bound)
 
 
-def nothing_full(found: Verdict) -> bool:
-    """Tell whether the model disagrees and no resource is used up."""
-    share = used(found)
-    return not (found.doubt is None or found.doubt.bound or found.name == "void" or share is None or share >= USED_UP)
-
-
-def fullest_resource(facts: Facts, found: Verdict) -> str:
-    """Name the fullest resource, though it is not full."""
-    which = f"the pool of {thing(found.pool)}s" if found.pool else bound_by(facts, found)
-    return f"{percent(used(found))} is how full the fullest was, {which}"
+def candidates(facts: Facts, found: Verdict) -> str:
+    """Name the two fullest resources, though neither is used up."""
+    named = {**BOUND_WORDS, "slots": f"the pool of {thing(facts.pool)}s" if facts.pool else BOUND_WORDS["slots"]}
+    fullest = sorted(found.full, key=lambda bound: found.full[bound], reverse=True)[:2]
+    shares = listed([f"{percent(found.full[bound])} ({named[bound]})" for bound in fullest])
+    return f"{shares} is how full the fullest {'was' if len(fullest) == 1 else 'were'}"
 
 
 def by_load(facts: Facts, found: Verdict) -> str | None:
@@ -138,11 +134,11 @@ def by_cpu(facts: Facts, found: Verdict) -> str | None:
 def by_side(facts: Facts, found: Verdict) -> str | None:
     """Say that an upstream or the generator is at its end, alone or on a core that it shares."""
     share = used(found)
-    if share is None or found.name == "void" or (found.doubt is not None and found.doubt.bound == found.name):
+    if share is None or (found.doubt is not None and found.doubt.bound == found.name):
         return None
     if found.shared is not None and found.name == found.shared.sides[0]:
         return crowd(found.shared, facts.cpu)
-    return f"{percent(min(share, 1.0))} of the time {program(found.name, facts.cpu)} is busy"
+    return f"{percent(min(share, 1.0))} of the time {program(found.bound, facts.cpu)} is busy" if found.bound else None
 
 
 CAUSES: Mapping[str, Callable[[Facts, Verdict], str | None]] = {

@@ -1,4 +1,4 @@
-"""What bound an arm: the resource that was used most, unless a doubt about the model knows better."""
+"""What bound an arm: a resource that was used up, or what a doubt about the model names; else it is unexplained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import Literal
 
 from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.disagreement import Doubt, doubt
-from stackmatrix.analysis.model.facts import Facts, Pool, Shared, fullest, shared, utilisation
+from stackmatrix.analysis.model.facts import USED_UP, Facts, Pool, Shared, fullest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.results.reasons import Reason
 
-Name = Literal["load", "slots", "server-cpu", "database", "upstream", "generator", "void"]
+Name = Literal["load", "slots", "server-cpu", "database", "upstream", "generator", "unexplained", "void"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Verdict:
     default: Default | None = None  # the library's own limit that the pool, or the number in flight, equals
     # of every resource that was metered, by this arm's requests; 1 is all that it can do
     utilisation: Mapping[Bound, float]
-    # the same, whoever used it: the fullest is the verdict, unless a doubt about the model knows better
+    # the same, whoever used it: the fullest is the verdict if it is used up, unless a doubt about the model says else
     full: Mapping[Bound, float]
     shared: Shared | None = None  # the core that generator and upstreams share
     of_ceiling: float | None = None
@@ -30,16 +30,27 @@ class Verdict:
     doubt: Doubt | None = None  # why the model disagrees; None when it does not
     reasons: tuple[Reason, ...] = ()  # why there is no number
 
+    @property
+    def bound(self) -> Bound | None:
+        """What bound the arm; None where that is not known."""
+        return None if self.name == "void" or self.name == "unexplained" else self.name
+
 
 def verdict(facts: Facts) -> Verdict:
-    """Find what bound the arm: void when its numbers are not to be trusted, or when nothing was metered."""
+    """Find what bound the arm: void when its numbers are not to be trusted, or when nothing was metered.
+
+    A resource that is not used up binds nobody, however much emptier the others are.
+    """
     if facts.reasons or facts.ceiling is None or facts.goodput is None:
         kinds = {reason.kind for reason in facts.reasons}
         return Verdict(
             name="generator" if kinds == {"generator"} else "void", utilisation={}, full={}, reasons=facts.reasons
         )
     full, doubted = fullest(facts), doubt(facts)
-    name = doubted.bound if doubted and doubted.bound else max(full, key=lambda bound: full[bound])
+    fullest_one = max(full, key=lambda bound: full[bound])
+    cut_off = doubted is not None and doubted.kind == "short-window"  # what is missing is what the window's end cut off
+    used_up: Name = fullest_one if full[fullest_one] >= USED_UP or cut_off else "unexplained"
+    name = doubted.bound if doubted and doubted.bound else used_up
     pool = facts.pool if name == "slots" and not (doubted and doubted.bound) else None
     return Verdict(
         name=name,

@@ -238,8 +238,8 @@ def _terms(demand: Demand) -> dict[Bound, float]:
     if slots is not None and demand.service_s > 0:
         terms["slots"] = _over_workers(demand, slots / demand.service_s)
     if demand.cpu_s:
-        each = min(demand.cores_per_worker, demand.cores) / demand.cpu_s
-        terms["server-cpu"] = min(demand.cores / demand.cpu_s, _over_workers(demand, each))
+        # Never capped by the users of a counted deal: that few ask for more makes no core busier.
+        terms["server-cpu"] = min(demand.cores, demand.workers * demand.cores_per_worker) / demand.cpu_s
     terms.update(demand.rates)
     if demand.connections is not None and demand.service_s > 0:
         pool = demand.connections / demand.service_s

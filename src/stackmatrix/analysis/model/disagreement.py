@@ -10,12 +10,11 @@ from typing import Literal
 
 from stackmatrix.analysis.explain.phrases import crowd, waited_for
 from stackmatrix.analysis.model.ceiling import BAND, Bound
-from stackmatrix.analysis.model.facts import CALL_POOLS, Facts, fullest, shared, utilisation
+from stackmatrix.analysis.model.facts import CALL_POOLS, USED_UP, Facts, fullest, shared
 from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.formatting import count, duration, percent, some
 
-USED_UP = 1 - BAND  # a resource used this much is the bottleneck, as far as the model can tell
 MAKES_WAIT = 0.70  # what is used less than this makes nobody wait for long
 FAR = 2.0  # an open load's mean response time beyond this multiple of the predicted one refutes the model
 NETWORK_S = 0.001  # what network, kernel and generator may take of a request without being a queue
@@ -38,9 +37,6 @@ DoubtKind = Literal[
     "unknown-wait",
     "unmetered-cpu",
     "unnamed-limit",
-    "more-slots",
-    "short-wait",
-    "more-cores",
     "unexplained",
 ]
 
@@ -66,7 +62,8 @@ def doubt(facts: Facts) -> Doubt | None:
     low, high = model.band
     if low <= goodput.value <= high and not late(facts):
         return None
-    found = (assumption(facts) for assumption in (ABOVE if goodput.value > high else BELOW))
+    # More than the model expects refutes one of its estimates; more than is possible at all is no doubt (`physics`).
+    found = (assumption(facts) for assumption in (() if goodput.value > high else BELOW))
     unexplained = Doubt("unexplained", "nothing that was metered explains the difference")
     return next((one for one in found if one is not None), unexplained)
 
@@ -88,12 +85,11 @@ def slow_database(facts: Facts) -> Doubt | None:
 
 
 def slow_upstream(facts: Facts) -> Doubt | None:
-    """Doubt that the upstream takes as long as stated: all users were there at once, so nothing held them back."""
-    if facts.users is None or facts.in_flight is None or facts.waits_on != "upstream" or full(facts, USED_UP):
+    """Doubt that the upstream takes as long as it was told: by its own clock it took longer."""
+    if facts.upstream_s is None or facts.call_s is None or facts.upstream_s <= facts.call_s * (1 + BAND):
         return None
-    words = f"{some(facts.in_flight, 'call')} reached the upstream at once, so it kept them for longer than it was told"
-    enough = facts.in_flight >= USED_UP * facts.users * facts.calls
-    return Doubt("slow-upstream", words, "upstream") if enough else None
+    words = f"the upstream itself counted {duration(facts.upstream_s)} a call, not {duration(facts.call_s)}"
+    return Doubt("slow-upstream", words, "upstream")
 
 
 def short_window(facts: Facts) -> Doubt | None:
@@ -168,36 +164,14 @@ def unmetered_cpu(facts: Facts) -> Doubt | None:
 
 
 def unnamed_limit(facts: Facts) -> Doubt | None:
-    """Doubt that nothing but the declared limits requests: the wait is known, all else idle, no other cause is left."""
+    """Doubt that nothing but the declared limits requests: never more than on average waited, and all else is idle."""
     held = in_flight(facts)
     if facts.waits_on is None or facts.cpu_s is None or held is None or held < USED_UP or full(facts, MAKES_WAIT):
         return None
+    if facts.in_flight is None or facts.in_flight > held * facts.calls * (1 + BAND):
+        return None  # where more were there at times, it was no limit that kept others away
     words = f"about {some(round(held), 'request')} at a time got as far as the wait, and nothing metered was busy"
     return Doubt("unnamed-limit", words, "slots")
-
-
-def more_slots(facts: Facts) -> Doubt | None:
-    """Doubt that the stack holds no more requests than declared: that bound was passed."""
-    if facts.ceiling is None or facts.ceiling.bound != "slots" or facts.demand is None or facts.held is None:
-        return None
-    held, declared = some(round(facts.held), "request"), count(facts.demand.slots or 0)
-    return Doubt("more-slots", f"about {held} must have been in flight at once, {declared} are declared")
-
-
-def short_wait(facts: Facts) -> Doubt | None:
-    """Doubt that the wait is no shorter than stated: that bound was passed."""
-    if facts.ceiling is None or facts.ceiling.bound != "load" or facts.demand is None or not facts.demand.wait_s:
-        return None
-    return Doubt(
-        "short-wait", f"{waited_for(facts.waits_on)} must have taken less than {duration(facts.demand.wait_s)}"
-    )
-
-
-def more_cores(facts: Facts) -> Doubt | None:
-    """Doubt that the stack keeps to its cores: more CPU was metered than they have."""
-    if utilisation(facts).get("server-cpu", 0.0) <= 1 + BAND:
-        return None
-    return Doubt("more-cores", "more CPU time was metered than the stack's cores have")
 
 
 # less than predicted: something takes longer, or holds less, than the model was told
@@ -214,8 +188,6 @@ BELOW: tuple[Assumption, ...] = (
     unmetered_cpu,
     unnamed_limit,
 )
-# more than is possible: the model was told of too little
-ABOVE: tuple[Assumption, ...] = (more_slots, short_wait, more_cores)
 
 
 def full(facts: Facts, share: float) -> bool:
@@ -227,7 +199,6 @@ def full(facts: Facts, share: float) -> bool:
 
 
 def in_flight(facts: Facts) -> float | None:
-    """Count the requests that waited at the same time: by the upstream, else by Little's law."""
-    if facts.waits_on == "upstream" and facts.in_flight is not None:
-        return facts.in_flight / facts.calls
-    return facts.held
+    """Count the requests that waited at the same time: by Little's law, or at most if never more than a tenth more."""
+    most = None if facts.in_flight is None else facts.in_flight / facts.calls
+    return most if most is not None and (facts.held is None or most <= facts.held * (1 + BAND)) else facts.held

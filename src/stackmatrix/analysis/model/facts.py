@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from stackmatrix.analysis.model.ceiling import Bound, Ceiling, Demand, ceiling
+from stackmatrix.analysis.model.ceiling import BAND, Bound, Ceiling, Demand, ceiling
 from stackmatrix.catalog.stacks import Variant, Wait
 from stackmatrix.catalog.workloads import Waiting
 from stackmatrix.cores import Cores
@@ -17,6 +17,8 @@ from stackmatrix.results.interval import Interval
 from stackmatrix.results.reasons import Reason
 
 # pools of which a request takes one for each of its calls that run at the same time
+USED_UP = 1 - BAND  # a resource used this much is the bottleneck, as far as the model can tell
+
 CALL_POOLS = frozenset({"http_pool"})
 
 
@@ -64,6 +66,9 @@ class Facts:
     foreign_share: float | None = None  # of the stack's cores, by anything but the stack; interrupts are in it
     database_s: float | None = None  # what the database itself counted as spent on one request
     in_flight: int | None = None  # the most calls that the upstream had at the same time
+    call_s: float | None = None  # what each call asks the upstream to wait
+    upstream_s: float | None = None  # what one call took by the upstream's own clock
+    least_s: float | None = None  # what a request waits by the workload's own word; None where it states nothing
     window_s: float | None = None
     phases: Phases | None = None
     libraries: frozenset[str] = frozenset()  # what the arm really uses (`defaults.libraries`)
@@ -183,6 +188,8 @@ def fullest(facts: Facts) -> dict[Bound, float]:
     """Say how full each resource was, whoever filled it: with others on the stack's cores, and of cores that are shared
     all that was used, as the heaviest side's."""
     full, together = utilisation(facts), shared(facts)
+    if facts.users == 1 and max(full.values(), default=0.0) < USED_UP:
+        full["load"] = 1.0  # who waits for each answer asks for no more, however long it takes
     if "server-cpu" in full:
         full["server-cpu"] += facts.foreign_share or 0.0
     if together is not None:
