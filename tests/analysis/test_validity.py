@@ -98,6 +98,7 @@ def test_a_bad_trial_is_stopped_by_its_gate_alone(kind: str, changed: Mapping[st
         {"foreign_share": None},
         {"little": 0.8, "answered": 200},
         {"connections_per_worker": [40, 24]},
+        {"latency_ms": Latency(mean=6400.0), "even": True},
         {"first_byte_p50_ms": 5.0},
         {"first_byte_p50_ms": 0.4, "bytes": 4097 * 1000},  # a body that takes time to send
         {"first_byte_p50_ms": 1.0, "latency_ms": Latency(p50=2.0)},

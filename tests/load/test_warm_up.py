@@ -12,6 +12,7 @@ from stackmatrix.load.generator import Progress
 from stackmatrix.load.job import MOST_DRAIN_S, WHOLE_RESPONSES, Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.warm_up import (
     LEAST_ANSWERS,
+    LONGEST_RESPONSE_S,
     LONGEST_WARM_UP_S,
     LONGEST_WINDOW_S,
     SILENT_WINDOW_S,
@@ -49,16 +50,17 @@ def warmed(rate: float, users: int, fit: bool = True) -> tuple[WarmUp, float]:
 
 @given(rate=st.floats(5, 20_000), users=st.integers(1, 500))
 def test_it_lasts_two_response_times_and_no_longer_than_its_time_where_those_are_short(rate: float, users: int) -> None:
+    assume(users / rate < LONGEST_RESPONSE_S)
     at = warmed(rate, users)[1]
     assert min(WARM_RESPONSES * users / rate, LONGEST_WARM_UP_S) <= at + 1e-9
     assert at <= max(1.0, WARM_RESPONSES * users / rate + 2 * TICK_S) + TICK_S
 
 
 @given(rate=st.floats(1, 20_000), users=st.integers(1, 500), window_s=st.floats(0.1, 30))
-def test_a_window_holds_three_response_times_and_five_answers_up_to_the_longest(
+def test_a_window_holds_three_response_times_and_ten_answers_up_to_the_longest(
     rate: float, users: int, window_s: float
 ) -> None:
-    assume(users / rate < LONGEST_WARM_UP_S)
+    assume(users / rate < LONGEST_RESPONSE_S)
     pace = warmed(rate, users)[0].pace(job(window_s))
     assert window_s <= pace.window_s <= max(window_s, LONGEST_WINDOW_S)
     if pace.window_s < LONGEST_WINDOW_S:
@@ -76,6 +78,18 @@ def test_answers_of_users_that_outlast_the_drain_are_not_waited_for() -> None:
     assert warmed(10, 64)[0].pace(job()).drain_s == 0.0  # 6.4 s each
     assert warmed(20, 64)[0].pace(job()).drain_s == MOST_DRAIN_S
     assert warmed(10, 64)[0].pace(job(load=Open(5))).drain_s == MOST_DRAIN_S
+
+
+def test_response_times_that_no_window_holds_are_not_waited_for() -> None:
+    """A loop that waits block answers 64 users at 10/s: 6.4 s each, in an even stream."""
+    warm_up = WarmUp(1.0, LONGEST_WARM_UP_S, fit_window=True)
+    first = next(
+        at for tick in range(1, 100) if warm_up.steady(Progress(at := tick * TICK_S, tick, 0, 64, 0, response_s=at))
+    )
+    assert first == pytest.approx(LONGEST_RESPONSE_S, abs=2 * TICK_S)
+    pace = warm_up.pace(job())
+    assert pace.window_s == pytest.approx(LEAST_ANSWERS / 10 * 1.1)
+    assert pace.drain_s == 0.0
 
 
 def test_without_any_answer_it_lasts_to_the_end_and_the_window_is_short() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.records import ROW, Records
-from stackmatrix.measure.offered_load import least_s, stuck
+from stackmatrix.load.records import ROW, Floats, Records
+from stackmatrix.measure.offered_load import even, least_s, stuck
 
 
 def rows(*spans: tuple[float, float, Ending]) -> Records:
@@ -42,3 +42,17 @@ def test_a_request_is_stuck_when_it_waits_far_longer_than_any_answer_took(
 def test_timers_may_ring_a_little_early(wait_s: float, least: float) -> None:
     assert least_s(wait_s) == pytest.approx(least)
     assert least_s(0.0) < 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_even"),
+    [
+        (np.arange(0.05, 1.0, 0.1), True),  # ten answers, one each 100 ms
+        (np.arange(0.05, 0.9, 0.1), False),  # nine
+        (np.repeat([0.3, 0.6, 0.9], 20), False),  # users in step
+        (np.append(np.arange(0.05, 0.75, 0.05), 0.99), False),  # a pause
+        (np.array([]), False),
+    ],
+)
+def test_an_even_stream_has_enough_answers_and_no_long_gap(ends: Floats, is_even: bool) -> None:
+    assert even(ends, 0.0, 1.0) is is_even

@@ -98,10 +98,10 @@ def effects(trial: Trial) -> Iterator[Reason]:
 
 
 def short_window(trial: Trial, fitted: bool) -> Iterator[Reason]:
-    """Hold the window to three response times: a shorter one says more of its edges than of the server."""
+    """Hold the window to three response times, or to an even stream of answers: else it tells of its own edges."""
     mean = trial.client.latency_ms.mean
     whole = trial.client.window_s * 1000 / mean if mean else WHOLE_RESPONSES
-    if fitted and round(whole, 1) < WHOLE_RESPONSES:
+    if fitted and round(whole, 1) < WHOLE_RESPONSES and not trial.client.even:
         yield Reason(
             "short",
             f"a window of {trial.client.window_s:.1f} s holds {whole:.1f} response times, not {WHOLE_RESPONSES:.0f}",

@@ -115,6 +115,7 @@ class WorkloadFile(FileTable, frozen=True, kw_only=True):
     """One file of `workloads/`."""
 
     summary: str
+    users: Annotated[int, Meta(ge=1)] = 64  # of a closed load unless told otherwise: enough to saturate, no more
     request: RequestTemplate
     answer: AnswerTemplate
     params: Mapping[str, Param] = {}

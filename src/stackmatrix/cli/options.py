@@ -18,7 +18,6 @@ RuntimeChoice = Literal["docker", "native", "auto"]
 Spacing = Literal["poisson", "constant"]
 
 STACK_FORMS = "NAME, NAME[VARIANT] or NAME[KEY=VALUE,…]"
-DEFAULT_USERS = 64
 DEFAULT_BUDGET_S = 600.0
 
 
@@ -96,7 +95,7 @@ class Work:
         option(
             values.COUNT.several,
             "N[,N…]",
-            f"closed loop: users without think time; several make a load curve (default {DEFAULT_USERS})",
+            "closed loop: users without think time; several make a load curve (default: the workload's own)",
         ),
     ] = ()
     rate: Annotated[
@@ -126,7 +125,7 @@ class Work:
 
         if self.generator is not None and self.rate:
             raise UserError(f"--generator {self.generator} offers no rate of arrivals, only users: give --users")
-        users = self.users or (() if self.rate else (DEFAULT_USERS,))
+        users = self.users or (() if self.rate else (None,))
         return [
             *(Load("closed", users=number, tool=self.generator) for number in users),
             *(Load("open", rate=rate, arrivals=self.arrivals) for rate in self.rate),

@@ -10,7 +10,8 @@ LONGEST_WINDOW_S = 12.0  # to which a window is lengthened for slow answers
 SILENT_WINDOW_S = 4.0  # where the warm-up saw no answer at all
 WARM_RESPONSES = 2.0  # response times of a warm-up, at least
 FIT_MARGIN = 1.1  # of a response time, which differs from request to request
-LEAST_ANSWERS = 5  # that a window should hold
+LONGEST_RESPONSE_S = LONGEST_WINDOW_S / WHOLE_RESPONSES / FIT_MARGIN
+LEAST_ANSWERS = 10  # that a window should hold
 SPAN = 2  # ticks of the generator, ten a second
 
 
@@ -19,7 +20,8 @@ class WarmUp:
 
     Throughput holds when two spans of 0.2 s in a row differ by less than a tenth, or by less than three standard
     deviations of a count. After `longest_s` the window opens whatever was seen. With `fit_window` the window is
-    lengthened to WHOLE_RESPONSES response times and LEAST_ANSWERS answers, up to LONGEST_WINDOW_S.
+    lengthened to WHOLE_RESPONSES response times and LEAST_ANSWERS answers, up to LONGEST_WINDOW_S. Response times that
+    no such window can hold are not waited for: a long queue before one slot is answered in an even stream.
     """
 
     def __init__(self, warmup_s: float, longest_s: float, fit_window: bool) -> None:
@@ -31,7 +33,7 @@ class WarmUp:
     def steady(self, progress: Progress) -> bool:
         """Tell whether it lasted long enough, and throughput holds."""
         self._seen.append(progress)
-        if progress.at < WARM_RESPONSES * self._response_s:
+        if progress.at < WARM_RESPONSES * self._response_s and not self._endless:
             return False
         return progress.at >= self._warmup_s or self._holds()
 
@@ -44,6 +46,11 @@ class WarmUp:
         ended = latest[-1].ended - latest[0].ended
         by_law = latest[-1].under_way * (latest[-1].at - latest[0].at) / ended if ended else 0.0
         return max(by_law, *(seen.response_s for seen in latest if seen.response_s is not None))
+
+    @property
+    def _endless(self) -> bool:
+        """Whether the latest answer took longer than any window can hold three times."""
+        return (self._seen[-1].response_s or 0.0) > LONGEST_RESPONSE_S if self._seen else False
 
     def _holds(self) -> bool:
         if len(self._seen) <= 2 * SPAN:
@@ -60,7 +67,8 @@ class WarmUp:
     def _whole_s(self) -> float:
         if not self._fit_window:
             return 0.0
-        if self._response_s == math.inf:
+        if self._response_s == math.inf or not self._seen[-1].ended:
             return SILENT_WINDOW_S
         each_s = self._seen[-1].at / self._seen[-1].ended
-        return min(FIT_MARGIN * max(WHOLE_RESPONSES * self._response_s, LEAST_ANSWERS * each_s), LONGEST_WINDOW_S)
+        whole_s = 0.0 if self._endless else WHOLE_RESPONSES * self._response_s
+        return min(FIT_MARGIN * max(whole_s, LEAST_ANSWERS * each_s), LONGEST_WINDOW_S)

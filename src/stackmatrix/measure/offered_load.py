@@ -12,9 +12,9 @@ from stackmatrix.load import summary
 from stackmatrix.load.generator import Edge, LoadRun, generate
 from stackmatrix.load.job import MOST_DRAIN_S, Closed, LoadJob, Open, RequestKind, Step
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.records import Records
+from stackmatrix.load.records import Floats, Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
-from stackmatrix.load.warm_up import LONGEST_WARM_UP_S, LONGEST_WINDOW_S, WarmUp
+from stackmatrix.load.warm_up import LEAST_ANSWERS, LONGEST_WARM_UP_S, LONGEST_WINDOW_S, WarmUp
 from stackmatrix.results.plan import Load, Timing
 from stackmatrix.results.trial import ClientSide, Errors, ToolSays
 from stackmatrix.runtime.base import Service
@@ -23,6 +23,7 @@ from stackmatrix.runtime.base import Service
 LEAST_TIMEOUT_S = 60.0
 
 STUCK = 10  # times the slowest answer
+EVEN = 2.0  # mean gaps between answers that one may take in an even stream
 EARLY = 0.99  # of a wait; the fastest of all honest answers was seen at 99.3 ms of 100
 TIMER_GRAIN_S = 0.001  # of event loops' timers
 
@@ -94,6 +95,7 @@ def by_generator(outcome: LoadRun, file: Path, wait_s: float) -> OfferedLoad:
         halves=halves(outcome),
         errors=failures(totals.errors),
         errors_outside=failures(summary.count_errors(outside(outcome))),
+        even=even(inside["end"], outcome.start, outcome.end),
         early=int((took_s < least_s(wait_s)).sum()),
         fastest_ms=float(took_s.min()) * 1000 if len(right) else None,
         first_byte_p50_ms=totals.first_byte_p50_ms,
@@ -111,6 +113,12 @@ def by_generator(outcome: LoadRun, file: Path, wait_s: float) -> OfferedLoad:
     )
     in_hand = bool((records["verdict"] == Ending.UNFINISHED).any())
     return OfferedLoad(client, int((~np.isnan(records["sent"])).sum()) - len(right), in_hand)
+
+
+def even(ends: Floats, start: float, end: float) -> bool:
+    """Tell whether enough answers came, and none much later than the one before it: then a count of ends is a rate."""
+    gaps = np.diff(np.sort(ends), prepend=start, append=end)
+    return len(ends) >= LEAST_ANSWERS and bool(gaps.max() <= EVEN * (end - start) / len(ends))
 
 
 def least_s(wait_s: float) -> float:

@@ -156,6 +156,8 @@ def arms_of(
 ) -> list[Arm]:
     """Combine every variant with every workload and load; `twice` repeats the first arm, to measure the noise.
 
+    A closed load without users has those that the workload states.
+
     Raises UserError for a parameter that none of the workloads has.
     """
     known = {key for workload in workloads for key in workload.params}
@@ -170,6 +172,8 @@ def arms_of(
         inner = ",".join(f"{key}={value}" for key, value in changed.params.items() if workload.params[key] != value)
         name = f"{workload.name}[{inner}]" if inner else workload.name
         for load in loads:
+            if load.users is load.rate is None:
+                load = replace(load, users=workload.users)
             for variant in variants:
                 arm = Arm(
                     id=f"{variant.label}/{name}/{load.label}",

@@ -95,6 +95,7 @@ class ClientSide:
     halves: tuple[float, float] | None = None
     errors: Errors = field(default_factory=Errors)  # of the window's requests
     errors_outside: Errors = field(default_factory=Errors)  # requests that failed before or after the window
+    even: bool = False  # whether the window's answers came in an even stream, so that counting them is enough
     early: int = 0  # right answers of the whole trial whose first byte came before the wait that they stand for
     fastest_ms: float | None = None  # from the request's last byte to the first of any right answer
     first_byte_p50_ms: float | None = None  # of the expected answers in the window
