@@ -40,7 +40,7 @@ THREADS = Facts(
     cores=TWO_CORES,
     generator_share=0.002,
     in_flight=40,
-    window_s=60,
+    counted_s=60,
     libraries=frozenset({"starlette", "anyio", "requests"}),
 )
 """500 users, an upstream that takes 1 s: 40 AnyIO threads."""
@@ -235,7 +235,7 @@ def arms(draw: st.DrawFn) -> Facts:
         foreign_share=draw(maybe(st.floats(0, 1))),
         database_s=draw(maybe(st.floats(0, 10))),
         in_flight=draw(st.none() | st.integers(0, 5000)),
-        window_s=draw(maybe(st.floats(0.5, 300))),
+        counted_s=draw(maybe(st.floats(0.5, 300))),
         phases=draw(st.none() | phases()),
         libraries=draw(st.sampled_from([frozenset(), frozenset({"aiohttp", "asyncpg", "anyio", "asyncio"})])),
         reasons=draw(st.sampled_from([(), (), (), GENERATOR.reasons, VOID.reasons])),

@@ -94,14 +94,14 @@ def slow_upstream(facts: Facts) -> Doubt | None:
 
 def short_window(facts: Facts) -> Doubt | None:
     """Doubt that the window is long: its end cuts off at most R/W of the whole (METHOD §4), and that is missing."""
-    if facts.window_s is None or facts.response_s is None or facts.of_predicted is None:
+    if facts.counted_s is None or facts.response_s is None or facts.of_predicted is None:
         return None
-    few = facts.response_s > facts.window_s / WHOLE_ROUNDS
+    few = facts.response_s > facts.counted_s / WHOLE_ROUNDS
     words = (
-        f"a window of {duration(facts.window_s)} holds few requests of {duration(facts.response_s)} "
+        f"a window of {duration(facts.counted_s)} holds few requests of {duration(facts.response_s)} "
         "and cuts off the last"
     )
-    lost = facts.response_s / facts.window_s
+    lost = facts.response_s / facts.counted_s
     return Doubt("short-window", words) if few and 1 - facts.of_predicted <= lost else None
 
 

@@ -69,7 +69,7 @@ class Facts:
     call_s: float | None = None  # what each call asks the upstream to wait
     upstream_s: float | None = None  # what one call took by the upstream's own clock
     least_s: float | None = None  # what a request waits by the workload's own word; None where it states nothing
-    window_s: float | None = None
+    counted_s: float | None = None  # the window, where only what ended in it counts: a tool's, or a published one
     phases: Phases | None = None
     libraries: frozenset[str] = frozenset()  # what the arm really uses (`defaults.libraries`)
     reasons: tuple[Reason, ...] = ()  # why its numbers are not to be trusted; none when they are

@@ -73,7 +73,7 @@ def facts_of(
         least_s=stated or None,
         generator_share=middle(trial.client.generator_share for trial in trials),
         foreign_share=middle(trial.server.foreign_share for trial in trials),
-        window_s=middle(trial.client.window_s for trial in trials),
+        counted_s=middle(trial.client.window_s for trial in trials) if arm.load.tool or arm.timing else None,
         libraries=libraries(variant),
         reasons=tuple(reasons),
     )
