@@ -38,7 +38,6 @@ HOW_MEASURED: Final = {  # by whether the rounds were interleaved
 
 
 def terminal(report: ComparisonReport) -> RenderableType:
-    """Show the answers, one line each, then the table, then what to know of them."""
     table = FittedTable(COMPARE_COLUMNS, "--markdown FILE has every column")
     for answer in report.answers:
         table.row(compare_row(answer))

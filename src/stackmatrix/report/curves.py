@@ -10,8 +10,6 @@ from stackmatrix.report.view import Group
 
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
-    """What one stack made of one load."""
-
     stack: str
     load: float
     goodput: float

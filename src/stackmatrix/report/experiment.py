@@ -1,6 +1,6 @@
 """A published comparison, reproduced: the tables, the figure and the words that every report has of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +26,6 @@ WRITTEN: Final[Mapping[str, Callable[[float | None], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SeriesLook:
-    """How the figures of one source are drawn."""
-
     colour: str
     shape: str
     sign: str  # the shape as a character, for legends
@@ -46,8 +44,6 @@ TIME_METRICS: Final = ("mean_ms", "p50_ms")
 
 @dataclass(frozen=True, slots=True)
 class FigurePoint:
-    """One figure of an arm, and who has it."""
-
     arm: str
     series: str
     value: float
@@ -55,14 +51,15 @@ class FigurePoint:
 
 def experiment_table(result: ExperimentResult) -> tuple[list[str], list[list[str]]]:
     """Write head and lines, one for each figure of each arm; columns that would be empty are left out."""
-    tool = tool_name(result)
+    tools = dict.fromkeys(row.ids[1].rpartition(" by ")[2] for row in result.rows)
     by = ("measured", "predicted", "÷", "as published")
     head = ["arm", "figure", "published", "by the model"]
-    head += [f"{who}, {word}" for who in ("generator", tool) for word in by]
+    head += [f"{who}, {word}" for who in ("generator", listed(list(tools)) or "tool") for word in by]
     lines: list[list[str]] = []
     before = ""
     for row in result.rows:
-        lines.append([name(row) if row.arm != before else "", *figure_cells(row)])
+        name = f"{row.arm} (void: {row.void})" if row.void else row.arm
+        lines.append([name if row.arm != before else "", *figure_cells(row)])
         before = row.arm
     kept = [place for place in range(len(head)) if any(line[place] not in ("", MISSING) for line in lines)]
     return [head[place] for place in kept], [[line[place] for place in kept] for line in lines]
@@ -81,16 +78,11 @@ def figure_cells(row: ExperimentRow) -> list[str]:
     return shown
 
 
-def name(row: ExperimentRow) -> str:
-    return f"{row.arm} (void: {row.void})" if row.void else row.arm
-
-
 def figure_text(row: ExperimentRow, value: float | None) -> str:
     return WRITTEN.get(row.metric, quantity)(value)
 
 
 def scale(result: ExperimentResult) -> str:
-    """Say how much shorter than published it was."""
     if result.waits == result.windows == 1:
         return "For as long as it was published."
     parts = [f"waits and time-outs {count(round(1 / result.waits, 1))} times shorter"] if result.waits != 1 else []
@@ -104,18 +96,12 @@ def scale(result: ExperimentResult) -> str:
     return f"Shortened: {listed(parts)} than published; the users are the same.{then} --full takes the published times."
 
 
-def tool_name(result: ExperimentResult) -> str:
-    names = dict.fromkeys(row.ids[1].rpartition(" by ")[2] for row in result.rows)
-    return listed(list(names)) or "tool"
-
-
 def exceptions(result: ExperimentResult) -> list[str]:
     """List what is not as predicted, or say that there is nothing."""
     return result.exceptions or ["None: every arm that load or slots bind was measured within ±10 % of its prediction."]
 
 
 def as_sentence(text: str) -> str:
-    """Add a capital and a full stop."""
     return f"{capital(text)}." if text else ""
 
 
@@ -142,12 +128,3 @@ def points(result: ExperimentResult) -> list[FigurePoint]:
         )
         if value
     ]
-
-
-def wide(drawn: Sequence[FigurePoint]) -> bool:
-    values = [point.value for point in drawn]
-    return bool(values) and max(values) > 12 * min(values)
-
-
-def claims(result: ExperimentResult) -> list[tuple[str, str, str]]:
-    return [(CLAIM_WORDS[claim.outcome], claim.outcome, claim.words) for claim in result.claims]

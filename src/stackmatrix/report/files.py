@@ -8,7 +8,7 @@ from stackmatrix.report.charts.matrix import matrix_picture
 from stackmatrix.report.charts.pictures import png, svg
 from stackmatrix.report.charts.sweep import curve_pictures
 from stackmatrix.report.view import view
-from stackmatrix.results.directory import RESULTS, RunDirectory, writing
+from stackmatrix.results.directory import RESULTS, RunDirectory, write_file
 
 
 def write_reports(directory: RunDirectory) -> None:
@@ -35,14 +35,4 @@ def write_reports(directory: RunDirectory) -> None:
 
 
 def write_index(base: Path) -> None:
-    """Make the list of all runs below a directory."""
     write_file(base / "index.html", html.index_html(base))
-
-
-def write_file(file: Path, content: str | bytes) -> None:
-    """Write one file whole or not at all."""
-    with writing(file):
-        file.parent.mkdir(exist_ok=True)
-        draft = file.with_name(f"{file.name}.part")
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
-        draft.replace(file)

@@ -7,10 +7,9 @@ from stackmatrix.errors import UserError
 from stackmatrix.formatting import some
 from stackmatrix.report import experiment, method
 from stackmatrix.report.charts.experiment import experiment_pictures
-from stackmatrix.report.files import write_file
 from stackmatrix.report.markdown import bullets, markdown_table, themed
 from stackmatrix.report.view import read_run
-from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.directory import RunDirectory, write_file
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import Run
 
@@ -23,7 +22,6 @@ run's own measurements; one that did not hold says so. “By the model” is wha
 the published command, and “÷” is measured by predicted.
 
 This file is generated: `make findings`. One of them again: `./scripts/check-performance.py --experiment NAME`."""
-
 
 Finding = tuple[RunDirectory, Run, ExperimentResult]
 
@@ -39,7 +37,6 @@ def findings_markdown(runs: Sequence[Finding], back: str) -> str:
 
 
 def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: str) -> list[str]:
-    """Write one experiment: question, answer, figure, table, differences, exceptions."""
     kept = f"{back}results/{directory.path.name}"
     rounds = max((arm.rounds for arm in run.arms), default=0)
     return [

@@ -31,7 +31,6 @@ class FittedColumn:
         return max([*(cell_len(word) for word in self.name.split(" ")), *(cell.cell_len for cell in cells)])
 
     def widest(self, cells: Sequence[Text]) -> int:
-        """Return the width above which nothing wraps."""
         return max([cell_len(self.name), *(cell.cell_len for cell in cells)])
 
 
@@ -44,11 +43,9 @@ class FittedTable:
     lines: list[list[Text] | str] = field(default_factory=list)  # rows, and headings over the rows that follow
 
     def heading(self, words: str) -> None:
-        """Begin a block of rows."""
         self.lines.append(words)
 
     def row(self, cells: Iterable[str | Text]) -> None:
-        """Add a row with one cell for each column."""
         self.lines.append([cell if isinstance(cell, Text) else Text(cell) for cell in cells])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

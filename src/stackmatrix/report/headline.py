@@ -67,7 +67,6 @@ def at_the_top(group: Group, found: Mapping[str, ServiceLevel]) -> dict[str, flo
 
 
 def group_sentence(group: Group) -> str:
-    """Say in a sentence or two what a group of comparable arms shows."""
     return " ".join(part for part in (ranking(group), at_the_load(group), without(group)) if part)
 
 
@@ -123,7 +122,6 @@ def because(group: Group) -> str:
 
 
 def comparison(pair: Pair, floor: float) -> str:
-    """Say what two arms have apart: more, fewer, or nothing that can be told."""
     one, other, factor = pair.first.name, pair.second.name, times(pair.goodput)
     noise = f"noise floor of {percent(floor)}"
     if pair.goodput is None:

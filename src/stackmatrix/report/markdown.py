@@ -17,7 +17,7 @@ SHOWN_METRICS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "th
 
 def run_markdown(view: View) -> str:
     parts = [
-        f"# {plain(headline.headline(view))}",
+        f"# {headline.headline(view).replace('**', '')}",
         f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
         *(f"> **{title}** {text}" for _, title, text in method.notes(view)),
         "\n".join(f"- **{name}** {value}{f', {more}' if more else ''}" for name, value, more in method.facts(view)),
@@ -169,8 +169,3 @@ def bullets(lines: Iterable[str]) -> str:
 def escape(word: str) -> str:
     """Keep a word from ending its cell."""
     return word.replace("|", "\\|").replace("\n", " ")
-
-
-def plain(text: str) -> str:
-    """Take emphasis away, for headings."""
-    return text.replace("**", "")

@@ -29,7 +29,6 @@ TIGHT_CPUS: Final = 2
 
 
 def machine(found: Mapping[str, Any]) -> str:
-    """Say in a line where a run was measured, from its environment."""
     cpus = found.get("cpus")
     parts = [f"{cpus} CPU{'' if cpus == 1 else 's'}" if cpus else "", found.get("cpu"), found.get("runtime")]
     return ", ".join(str(part) for part in parts if part)
@@ -150,18 +149,13 @@ def noise(view: View) -> str:
 
 
 def repeats(view: View) -> str:
-    """Say how often a round was repeated, and why."""
     again = sum(cell.arm.repeated for cell in view.cells)
     if not again:
         return "No trial had to be repeated."
     last = {id(trial) for cell in view.cells for trial in cell.standing}
     tried = (trial for cell in view.cells for trial in cell.trials if id(trial) not in last)
     kinds = Counter(kind for trial in tried for kind in {reason.kind for reason in trial.reasons})
-    why = (
-        listed([f"{kind} ({count})" for kind, count in kinds.most_common()])
-        if kinds
-        else "an arm they are compared with"
-    )
+    why = listed([f"{kind} ({count})" for kind, count in kinds.most_common()] or ["an arm they are compared with"])
     return (
         f"{again} trial{' was' if again == 1 else 's were'} repeated, because of {why}. When one arm fails a gate, the "
         "round is repeated for all that are compared with it, at most twice; the last attempt stands, never the best."

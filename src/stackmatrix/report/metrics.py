@@ -12,8 +12,6 @@ Value = float | int | None
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that a report gives of every arm."""
-
     key: str  # its column in `report.csv`
     name: str
     unit: str

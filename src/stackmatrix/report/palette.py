@@ -86,7 +86,6 @@ FONT: Final = "Inter, 'Segoe UI', system-ui, -apple-system, Roboto, 'Helvetica N
 
 
 def var(name: str) -> str:
-    """Refer to a colour as the page does."""
     assert name in LIGHT, name
     return f"var(--{name})"
 
@@ -103,7 +102,6 @@ class StackLook:
 
 
 def stack_looks(names: Sequence[str]) -> Mapping[str, StackLook]:
-    """Give each stack a colour and a shape."""
     return {name: StackLook(name, series(index), SHAPES[index % len(SHAPES)]) for index, name in enumerate(names)}
 
 

@@ -50,7 +50,6 @@ def costs(view: View) -> list[str]:
 
 
 def spread(seen: Sequence[InstrumentationCost]) -> str:
-    """Write the middle and the ends of the costs of some arms."""
     kinds = {"goodput": [one.goodput for one in seen], "CPU per request": [one.cpu for one in seen]}
     told: list[str] = []
     for what, values in kinds.items():

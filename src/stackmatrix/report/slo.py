@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from stackmatrix.formatting import MISSING, milliseconds, percent, quantity
+from stackmatrix.formatting import count, milliseconds, percent, quantity
 from stackmatrix.results.slo import ProbeOutcome, ServiceLevel
 
 PROBE_WORDS: Final[Mapping[ProbeOutcome, str]] = {
@@ -22,32 +22,18 @@ class Column:
     key: str  # its column in `report.csv`
     name: str
     meaning: str
-    value: Callable[[ServiceLevel], float | int | str | None]
-    show: Callable[[ServiceLevel], str]
+    value: Callable[[ServiceLevel], float | None]
+    write: Callable[[float | None], str] = quantity
 
-
-def amount(value: Callable[[ServiceLevel], float | None]) -> Callable[[ServiceLevel], str]:
-    return lambda level: quantity(value(level))
+    def show(self, level: ServiceLevel) -> str:
+        """Write it as tables do; a recovery that was not seen took longer than was watched."""
+        if self.key == "recovery_s" and level.overload is not None and level.overload.recovery_s is None:
+            return f"> {quantity(level.overload.watched_s)}"
+        return self.write(self.value(level))
 
 
 def found_rate(level: ServiceLevel) -> float | None:
     return level.rate.value if level.rate else None
-
-
-def answered(level: ServiceLevel) -> float | None:
-    return level.overload.goodput.value if level.overload else None
-
-
-def recovery(level: ServiceLevel) -> float | None:
-    """Return the seconds until the overload is over."""
-    return level.overload.recovery_s if level.overload else None
-
-
-def recovered(level: ServiceLevel) -> str:
-    """Write the same: what was not seen took longer than was watched."""
-    if level.overload is not None and level.overload.recovery_s is None:
-        return f"> {quantity(level.overload.watched_s)}"
-    return quantity(recovery(level))
 
 
 SLO_COLUMNS: Final = (
@@ -58,58 +44,53 @@ SLO_COLUMNS: Final = (
         "failed, found by doubling and bisection to 5 %, once in every round; the centre of the rounds with its 95 % "
         "interval. Every request that was due counts; what never ended is slower than any limit.",
         found_rate,
-        amount(found_rate),
     ),
     Column(
         "level_half",
         "±",
         "Half-width of the 95 % interval over the searches; “–” below six.",
         lambda level: level.rate.half_width if level.rate else None,
-        lambda level: percent(level.rate.half_width) if level.rate else MISSING,
+        percent,
     ),
     Column(
         "level_kept",
         "highest kept/s",
         "The highest rate that was ever kept in one window.",
         lambda level: level.kept,
-        amount(lambda level: level.kept),
     ),
     Column(
         "level_broken",
         "lowest not kept/s",
         "The lowest rate that was ever not kept in one window.",
         lambda level: level.broken,
-        amount(lambda level: level.broken),
     ),
     Column(
         "level_searches",
         "searches",
         "How many searches found a rate.",
         lambda level: level.rounds,
-        lambda level: str(level.rounds),
+        count,
     ),
     Column(
         "overload_goodput",
         "answered at 120 %/s",
         "Right answers per second while 120 % of that rate comes, long enough that a fifth too much becomes a queue of "
         "twice the limit.",
-        answered,
-        amount(answered),
+        lambda level: level.overload.goodput.value if level.overload else None,
     ),
     Column(
         "overload_ms",
         "latency at 120 %, ms",
         "The level's metric of the requests that come meanwhile; “–” where too many never end.",
         lambda level: level.overload.value_ms if level.overload else None,
-        lambda level: milliseconds(level.overload.value_ms) if level.overload else MISSING,
+        milliseconds,
     ),
     Column(
         "recovery_s",
         "recovery, s",
         "From the end of the overload, when half of the rate that is kept comes, until the first of 20 requests in a "
         "row that are answered within the limit.",
-        recovery,
-        recovered,
+        lambda level: level.overload.recovery_s if level.overload else None,
     ),
 )
 

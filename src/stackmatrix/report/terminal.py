@@ -47,7 +47,6 @@ def run_table(run: Run) -> RenderableType:
 
 
 def experiment_answer(result: ExperimentResult) -> list[RenderableType]:
-    """Show the question of an experiment, the figures of its arms, and its answer."""
     head, lines = experiment.experiment_table(result)
     figures = FittedTable([figure_column(place, name) for place, name in enumerate(head)], ALL_COLUMNS)
     for line in lines:
@@ -108,7 +107,6 @@ def terminal_row(arm: ArmResult) -> list[str | Text]:
 
 
 def noise_line(run: Run) -> list[Text]:
-    """Say what the arm that was timed twice tells of the run."""
     if run.aa is None or run.aa.ci95 is None:
         return []
     low, high = run.aa.ci95

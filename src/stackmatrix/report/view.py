@@ -72,7 +72,6 @@ class MatrixCell:
 
     @property
     def command(self) -> str:
-        """The command that repeats just this cell."""
         load = self.arm.load
         words = ["./scripts/check-performance.py", "--stack", self.name, "--workload", self.arm.workload]
         for key, value in self.arm.params.items():
@@ -111,7 +110,6 @@ class Group:
 
     @cached_property
     def ranked(self) -> list[MatrixCell]:
-        """The valid cells, the best first."""
         valid = [cell for cell in self.cells if cell.arm.valid and cell.arm.goodput is not None]
         return sorted(
             valid, key=lambda cell: (cell.arm.rank or 0, -(cell.arm.goodput.value if cell.arm.goodput else 0))
@@ -143,8 +141,6 @@ class Group:
 
 @dataclass(frozen=True)
 class View:
-    """One run, ready to be written down."""
-
     run: Run
     directory: RunDirectory
     groups: list[Group]
@@ -176,9 +172,7 @@ class View:
         """Name a group, with its load and its parameters where these tell groups apart."""
         alike = [other for other in self.groups if (other.workload, other.load) == (group.workload, group.load)]
         params = " ".join(f"{key}={value}" for key, value in group.params.items()) if len(alike) > 1 else ""
-        return " · ".join(
-            part for part in (group.workload, params, group.load.label if self.several_loads else "") if part
-        )
+        return " · ".join(filter(None, (group.workload, params, group.load.label if self.several_loads else "")))
 
     def sweeps(self) -> list[list[Group]]:
         """Find workloads with two loads or more that differ in users or rate alone, with their groups in order."""
@@ -195,12 +189,8 @@ class View:
         return next((item.explanation for item in self.run.comparisons if {item.first, item.second} == asked), [])
 
     def elsewhere(self, cell: MatrixCell) -> list[MatrixCell]:
-        """Find the same stack and workload under other loads or parameters."""
-        return [
-            other
-            for other in self.cells
-            if other is not cell and (other.name, other.arm.workload) == (cell.name, cell.arm.workload)
-        ]
+        same = (cell.name, cell.arm.workload)
+        return [other for other in self.cells if other is not cell and (other.name, other.arm.workload) == same]
 
 
 def view(directory: RunDirectory) -> View:

@@ -29,8 +29,6 @@ class MetricRatio:
 
 @dataclass(frozen=True, slots=True)
 class CellComparison:
-    """One workload under one load."""
-
     stack: str | None  # the variant that both runs timed; None where A and B are two variants
     workload: str
     params: dict[str, int | str]

@@ -101,11 +101,7 @@ class RunDirectory:
 
     def write(self, name: str, value: object) -> None:
         """Write one JSON file whole or not at all."""
-        file = self.path / name
-        with writing(file):
-            draft = file.with_suffix(".part")
-            draft.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
-            draft.replace(file)
+        write_file(self.path / name, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
     def read(self, name: str, kind: type[T]) -> T:
         """Read one JSON file, validated; UserError when it is missing or broken."""
@@ -126,6 +122,15 @@ def writing(path: Path) -> Iterator[None]:
             f"{path}: cannot write: {error.strerror}; free some space or make results/ writable, "
             "then go on; what was measured before is kept"
         ) from None
+
+
+def write_file(file: Path, content: str | bytes) -> None:
+    """Write one file whole or not at all."""
+    with writing(file):
+        file.parent.mkdir(exist_ok=True)
+        draft = file.with_name(f"{file.name}.part")
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        draft.replace(file)
 
 
 def decode(data: bytes, kind: type[T], where: str, upgrade: Callable[[Any], Any] | None = None) -> T:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +43,6 @@ class Load:
 
     @property
     def label(self) -> str:
-        """Write the load as the tables show it."""
         users = f"{self.users} user{'' if self.users == 1 else 's'}"
         offered = users if self.kind == "closed" else f"{self.rate:g}/s {self.arrivals or 'poisson'}"
         return f"{offered} by {self.tool}" if self.tool else offered
@@ -171,19 +171,18 @@ def arms_of(
             raise UserError(f"--param {error}") from None
         inner = ",".join(f"{key}={value}" for key, value in changed.params.items() if workload.params[key] != value)
         name = f"{workload.name}[{inner}]" if inner else workload.name
-        for load in loads:
-            if load.users is load.rate is None:
-                load = replace(load, users=workload.users)
-            for variant in variants:
-                arm = Arm(
-                    id=f"{variant.label}/{name}/{load.label}",
-                    stack=variant.stack.name,
-                    variant=dict(variant.changed),
-                    workload=workload.name,
-                    params=dict(changed.params),
-                    load=load,
-                )
-                arms.append(arm)
+        own = [load if load.users or load.rate else replace(load, users=workload.users) for load in loads]
+        arms += [
+            Arm(
+                id=f"{variant.label}/{name}/{load.label}",
+                stack=variant.stack.name,
+                variant=dict(variant.changed),
+                workload=workload.name,
+                params=dict(changed.params),
+                load=load,
+            )
+            for load, variant in product(own, variants)
+        ]
     return [*arms, replace(arms[0], id=f"{arms[0].id} again", twin_of=arms[0].id)] if twice else arms
 
 

@@ -30,7 +30,6 @@ ReasonKind = Literal[
     "lacking",
 ]
 
-
 REMEDIES: dict[ReasonKind, str] = {
     "errors": "read the stack's log and run ./scripts/check-contract.py; a failing stack has no speed",
     "stuck": "some requests are never answered while others are: read the stack's log; a body may be shorter than said",
@@ -58,21 +57,16 @@ REMEDIES: dict[ReasonKind, str] = {
     "lacking": "install what the line names, or use --runtime docker; the other stacks are timed",
 }
 
-
 # what the machine or a short window did to a trial; every other kind speaks against the stack or the generator
 NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "unfinished"})
-
 
 # reasons why a number is missing that speak against no stack
 NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "short", "untimed"}
 
-
 # what moves rates and latencies, and leaves CPU per request as it is
 WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
 
-
 OTHER_REMEDY = "another version of the harness gave this reason: see docs/method.md as of the run's revision"
-
 
 if TYPE_CHECKING:
     AnyKind = ReasonKind

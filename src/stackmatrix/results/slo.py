@@ -10,9 +10,7 @@ from stackmatrix.results.trial import Trial
 # requests to judge by; the stack was gone, or its ledger did not balance
 ProbeOutcome = Literal["kept", "broken", "generator", "spoiled", "unsupported", "failed"]
 
-
 Purpose = Literal["search", "overload"]  # what a probe of a service level is for
-
 
 # a rate was found; or even the least that can be judged was not kept; or even the most was; or the generator came to
 # its end first; or the machine took part; or the stack failed; or the time was over

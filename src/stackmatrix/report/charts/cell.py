@@ -130,12 +130,10 @@ def cpu() -> Spec:
 @cache
 def pair() -> Spec:
     """Draw the ratio of two arms by round. Rows: round, ratio, low, high, value (of the estimate), floor."""
-    y = (
-        alt.Y("ratio:Q")
-        .scale(type="log", nice=False, padding=12)
-        .title("ratio")
-        .axis(tickCount=6, labelExpr=PLAIN_AXIS)
-    )
+    x = alt.X("round:Q").title("round").axis(tickMinStep=1, format="d", grid=False)
+    x = x.scale(padding=14, nice=False, zero=False)
+    y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12).title("ratio")
+    y = y.axis(tickCount=6, labelExpr=PLAIN_AXIS)
     base = alt.Chart(ROWS)
     floor = base.transform_aggregate(floor="max(floor)").transform_calculate(
         floor_low="1 / (1 + datum.floor)", floor_high="1 + datum.floor"
@@ -146,16 +144,10 @@ def pair() -> Spec:
     one = floor.mark_rule(color=var("muted"), strokeDash=[4, 3]).encode(y=alt.datum(1))
     interval = base.transform_filter("isValid(datum.low)").transform_aggregate(low="min(low)", high="max(high)")
     band = interval.mark_rect(color=var("accent"), opacity=0.18).encode(y=alt.Y("low:Q").title("ratio"), y2="high:Q")
-    centre = (
-        base.transform_aggregate(value="max(value)")
-        .mark_rule(color=var("accent"), strokeWidth=1.5)
-        .encode(y=alt.Y("value:Q").title("ratio"))
-    )
+    centre = base.transform_aggregate(value="max(value)").mark_rule(color=var("accent"), strokeWidth=1.5)
+    centre = centre.encode(y=alt.Y("value:Q").title("ratio"))
     points = base.mark_point(filled=True, size=80, color=var("accent"), opacity=1, stroke=var("panel")).encode(
-        x=alt.X("round:Q")
-        .title("round")
-        .axis(tickMinStep=1, format="d", grid=False)
-        .scale(padding=14, nice=False, zero=False),
+        x=x,
         y=y,
         tooltip=[alt.Tooltip("round:Q"), alt.Tooltip("ratio:Q", format=FIGURE)],
     )

@@ -1,12 +1,16 @@
 """The figure of an experiment: published, predicted and measured, arm by arm."""
 
+from typing import Final
+
 import altair as alt
 
 from stackmatrix.report.charts.pictures import svg
 from stackmatrix.report.charts.style import FEWER, FIGURE, PLAIN_AXIS, ROWS, Data, Spec, finished, inline
-from stackmatrix.report.experiment import POINT_SERIES, figure_axis_title, points, wide
+from stackmatrix.report.experiment import POINT_SERIES, figure_axis_title, points
 from stackmatrix.report.palette import var
 from stackmatrix.results.experiment import ExperimentResult
+
+WIDE: Final = 12  # figures that spread over more than this factor are drawn on a logarithmic scale
 
 
 def experiment_chart(result: ExperimentResult, rows: Data = ROWS) -> Spec:
@@ -16,7 +20,8 @@ def experiment_chart(result: ExperimentResult, rows: Data = ROWS) -> Spec:
     """
     drawn = points(result)
     arms = list(dict.fromkeys(point.arm for point in drawn))
-    log, labels = wide(drawn), list(POINT_SERIES)
+    values, labels = [point.value for point in drawn], list(POINT_SERIES)
+    log = bool(values) and max(values) > WIDE * min(values)
     x = alt.X("value:Q").title(figure_axis_title(result))
     x = x.axis(tickCount=6, labelExpr=FEWER if log else PLAIN_AXIS, labelOverlap=True)
     x = x.scale(type="log", nice=False, padding=14) if log else x.scale(zero=True, nice=True)

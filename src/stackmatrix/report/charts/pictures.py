@@ -9,7 +9,6 @@ from stackmatrix.report.palette import DARK, LIGHT, coloured, var
 
 
 def svg(spec: Spec, *, dark: bool = False) -> str:
-    """Turn a chart into a picture file."""
     return vl_convert.vegalite_to_svg(coloured(framed(spec), DARK if dark else LIGHT))
 
 

@@ -14,12 +14,8 @@ def trend() -> Spec:
     Rows: stack, colour, shape, machine, when, run, order, goodput, low, high.
     """
     x = alt.X("when:O").sort(field="order").title(None).axis(labelAngle=0, labelOverlap=True)
-    y = (
-        alt.Y("goodput:Q")
-        .scale(type="log", nice=False, padding=12)
-        .title("goodput, requests/s")
-        .axis(tickCount=5, labelExpr=PLAIN_AXIS)
-    )
+    y = alt.Y("goodput:Q").scale(type="log", nice=False, padding=12).title("goodput, requests/s")
+    y = y.axis(tickCount=5, labelExpr=PLAIN_AXIS)
     base = alt.Chart(ROWS).encode(x=x, color=STACK_COLOUR, detail=["stack:N", "machine:N"])
     bars = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q").title("goodput, requests/s"), y2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(

@@ -8,18 +8,7 @@ from stackmatrix.analysis.explain.phrases import POOLS
 from stackmatrix.analysis.statistics import most
 from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
 from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, void_kinds
-from stackmatrix.report.html.views import (
-    BoundView,
-    CellBrief,
-    CellDetail,
-    FlameView,
-    Gauge,
-    LedgerView,
-    Stretch,
-    TimePart,
-    TimeSplit,
-    Triple,
-)
+from stackmatrix.report.html import views
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook, step
 from stackmatrix.report.phases import cost, phase_remarks
@@ -45,18 +34,16 @@ TRIAL_COLUMNS: Final = (
 
 
 class Cells:
-    """Writes the cells of one run, each beside those of its group."""
-
     def __init__(self, view: View, looks: Mapping[str, StackLook]) -> None:
         self._view = view
         self._looks = looks
         self._groups = {cell.slug: group for group in view.groups for cell in group.cells}
         self._levels = by_arm(view.run.levels)
 
-    def brief(self, cell: MatrixCell) -> CellBrief:
+    def brief(self, cell: MatrixCell) -> views.CellBrief:
         arm, group = cell.arm, self._groups[cell.slug]
         top = max((high(other) for other in group.ranked), default=1.0)
-        return CellBrief(
+        return views.CellBrief(
             slug=cell.slug,
             name=cell.name,
             group=self._view.group_title(group),
@@ -76,14 +63,14 @@ class Cells:
             show={metric.key: metric.show(arm) for metric in METRICS},
         )
 
-    def detail(self, cell: MatrixCell) -> CellDetail:
+    def detail(self, cell: MatrixCell) -> views.CellDetail:
         arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
         histogram, flames = shape.histogram if shape else None, arm.profile
         fullest_first = sorted(arm.utilisation.items(), key=lambda item: -item[1])
         elsewhere = self._view.elsewhere(cell)
         level = self._levels.get(arm.id)
         rival = next((other for other in group.ranked if other is not cell), None) if cell in group.ranked else None
-        return CellDetail(
+        return views.CellDetail(
             reasons=list(dict.fromkeys(arm.reasons)),
             level=level.words if level else "",
             both_loops=len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
@@ -93,7 +80,7 @@ class Cells:
             tiles=tiles(cell),
             gauge=gauge(cell),
             times=time_split(arm),
-            profile=FlameView(flames.file, count(flames.samples), cost(flames.cost)) if flames else None,
+            profile=views.FlameView(flames.file, count(flames.samples), cost(flames.cost)) if flames else None,
             requests=count(shape.requests) if shape else "",
             others=len(group.ranked) > 1,
             beyond=count(histogram.beyond) if histogram and histogram.beyond else "",
@@ -108,7 +95,7 @@ class Cells:
         )
 
 
-def tiles(cell: MatrixCell) -> list[Triple]:
+def tiles(cell: MatrixCell) -> list[views.Triple]:
     arm = cell.arm
     if arm.goodput is None:
         return []
@@ -131,14 +118,14 @@ def tiles(cell: MatrixCell) -> list[Triple]:
     ]
 
 
-def gauge(cell: MatrixCell) -> Gauge | None:
+def gauge(cell: MatrixCell) -> views.Gauge | None:
     """Put measured, predicted and ceiling on one scale."""
     arm = cell.arm
     if arm.goodput is None or arm.ceiling is None:
         return None
     model = arm.predicted
     top = 1.04 * max(arm.ceiling.goodput, high(cell), *(model.band if model else ()))
-    return Gauge(
+    return views.Gauge(
         width=round(arm.goodput.value / top * 100, 2),
         ci=span(arm.goodput.ci95, top),
         tick=round(arm.ceiling.goodput / top * 100, 2),
@@ -149,15 +136,15 @@ def gauge(cell: MatrixCell) -> Gauge | None:
     )
 
 
-def time_split(arm: ArmResult) -> TimeSplit | None:
+def time_split(arm: ArmResult) -> views.TimeSplit | None:
     """Write where the time of a request goes; None where nobody looked."""
     if arm.phases is None or arm.explaining is None:
         return None
     parts = time_by_part(arm.phases)
     whole = sum(parts.values()) or 1.0
-    return TimeSplit(
+    return views.TimeSplit(
         [
-            TimePart(part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
+            views.TimePart(part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
             for part, seconds in parts.items()
         ],
         phase_remarks(arm.phases),
@@ -198,13 +185,13 @@ def trial_row(trial: Trial, valid: bool) -> list[str]:
     ]
 
 
-def ledger_line(entry: LedgerLine) -> LedgerView:
+def ledger_line(entry: LedgerLine) -> views.LedgerView:
     words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
     allowed = entry.balanced and entry.counted != entry.implied and not entry.at_least
     slack = f", within {count(entry.slack)} allowed" if allowed else ""
     style = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
     implied = f"≥ {count(entry.implied)}" if entry.at_least else count(entry.implied)
-    return LedgerView(entry.what, implied, count(entry.counted), words + slack, style)
+    return views.LedgerView(entry.what, implied, count(entry.counted), words + slack, style)
 
 
 def high(cell: MatrixCell) -> float:
@@ -212,12 +199,12 @@ def high(cell: MatrixCell) -> float:
     return (goodput.ci95[1] if goodput.ci95 else goodput.value) if goodput else 0.0
 
 
-def span(ends: Sequence[float] | None, top: float) -> Stretch | None:
+def span(ends: Sequence[float] | None, top: float) -> views.Stretch | None:
     """Return where a stretch begins on a scale, and how wide it is."""
     return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
 
 
-def bound_view(arm: ArmResult) -> BoundView | None:
+def bound_view(arm: ArmResult) -> views.BoundView | None:
     """Write what binds an arm; a pool that is full is named."""
     bound = bound_of(arm)
     if bound is None:
@@ -225,10 +212,9 @@ def bound_view(arm: ArmResult) -> BoundView | None:
     pool = arm.pool if bound == "slots" else None
     key = bound if bound in BOUND_MEANINGS else "warning"
     taken = f"its {POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else ""
-    return BoundView(key, bound, taken or BOUND_MEANINGS.get(bound, bound))
+    return views.BoundView(key, bound, taken or BOUND_MEANINGS.get(bound, bound))
 
 
 def load_key(cell: MatrixCell) -> tuple[str, float]:
-    """Order loads by kind, then size."""
     load = cell.arm.load
     return load.kind, float(load.users or load.rate or 0)

@@ -43,8 +43,6 @@ class DrawnCell:
 
 @dataclass(frozen=True, slots=True)
 class DrawnGroup:
-    """Cells that are compared with one another, by their addresses."""
-
     title: str
     cells: list[str]  # in the order in which they are drawn: the best last, on top
     ranked: list[str]

@@ -60,8 +60,6 @@ class TrendPoint:
 
 @dataclass(frozen=True, slots=True)
 class LatestLine:
-    """An arm's last number, the one before it on the same machine, and the change."""
-
     stack: str
     runs: int
     last: str
@@ -166,10 +164,9 @@ def trends(runs: Sequence[Listed]) -> list[Trend]:
 def trend_point(item: Listed, order: int, arm: ArmResult) -> TrendPoint | None:
     if arm.goodput is None:
         return None
-    low, high = arm.goodput.ci95 or (None, None)
+    ends = arm.goodput.ci95 or (None, None)
     when = datetime.fromisoformat(item.run.started).strftime("%-d %b %H:%M")
-    name = arm.variant_label
-    return TrendPoint(name, item.machine, when, item.run.name, order, arm.goodput.value, low, high)
+    return TrendPoint(arm.variant_label, item.machine, when, item.run.name, order, arm.goodput.value, *ends)
 
 
 def latest(members: Sequence[tuple[Listed, int, ArmResult]]) -> list[LatestLine]:

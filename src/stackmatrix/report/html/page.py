@@ -7,19 +7,10 @@ from typing import Final
 from stackmatrix.report import curves, experiment, headline, method, phases, slo
 from stackmatrix.report.arms import BOUND_MEANINGS
 from stackmatrix.report.charts.cell import CHART_PARTS
+from stackmatrix.report.html import views
 from stackmatrix.report.html.cells import TRIAL_COLUMNS, Cells
 from stackmatrix.report.html.data import page_data
 from stackmatrix.report.html.site import render
-from stackmatrix.report.html.views import (
-    ExperimentView,
-    GroupView,
-    LevelGroup,
-    LevelRow,
-    MatrixRow,
-    RunPage,
-    SweepView,
-    VoidReason,
-)
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import STEPS, StackLook, stack_looks
 from stackmatrix.report.view import Group, MatrixCell, View
@@ -33,7 +24,7 @@ def run_html(view: View) -> str:
     looks = stack_looks(view.stack_names)
     cells = Cells(view, looks)
     when = moment(view.run.started)
-    page = RunPage(
+    page = views.RunPage(
         title=f"{view.run.name}, {when} · Stack Matrix",
         home="../index.html",
         run=view.run,
@@ -70,8 +61,8 @@ def run_html(view: View) -> str:
     return render("report.html", ("report.js",), page_data(view, looks), page)
 
 
-def group_view(group: Group, view: View, cells: Cells) -> GroupView:
-    return GroupView(
+def group_view(group: Group, view: View, cells: Cells) -> views.GroupView:
+    return views.GroupView(
         slug=group.slug,
         title=view.group_title(group),
         detail="" if view.several_loads else group.load.label,
@@ -81,9 +72,9 @@ def group_view(group: Group, view: View, cells: Cells) -> GroupView:
     )
 
 
-def matrix_row(group: Group, view: View, cells: Cells) -> MatrixRow:
+def matrix_row(group: Group, view: View, cells: Cells) -> views.MatrixRow:
     by_name = {cell.name: cell for cell in group.cells}
-    return MatrixRow(
+    return views.MatrixRow(
         slug=group.slug,
         title=view.group_title(group),
         detail=" ".join(f"{key}={value}" for key, value in group.params.items()),
@@ -91,9 +82,9 @@ def matrix_row(group: Group, view: View, cells: Cells) -> MatrixRow:
     )
 
 
-def sweep_view(key: str, groups: list[Group], looks: Mapping[str, StackLook], cells: Cells) -> SweepView:
+def sweep_view(key: str, groups: list[Group], looks: Mapping[str, StackLook], cells: Cells) -> views.SweepView:
     members = [cell for group in groups for cell in group.cells]
-    return SweepView(
+    return views.SweepView(
         key=key,
         title=curves.sweep_title(groups),
         cells=[cells.brief(cell) for cell in members],
@@ -102,39 +93,39 @@ def sweep_view(key: str, groups: list[Group], looks: Mapping[str, StackLook], ce
     )
 
 
-def level_groups(view: View, looks: Mapping[str, StackLook], cells: Cells) -> list[LevelGroup]:
+def level_groups(view: View, looks: Mapping[str, StackLook], cells: Cells) -> list[views.LevelGroup]:
     found = slo.by_arm(view.run.levels)
-    groups: list[LevelGroup] = []
+    groups: list[views.LevelGroup] = []
     for group in view.groups:
         members = {cell.arm.id: cell for cell in group.cells if cell.arm.id in found}
         if members:
             rows = [
-                LevelRow(cells.brief(members[level.arm]), slo.level_cells(level), level.words)
+                views.LevelRow(cells.brief(members[level.arm]), slo.level_cells(level), level.words)
                 for level in slo.ordered([found[arm] for arm in members])
             ]
             shown = [looks[cell.name] for cell in members.values()]
-            groups.append(LevelGroup(group.slug, view.group_title(group), shown, rows))
+            groups.append(views.LevelGroup(group.slug, view.group_title(group), shown, rows))
     return groups
 
 
-def void_reasons(view: View, cells: Cells) -> list[VoidReason]:
+def void_reasons(view: View, cells: Cells) -> list[views.VoidReason]:
     """Write every reason why a number is missing, with the cells that it holds for."""
     found: dict[Reason, list[MatrixCell]] = {}
     for cell in view.cells:
         for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):
             found.setdefault(reason, []).append(cell)
-    return [VoidReason(reason, [cells.brief(cell) for cell in members]) for reason, members in found.items()]
+    return [views.VoidReason(reason, [cells.brief(cell) for cell in members]) for reason, members in found.items()]
 
 
-def experiment_view(result: ExperimentResult | None) -> ExperimentView | None:
+def experiment_view(result: ExperimentResult | None) -> views.ExperimentView | None:
     if result is None:
         return None
     head, lines = experiment.experiment_table(result)
-    return ExperimentView(
+    return views.ExperimentView(
         source=experiment.as_sentence(result.source),
         command=result.command,
         scale=experiment.scale(result),
-        claims=experiment.claims(result),
+        claims=[(experiment.CLAIM_WORDS[claim.outcome], claim.outcome, claim.words) for claim in result.claims],
         series=experiment.POINT_SERIES if experiment.points(result) else {},
         head=head,
         lines=lines,

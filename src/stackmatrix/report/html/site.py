@@ -33,10 +33,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["sentence"] = sentence
-    environment.filters["emphasis"] = emphasis
-    environment.filters["breakable"] = breakable
-    environment.filters["command"] = typed_command
+    environment.filters.update(sentence=sentence, emphasis=emphasis, breakable=breakable, command=typed_command)
     return environment
 
 
@@ -97,5 +94,4 @@ def breakable(text: str) -> Markup:
 
 
 def typed_command(text: str) -> Markup:
-    """Let a command line break between its words."""
     return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in text.split(" "))
