@@ -19,10 +19,10 @@ from cyclopts.exceptions import (
 from stackmatrix.cli.shell import ending
 from stackmatrix.cli.subcommands import PROGRAM, SUBCOMMANDS, Subcommand, usage
 from stackmatrix.errors import UserError, nearest
+from stackmatrix.formatting import listed
 
 
 def main() -> NoReturn:
-    """Run `stackmatrix`."""
     sys.exit(ending(lambda: run_tokens(sys.argv[1:])))
 
 
@@ -66,7 +66,6 @@ def print_help(app: App, sub: Subcommand | None, tokens: Sequence[str]) -> None:
 
 
 def installed_version() -> str:
-    """Read the version of the installed distribution."""
     from importlib.metadata import version as installed
 
     return installed("stack-matrix")
@@ -117,28 +116,20 @@ def in_one_line(error: CycloptsError, tokens: Sequence[str]) -> str:
             return f"{argument.parameter.metavar or argument.name} is missing{usage_of(tokens)}"
         case CoercionError(token=token, argument=argument) if token is not None and argument is not None:
             choices = argument.get_choices(force=True) or ("true", "false")
-            remedy = f"choose {enumerated(choices, 'or')}{did_you_mean(token.value, choices)}"
+            remedy = f"choose {listed(choices, 'or')}{did_you_mean(token.value, choices)}"
             return f"{token.keyword or argument.name} {token.value!r}: {remedy}"
     return " ".join(str(error).split())
 
 
 def usage_of(tokens: Sequence[str]) -> str:
-    """Repeat the usage line of the subcommand that was typed, to stand behind a mistake."""
     return next((f"; usage: {usage(sub)}" for sub in SUBCOMMANDS if tokens[:1] == [sub.name]), "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Write `; did you mean …?` where a similar name exists."""
     near = nearest(word, known)
     return "" if near is None else f"; did you mean {near}?"
 
 
 def unknown_command(word: str) -> str:
-    """Say that a command does not exist, and which do."""
     names = [sub.name for sub in SUBCOMMANDS]
-    return f"no command is called {word!r}{did_you_mean(word, names) or '; there are ' + enumerated(names, 'and')}"
-
-
-def enumerated(words: Sequence[str], last: str) -> str:
-    """Write `a, b or c`."""
-    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return f"no command is called {word!r}{did_you_mean(word, names) or '; there are ' + listed(names)}"

@@ -29,7 +29,6 @@ def compare_sides(
     ] = None,
     execution: Execution = EXECUTION,
 ) -> int:
-    """Compare, print and write; return the exit code."""
     if markdown == execution.json == STDOUT:
         raise UserError("only one of --markdown and --json can go to standard output")
     try_outputs(markdown=markdown, json=execution.json)
@@ -46,7 +45,6 @@ def compare_sides(
 
 
 def print_comparison(report: "ComparisonReport", json: Path | None, markdown: Path | None) -> int:
-    """Print the comparison, write it where that is asked for, and return the exit code."""
     import msgspec
 
     from stackmatrix.report.compare import compare_markdown, terminal

@@ -89,7 +89,6 @@ def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: "Copie
 
 
 def provided(side: Timed, stacks: Mapping[str, Stack], copies: "Copies") -> Stack:
-    """Take the stack of one side from the checkout, or copy it."""
     if side.revision is not None:
         commit = revisions.commit_of(side.revision)
         return copies.of_revision(commit, side.stack, f"{side.stack}-at-{commit[:7]}")

@@ -34,8 +34,6 @@ Show = Callable[[ComparisonReport], int]  # prints a report and writes it where 
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """What the user asks for."""
-
     a: str
     b: str
     work: Work
@@ -43,7 +41,6 @@ class CompareRequest:
     execution: Execution
 
     def make(self, sides: Sides, stacks: Stacks, show: Show) -> int:
-        """Compare and show; return the exit code."""
         match sides:
             case (RunDirectory() as a, RunDirectory() as b):
                 return show(self.of_runs(a, b))
@@ -55,7 +52,6 @@ class CompareRequest:
         raise AssertionError("two of a kind")
 
     def timed(self, sides: Sequence[Timed], variants: Sequence[Variant], catalog: Catalog, show: Show) -> int:
-        """Time both in the same rounds, and show what came of it."""
         execution = replace(self.execution, explain=bool(self.execution.explain))
         plan = make_plan(execution, self.arms(variants, catalog), "compare", fresh=True)
         sources = {f"stacks/{variant.stack.name}": digest(variant.stack.directory) for variant in variants}
@@ -106,11 +102,7 @@ class CompareRequest:
         return self.report([a, b], runs[0], answers, remarks)
 
     def report(
-        self,
-        directories: Sequence[RunDirectory],
-        first: Run,
-        answers: list[CellComparison],
-        remarks: list[str],
+        self, directories: Sequence[RunDirectory], first: Run, answers: list[CellComparison], remarks: list[str]
     ) -> ComparisonReport:
         """Put the comparison together; `first` says when and where it was measured."""
         return ComparisonReport(

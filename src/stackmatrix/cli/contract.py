@@ -31,8 +31,7 @@ def check_contract(
     *,
     stack: Annotated[tuple[str, ...], STACK_OPTION] = (),
     only: Annotated[
-        tuple[str, ...],
-        Parameter(metavar="CHECK", help="a check that --list names; repeatable (default: all)"),
+        tuple[str, ...], Parameter(metavar="CHECK", help="a check that --list names; repeatable (default: all)")
     ] = (),
     quick: Annotated[bool, Parameter(help="leave out faults, overlap, drawn requests and shutdown")] = False,
     list: Annotated[bool, Parameter(help="list the checks, and what each is about")] = False,
@@ -102,8 +101,6 @@ def go_through(
 
 
 def step_counter(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
-    """Shows the steps of one check beside its name."""
-
     def show(done: int, of: int) -> None:
         progress.update(task, description=f"{about} {done}/{of}")
 
@@ -111,17 +108,11 @@ def step_counter(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
 
 
 def result_line(result: "Result") -> Text:
-    """One result on one line."""
-    remark = f"  ({result.skipped})" if result.skipped else ""
-    return (
-        Text(f"{result.variant:<22} {result.check:<15} {result.seconds:6.1f} s  ")
-        .append(in_a_word(result))
-        .append(remark)
-    )
+    start = Text(f"{result.variant:<22} {result.check:<15} {result.seconds:6.1f} s  ").append(in_a_word(result))
+    return start.append(f"  ({result.skipped})") if result.skipped else start
 
 
 def in_a_word(result: "Result") -> Text:
-    """One result in a word."""
     if result.skipped:
         return Text("n/a", "dim")
     return Text("ok", "green") if result.ok else Text(f"{len(result.deviations)} wrong", "bold red")

@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,18 +28,11 @@ if TYPE_CHECKING:
     from stackmatrix.results.run import Run
 
 
-@dataclass(frozen=True)
-class WindowBounds:
-    """Bounds between which the windows of trials are sized to the budget, in seconds."""
-
-    least_s: float
-    most_s: float
-    restart_s: float  # for a stack that is killed and started anew before each trial
-
-
-WARM_SERVERS = WindowBounds(0.4, 5.0, 0.0)
+LEAST_WINDOW_S = 0.4
+MOST_WINDOW_S = 5.0
 # with servers that were just started: more of them tell more than longer windows of each
-FRESH_SERVERS = WindowBounds(0.4, 2.0, 1.0)
+MOST_FRESH_WINDOW_S = 2.0
+FRESH_START_S = 1.0  # to kill a stack and start it anew before each trial
 
 
 def make_plan(
@@ -52,8 +44,9 @@ def make_plan(
     """
     check_bounds(execution)
     trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
-    windows = FRESH_SERVERS if fresh else WARM_SERVERS
-    overhead_s = TRIAL_OVERHEAD_S + windows.restart_s
+    overhead_s, most_s = TRIAL_OVERHEAD_S, MOST_WINDOW_S
+    if fresh:
+        overhead_s, most_s = TRIAL_OVERHEAD_S + FRESH_START_S, MOST_FRESH_WINDOW_S
     sized_s = window_s or execution.duration
     return Plan(
         schema=SCHEMA,
@@ -62,8 +55,7 @@ def make_plan(
         runtime=execution.runtime,
         seed=execution.seed if execution.seed is not None else secrets.randbelow(2**31),
         warmup_s=execution.warmup,
-        window_s=sized_s
-        or window_for(execution.budget_s, len(arms), overhead_s, trials, windows.least_s, windows.most_s),
+        window_s=sized_s or window_for(execution.budget_s, len(arms), overhead_s, trials, LEAST_WINDOW_S, most_s),
         rounds=execution.rounds,
         budget_s=execution.budget_s,
         arms=arms,
@@ -90,7 +82,6 @@ def check_bounds(execution: Execution) -> None:
 
 
 def new_run(execution: Execution, plan: Plan) -> RunDirectory:
-    """Make the directory of a new run, with its plan in it."""
     directory = RunDirectory.create(plan.name, execution.results or RESULTS)
     directory.write(PLAN_FILE, plan)
     return directory
@@ -111,7 +102,6 @@ def execute(plan: Plan, directory: RunDirectory, catalog: "Catalog", json: Path 
 
 
 def write_reports_of(directory: RunDirectory) -> None:
-    """Write every report of a run, and say so: it takes seconds."""
     with stage(console(), f"writing {directory.shown}/report.html"):
         from stackmatrix.report.files import write_reports  # Altair takes most of a second to import
 

@@ -10,10 +10,8 @@ from stackmatrix.cli.shell import console, try_outputs
 from stackmatrix.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from stackmatrix.catalog.catalog import Catalog
-    from stackmatrix.catalog.experiments import Scale
+    from stackmatrix.catalog.experiments import Experiment, Scale
     from stackmatrix.results.plan import Plan
 
 LIMIT_S = 175.0  # the most that an experiment takes at its own scale, from the first server to the last trial
@@ -44,16 +42,12 @@ def reproduce(
 
 
 def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catalog") -> "Plan":
-    """Make the plan of one experiment."""
-    from stackmatrix.analysis.experiment.judge import experiment_named
-    from stackmatrix.catalog.experiments import AS_PUBLISHED
     from stackmatrix.cli.execution import make_plan
     from stackmatrix.measure.experiment import arms
     from stackmatrix.results.plan import digests
 
-    experiment = experiment_named(name, catalog)
-    scale = AS_PUBLISHED if full else experiment.scale
-    rounds = execution.rounds or default_rounds(experiment.rounds, full)
+    experiment, scale, own_rounds = at_scale(name, full, catalog)
+    rounds = execution.rounds or own_rounds
     wanted, carried = arms(experiment, scale, rounds)
     longest_s = max(arm.timing.window_s for arm in wanted if arm.timing)  # each arm has its own timing
     return replace(
@@ -66,9 +60,15 @@ def experiment_plan(name: str, full: bool, execution: Execution, catalog: "Catal
     )
 
 
-def default_rounds(own: int, full: bool) -> int:
-    """Choose in how many rounds an experiment is timed unless the user says so."""
-    return max(FULL_ROUNDS, own) if full else own
+def at_scale(name: str, full: bool, catalog: "Catalog") -> "tuple[Experiment, Scale, int]":
+    """Read an experiment, and choose its scale and, unless the user says so, its rounds."""
+    from stackmatrix.analysis.experiment.judge import experiment_named
+    from stackmatrix.catalog.experiments import AS_PUBLISHED
+
+    experiment = experiment_named(name, catalog)
+    if full:
+        return experiment, AS_PUBLISHED, max(FULL_ROUNDS, experiment.rounds)
+    return experiment, experiment.scale, experiment.rounds
 
 
 def experiment_budget_s(execution: Execution, scale: "Scale") -> float | None:
@@ -79,28 +79,20 @@ def experiment_budget_s(execution: Execution, scale: "Scale") -> float | None:
 
 
 def list_all(full: bool) -> int:
-    """Print every experiment; return the exit code."""
-    from stackmatrix.catalog.catalog import Catalog
-
-    console(stderr=False).print(listing(Catalog.of_checkout(), full))
-    return 0
-
-
-def listing(catalog: "Catalog", full: bool) -> "RenderableType":
-    """List every experiment's name and question, and the minutes that it takes."""
+    """Print every experiment's name and question, and the minutes that it takes."""
     from rich.console import Group
     from rich.text import Text
 
-    from stackmatrix.analysis.experiment.judge import experiment_named
-    from stackmatrix.catalog.experiments import AS_PUBLISHED, experiment_names
+    from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.catalog.experiments import experiment_names
     from stackmatrix.measure.experiment import expected_s
 
+    catalog = Catalog.of_checkout()
     lines: list[Text] = []
     for name in experiment_names():
-        experiment = experiment_named(name, catalog)
-        seconds = expected_s(
-            experiment, AS_PUBLISHED if full else experiment.scale, default_rounds(experiment.rounds, full)
-        )
+        experiment, scale, rounds = at_scale(name, full, catalog)
+        seconds = expected_s(experiment, scale, rounds)
         lines.append(Text.assemble((name, "bold"), f"  about {seconds / 60:.1f} min"))
         lines.append(Text(f"  {experiment.question}"))
-    return Group(*lines)
+    console(stderr=False).print(Group(*lines))
+    return 0

@@ -21,7 +21,6 @@ def write_down(
     ],
     out: Annotated[Path | None, option(Path, "FILE", "the document (default docs/findings.md)")] = None,
 ) -> int:
-    """Run the experiments, unless runs are given, and write the document; return the exit code."""
     from stackmatrix.catalog import ROOT
     from stackmatrix.catalog.experiments import experiment_names
     from stackmatrix.report.findings import write_findings

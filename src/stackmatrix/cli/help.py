@@ -17,7 +17,6 @@ EXIT_CODES = (
 
 
 def overview() -> str:
-    """Write a line for every subcommand."""
     flags = [("--help", "say this, or with a command what it takes"), ("--version", "say what is installed"),
              ("--install-completion", "complete names and options in your shell with the tab key")]  # fmt: skip
     return paragraphs(
@@ -32,7 +31,6 @@ def overview() -> str:
 
 
 def details(sub: Subcommand, app: App, defaults: Parameter | None) -> str:
-    """Write everything that a subcommand takes."""
     shown = app.assemble_argument_collection(default_parameter=defaults).filter_by(show=True)
     positional = [argument for argument in shown if argument.field_info.is_positional]
     tables = [("Arguments", positional)]
@@ -48,7 +46,6 @@ def details(sub: Subcommand, app: App, defaults: Parameter | None) -> str:
 
 
 def row_of(argument: Argument) -> tuple[str, str]:
-    """Pair an option and its metavar with what it does."""
     metavar = argument.parameter.metavar or ""
     words = argument.parameter.help or ""
     choices = argument.get_choices()
@@ -76,15 +73,12 @@ def help_table(title: str, pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def wrapped(words: str) -> str:
-    """Wrap a paragraph to the terminal's width."""
     return textwrap.fill(words, width())
 
 
 def width() -> int:
-    """Use the terminal's columns, but no more than read well."""
     return min(shutil.get_terminal_size((100, 24)).columns, 110)
 
 
 def paragraphs(*texts: str) -> str:
-    """Join texts with an empty line between them."""
     return "\n\n".join(filter(None, texts))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cyclopts import Group, Parameter
 
 from stackmatrix.cli import values
-from stackmatrix.cli.options import TO_FILE, Spacing, ToolName, option, repeated
+from stackmatrix.cli.options import SHARDS, TO_FILE, Spacing, ToolName, option, repeated
 from stackmatrix.cli.shell import INTERRUPTED, console, deliver, try_outputs
 from stackmatrix.errors import UserError
 
@@ -76,10 +76,7 @@ class Source:
     requests: Annotated[
         int | None, option(values.COUNT, "N", "ab and h2load: end after so many, within --duration")
     ] = None
-    shards: Annotated[
-        int,
-        option(values.COUNT.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)"),
-    ] = 1
+    shards: Annotated[int, SHARDS] = 1
     cpus: Annotated[
         frozenset[int] | None,
         option(values.core_list, "LIST", "cores to pin the generator to, such as 1 or 2,3 or 4-7"),
@@ -111,7 +108,6 @@ def offer_load(
 
 
 def run_own(url: str, wanted: "LoadJob", patient: bool, source: Source) -> int:
-    """Offer the load with the project's own generator."""
     from stackmatrix.cli.load_summary import numbers, print_summary
     from stackmatrix.load.generator import Interrupted
     from stackmatrix.load.summary import summarise
@@ -132,7 +128,6 @@ def run_own(url: str, wanted: "LoadJob", patient: bool, source: Source) -> int:
 
 
 def run_tool(url: str, wanted: "LoadJob", source: Source) -> int:
-    """Offer the load with another tool, and show what it says."""
     from stackmatrix.cli.load_summary import print_told, told_numbers
     from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 
@@ -146,7 +141,6 @@ def run_tool(url: str, wanted: "LoadJob", source: Source) -> int:
 
 
 def write_json(found: dict[str, Any], file: Path | None) -> None:
-    """Write what `--json` asks for."""
     deliver(encoder.dumps(found, indent=2) + "\n", file)
 
 
@@ -170,15 +164,11 @@ def generate_under_bar(wanted: "LoadJob", patient: bool, source: Source, records
         def edge(which: generator.Edge, _at: float) -> None:
             bar.update(task, description="window" if which == "start" else "drain")
 
+        warm_up = WarmUp(wanted.warmup_s, LONGEST_WARM_UP_S, fit_window=False) if patient else None
         return generator.generate(
-            wanted,
-            records=records,
-            cpus=source.cpus,
-            shards=source.shards,
-            on_progress=progressed,
-            on_window=edge,
-            warm_up=WarmUp(wanted.warmup_s, LONGEST_WARM_UP_S, fit_window=False) if patient else None,
-        )
+            wanted, records=records, cpus=source.cpus, shards=source.shards, on_progress=progressed, on_window=edge,
+            warm_up=warm_up,
+        )  # fmt: skip
 
 
 def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
@@ -217,8 +207,6 @@ def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
 
 
 class UrlParts(NamedTuple):
-    """Where a URL points."""
-
     host: str
     port: int
     path: str
@@ -240,7 +228,6 @@ def parse_url(url: str) -> UrlParts:
 
 
 def content(text: str | None) -> bytes | None:
-    """Read the body that the option gives, or names a file for."""
     if text is None:
         return None
     return bytes_of(Path(text[1:])) if text.startswith("@") else text.encode()

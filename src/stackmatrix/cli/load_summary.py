@@ -19,7 +19,6 @@ SERVED = 0.95  # X(R+Z)/N of a closed loop below which some connections were not
 
 
 def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
-    """Print the table."""
     load, out = outcome.job.load, console()
     offered = f"{load.users} users" if isinstance(load, Closed) else f"{load.rate:g}/s {load.arrivals}"
     table = three_columns(f"{url}: {offered}, {summary.seconds:.1f} s")
@@ -60,7 +59,6 @@ def warnings(outcome: LoadRun, summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def print_told(url: str, told: Told) -> None:
-    """Print what another tool said, and what that does not say."""
     out = console()
     table = three_columns(f"{url}: {told.tool} {told.version}, {told.seconds:.1f} s")
     table.add_row("rate", f"{told.rps:,.1f}", f"/s: {told.requests:,} requests, {told.n:,} of them right answers")
@@ -77,7 +75,6 @@ def print_told(url: str, told: Told) -> None:
 
 
 def three_columns(title: str) -> Table:
-    """Make an empty table for a name, a number and what it is."""
     table = Table(title=title, title_justify="left", box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -86,14 +83,12 @@ def three_columns(title: str) -> Table:
 
 
 def add_latencies(table: Table, latency: Latency, missing: str) -> None:
-    """Add a row for each latency, a dash where there is none."""
     for name, value in asdict(latency).items():
         label = "p99.9" if name == "p999" else name
         table.add_row(label, "–" if value is None else f"{value:,.3f}", "ms" if value is not None else missing)
 
 
 def add_failures(table: Table, failed: Mapping[str, int]) -> None:
-    """Add a row for how many requests failed, and of which classes."""
     table.add_row("failed", f"{sum(failed.values()):,}", ", ".join(f"{n:,} {name}" for name, n in failed.items()))
 
 

@@ -32,8 +32,6 @@ def option(read: Callable[[str], object], metavar: str, help: str) -> Parameter:
 
 
 def repeated(read: Callable[[str], object], metavar: str, help: str) -> Parameter:
-    """Make an option that can be given again and again; its value is a tuple."""
-
     def convert(_hint: object, tokens: Sequence[Token]) -> tuple[object, ...]:
         return tuple(named(read, token.keyword or metavar, token.value) for token in tokens)
 
@@ -69,6 +67,7 @@ STACK_OPTION = Parameter(
     metavar="NAME[VARIANT]", help=f"{STACK_FORMS}; repeat for more (default: all)", completer=names_of("stack")
 )
 TO_FILE = "to this file; - for standard output"
+SHARDS = option(values.COUNT.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)")
 RUNTIME = Parameter(
     help="docker: containers; native: processes of this machine; auto (the default): docker when an engine answers, "
     "else native",
@@ -83,8 +82,7 @@ class Work:
     """Which requests are offered to the stacks, and how."""
 
     workload: Annotated[
-        tuple[str, ...],
-        Parameter(metavar="NAME", help="a workload; repeatable", completer=names_of("workload")),
+        tuple[str, ...], Parameter(metavar="NAME", help="a workload; repeatable", completer=names_of("workload"))
     ] = ()
     param: Annotated[
         tuple[tuple[str, str], ...],
@@ -116,7 +114,6 @@ class Work:
 
     @property
     def params(self) -> dict[str, str]:
-        """Map the changed parameters by name."""
         return dict(self.param)
 
     def loads(self) -> list["Load"]:
@@ -155,10 +152,7 @@ class Execution:
             "the most that the timing may take, without the servers' start and the checks before it (default 10m)",
         ),
     ] = None
-    shards: Annotated[
-        int,
-        option(values.COUNT.within("1", "64", "2"), "K", "generator processes, each on its own core (default 1)"),
-    ] = 1
+    shards: Annotated[int, SHARDS] = 1
     seed: Annotated[
         int | None,
         option(
@@ -177,9 +171,7 @@ class Execution:
     ] = None
     profile: Annotated[
         bool,
-        Parameter(
-            help="after the rounds, draw a flame graph of each arm with py-spy; its time is not in the budget",
-        ),
+        Parameter(help="after the rounds, draw a flame graph of each arm with py-spy; its time is not in the budget"),
     ] = False
     name: Annotated[
         str | None,
@@ -193,7 +185,6 @@ class Execution:
 
     @property
     def budget_s(self) -> float:
-        """Apply the default budget."""
         return DEFAULT_BUDGET_S if self.budget is None else self.budget
 
 

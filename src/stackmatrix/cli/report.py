@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def write_again(*run: Annotated[Path, Parameter(metavar="RUN", help="a directory of results/")]) -> int:
-    """Write the reports of every run that is named; return the exit code."""
     from stackmatrix.report.files import write_reports
     from stackmatrix.results.directory import RunDirectory
 

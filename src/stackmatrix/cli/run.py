@@ -19,7 +19,6 @@ EXPERIMENTS = Group("A published comparison, reproduced and explained")
 
 
 def level_as_written(text: str) -> str:
-    """Read a service level, and write it in the one way."""
     from stackmatrix.analysis.slo.level import parse_level
 
     return str(parse_level(text))
@@ -54,13 +53,9 @@ def time_matrix(
         ),
     ] = None,
     full: Annotated[
-        bool,
-        Parameter(group=EXPERIMENTS, help="as long as it was published, instead of shortened"),
+        bool, Parameter(group=EXPERIMENTS, help="as long as it was published, instead of shortened")
     ] = False,
-    list: Annotated[
-        bool,
-        Parameter(group=EXPERIMENTS, help="list the experiments, and how long each takes"),
-    ] = False,
+    list: Annotated[bool, Parameter(group=EXPERIMENTS, help="list the experiments, and how long each takes")] = False,
 ) -> int:
     """Time a matrix, an experiment, or what is left of a stopped run; return the exit code."""
     from stackmatrix.cli import experiment as experiments
@@ -78,14 +73,23 @@ def time_matrix(
 
 def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path | None, execution: Execution) -> int:
     """Plan, execute and print; return the exit code. Names are checked before what takes long to import."""
+    from stackmatrix.analysis.statistics import LEAST_ROUNDS
     from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.results.directory import RunDirectory
+    from stackmatrix.results.plan import resume as plan_to_resume
 
     catalog = Catalog.of_checkout()
     if resume is not None:
-        return go_on(resume, catalog, execution.json)
+        directory = RunDirectory.open(resume)
+        plan = plan_to_resume(directory)
+
+        from stackmatrix.cli.execution import execute
+
+        return execute(plan, directory, catalog, execution.json)
     if slo is not None:
         refuse_beside_slo(work, execution)
-    arms = matrix_arms(stack, work, catalog, twice=slo is None and worth_a_twin(execution.rounds))
+    has_interval = execution.rounds is None or execution.rounds >= LEAST_ROUNDS  # without one a twin is of no use
+    arms = matrix_arms(stack, work, catalog, twice=slo is None and has_interval)
 
     from stackmatrix.cli.execution import execute, make_plan, new_run
     from stackmatrix.measure.slo import LEAST_PROBE_S
@@ -97,19 +101,6 @@ def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path 
     return execute(plan, new_run(execution, plan), catalog, execution.json)
 
 
-def go_on(run: Path, catalog: "Catalog", json: Path | None) -> int:
-    """Go on with a run that was stopped; return the exit code."""
-    from stackmatrix.results.directory import RunDirectory
-    from stackmatrix.results.plan import resume
-
-    directory = RunDirectory.open(run)
-    plan = resume(directory)
-
-    from stackmatrix.cli.execution import execute
-
-    return execute(plan, directory, catalog, json)
-
-
 def matrix_arms(stack: tuple[str, ...], work: Work, catalog: "Catalog", twice: bool) -> "list[Arm]":
     """Combine every stack with every workload and load; UserError for names that do not exist."""
     from stackmatrix.catalog.stacks import load_stacks, parse_variant
@@ -119,13 +110,6 @@ def matrix_arms(stack: tuple[str, ...], work: Work, catalog: "Catalog", twice: b
     variants = [parse_variant(text, catalog.stacks) for text in names]
     workloads = [pick("workload", name, catalog.workloads) for name in work.workload or catalog.workloads]
     return arms_of(variants, workloads, work.params, work.loads(), twice)
-
-
-def worth_a_twin(rounds: int | None) -> bool:
-    """Tell whether a second copy of an arm is of use: without an interval it is not."""
-    from stackmatrix.analysis.statistics import LEAST_ROUNDS
-
-    return rounds is None or rounds >= LEAST_ROUNDS
 
 
 def refuse_beside_slo(work: Work, execution: Execution) -> None:

@@ -27,12 +27,10 @@ def serve_stack(
         tuple[tuple[str, str], ...], repeated(values.key_value, "KEY=VALUE", "change a setting; repeatable")
     ] = (),
     port: Annotated[
-        int | None,
-        option(PORT, "PORT", "where to serve it, natively (default: the manifest's, else a free port)"),
+        int | None, option(PORT, "PORT", "where to serve it, natively (default: the manifest's, else a free port)")
     ] = None,
     runtime: Annotated[RuntimeChoice, RUNTIME] = "auto",
 ) -> int:
-    """Bring the stack up, say where it is, wait for Ctrl-C; return the exit code."""
     from stackmatrix.catalog.stacks import load_stacks, parse_variant
     from stackmatrix.runtime.select import choose
 

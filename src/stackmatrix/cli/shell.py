@@ -8,7 +8,6 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from stackmatrix.errors import UserError
@@ -69,7 +68,7 @@ def try_outputs(**paths: Path | None) -> None:
 def ending(main: Callable[[], int]) -> int:
     """Run a command to its exit code; a user's mistake is one line, Ctrl-C and SIGTERM unwind every context."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs are born with SIGINT ignored
-        signal.signal(number, interrupt)
+        signal.signal(number, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=in_ascii.__name__)
@@ -86,11 +85,6 @@ def ending(main: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return USAGE
     return code
-
-
-def interrupt(_signum: int, _frame: FrameType | None) -> None:
-    """End a command on a signal as on Ctrl-C."""
-    raise KeyboardInterrupt
 
 
 def in_ascii(error: UnicodeError) -> tuple[str, int]:

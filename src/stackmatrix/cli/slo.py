@@ -13,30 +13,24 @@ from stackmatrix.results.trial import Trial
 
 
 class SearchLines(Watcher):
-    """Prints what a search is told."""
-
     def __init__(self, console: Console) -> None:
         self._console = console
         self._metric = ""
         self._searches = 0
 
     def note(self, words: str) -> None:
-        """Print a line."""
         self._console.print(words, markup=False)
 
     def searches_begin(self, level: Level, arms: int, rounds: int, directory: str) -> None:
-        """Say what is searched for."""
         self._metric, self._searches = level.metric, rounds
         what = f"the largest rate at which each of {arms} arms keeps {level.words}, {rounds} times"
         self.note(f"searching for {what}; kept in {directory}")
 
     def capacity(self, trial: Trial) -> None:
-        """Print the goodput that a search begins near."""
         reasons = "".join(f"; {reason.kind}: {reason.detail}" for reason in trial.reasons)
         self.note(f"{trial.arm}: {quantity(trial.client.goodput)}/s{reasons}")
 
     def probed(self, probe: Probe) -> None:
-        """Print what came of one rate."""
         value = f"{self._metric} {milliseconds(probe.value_ms)} ms, {PROBE_WORDS[probe.outcome]}"
         if probe.overload is not None:
             back = probe.overload.recovery_s
@@ -45,7 +39,6 @@ class SearchLines(Watcher):
         self.note(f"{probe.arm} at {quantity(probe.rate)}/s: {value}")
 
     def searched(self, arm: Arm, number: int, found: float | None, wanted_s: float, left_s: float | None) -> None:
-        """Print what a search found, and about how long the rest takes."""
         rate = f"{quantity(found)}/s" if found else "no rate"
         left = f"about {minutes(wanted_s)} left"
         if left_s is not None and wanted_s > left_s:

@@ -93,13 +93,7 @@ Examples:
     Subcommand(
         "up", "up:bring_up", "Bring up stacks and upstreams in containers, and leave them up.", "[STACK …]", "up.py"
     ),
-    Subcommand(
-        "report",
-        "report:write_again",
-        "Make the reports of runs on disk again.",
-        "RUN …",
-        "report.py",
-    ),
+    Subcommand("report", "report:write_again", "Make the reports of runs on disk again.", "RUN …", "report.py"),
     Subcommand(
         "experiment",
         "experiment:reproduce",
@@ -127,17 +121,14 @@ def by_script() -> bool:
 
 
 def as_typed(name: str) -> str:
-    """Write a subcommand as it is typed here."""
     script = next(sub.script for sub in SUBCOMMANDS if sub.name == name)
     return f"./scripts/{script}" if by_script() else f"{PROGRAM} {name}"
 
 
 def usage(sub: Subcommand) -> str:
-    """Write the command line of a subcommand."""
     return f"{as_typed(sub.name)} {sub.takes}"
 
 
 def typed_line() -> str:
-    """Repeat the whole command line, as it was typed."""
     program = f"./scripts/{Path(sys.argv[0]).name}" if by_script() else PROGRAM
     return shlex.join([program, *sys.argv[1:]])

@@ -12,11 +12,9 @@ from stackmatrix.errors import pick
 
 def bring_up(
     *stack: Annotated[
-        str,
-        Parameter(metavar="STACK", help="names of stacks; none means all", completer=names_of("stack")),
+        str, Parameter(metavar="STACK", help="names of stacks; none means all", completer=names_of("stack"))
     ],
 ) -> int:
-    """Bring stacks up; return the exit code."""
     from stackmatrix.catalog.stacks import load_stacks
     from stackmatrix.runtime.docker import DockerRuntime
 

@@ -43,12 +43,10 @@ class Amount(Generic[Num]):
 
     @property
     def lowest(self) -> float:
-        """Read the lower bound."""
         return self._value(self.least) or 0.0
 
     @property
     def highest(self) -> float:
-        """Read the upper bound."""
         return self._value(self.most) or 0.0
 
     def within(self, least: str, most: str, example: str | None = None) -> "Amount[Num]":
@@ -70,12 +68,7 @@ class Amount(Generic[Num]):
 
 # in seconds; without a unit it is seconds
 DURATION = Amount(
-    "a duration",
-    "500ms, 90s or 10m",
-    "1ms",
-    "24h",
-    float,
-    {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600},
+    "a duration", "500ms, 90s or 10m", "1ms", "24h", float, {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600}
 )
 RATE = Amount("arrivals per second", "200, 0.5 or 1e3", "0.001", "1e6", float, {"": 1, "/s": 1})
 COUNT = Amount("a whole number", "8 or 64", "1", "999999", int, {"": 1})
@@ -84,7 +77,6 @@ PERCENTAGE = Amount("a percentage", "5% or 2.5%", "0.01%", "99%", float, {"": 0.
 
 
 def key_value(text: str) -> tuple[str, str]:
-    """Read `KEY=VALUE`."""
     key, equals, value = text.partition("=")
     if not (key and equals and value):
         raise ValueError("write KEY=VALUE, such as ms=10")
@@ -92,14 +84,12 @@ def key_value(text: str) -> tuple[str, str]:
 
 
 def run_name(text: str) -> str:
-    """Read what a run's directory is called after its time."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,59}", text):
         raise ValueError("write 1 to 60 letters, digits and hyphens, such as before-upgrade")
     return text
 
 
 def header(text: str) -> tuple[str, str]:
-    """Read one HTTP header."""
     match = re.fullmatch(r"([!#-'*+.^-z|~0-9A-Z-]+):[ \t]*([ -~\t]*)", text)
     if not match:
         raise ValueError("write 'Name: value', such as 'Accept: application/json'")
@@ -107,7 +97,6 @@ def header(text: str) -> tuple[str, str]:
 
 
 def core_list(text: str) -> frozenset[int]:
-    """Read a list of CPU cores."""
     found: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part)

@@ -35,8 +35,6 @@ RESPONSE_MARGIN = 1.25
 
 @dataclass(frozen=True)
 class PlannedExtra:
-    """An extra trial that is to be run."""
-
     cell: Cell
     variant: Variant
     timing: Timing
@@ -71,7 +69,6 @@ class AfterRounds:
         self._cells = [cell for cell in cells if cell.arm.id in self._counting and cell.arm.load.tool is None]
 
     def run(self) -> None:
-        """Explain, then profile."""
         if self._plan.explain is not False:
             self._explain()
         if self._plan.profile:

@@ -9,31 +9,15 @@ from stackmatrix.results.experiment import PlannedExperiment
 from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 
 LEAST_WINDOW_S = 1.0
-
-
 # waits in a window of the project's own generator: a whole number of them, since slots that were taken together come
 # free together
 LEAST_WAITS = 3
-
-
 WARMUP_S = 2.0
-
-
 WARM_WAITS = 3
-
-
 SOON_WARM_S = 0.7  # what a warm-up takes of its time where no request waits
-
-
 SWITCH_S = 2.5  # between two trials: a variant starts, requests under way end. Measured on two cores, as what follows.
-
-
 ADMISSION_S = 4.0  # of one variant
-
-
 UPSTREAMS_S = 10.0  # until servers are up, what they need having been made before
-
-
 EXPLAINED_S = 4.0  # of one arm in the explaining pass
 
 
@@ -59,9 +43,8 @@ def own_arm(candidate: Candidate, scale: Scale, rounds: int) -> Arm:
             rounds=1,
             expects_failures=True,
         )
-    return replace(
-        arm(candidate, scale, Load("closed", users=offer.users)), timing=steady(candidate, scale), rounds=rounds
-    )
+    steady_arm = arm(candidate, scale, Load("closed", users=offer.users))
+    return replace(steady_arm, timing=steady(candidate, scale), rounds=rounds)
 
 
 def tool_arm(candidate: Candidate, scale: Scale) -> Arm:
@@ -90,7 +73,6 @@ def arm(candidate: Candidate, scale: Scale, load: Load) -> Arm:
 
 
 def steady(candidate: Candidate, scale: Scale) -> Timing:
-    """Choose warm-up and window for the project's own generator."""
     waiting = candidate.scaled(scale).waiting()
     wait_s = (waiting.seconds if waiting else None) or 0.0
     waits = max(LEAST_WAITS, math.ceil(LEAST_WINDOW_S / wait_s)) if wait_s else 0
@@ -98,18 +80,15 @@ def steady(candidate: Candidate, scale: Scale) -> Timing:
 
 
 def until_trials_s(experiment: Experiment, scale: Scale) -> float:
-    """Estimate the seconds until the first trial."""
     return UPSTREAMS_S + ADMISSION_S * len({candidate.variant(scale).label for candidate in experiment.candidates})
 
 
 def expected_s(experiment: Experiment, scale: Scale, rounds: int) -> float:
-    """Estimate the seconds that a run takes."""
     explained = EXPLAINED_S * len(experiment.candidates) * experiment.explain
     return until_trials_s(experiment, scale) + sum(trials_s(experiment, scale, rounds)) + explained
 
 
 def trials_s(experiment: Experiment, scale: Scale, rounds: int) -> Iterator[float]:
-    """Estimate the seconds that each arm takes, all its rounds together."""
     for candidate in experiment.candidates:
         offer, own = candidate.offer.scaled(scale), own_arm(candidate, scale, rounds)
         timing = own.timing or steady(candidate, scale)

@@ -126,7 +126,6 @@ class SessionSampler:
         self._thread = threading.Thread(target=self._sample, name="sessions", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -144,7 +143,6 @@ class SessionSampler:
 
 
 def with_phases(variant: Variant) -> Variant:
-    """Make the same variant with SERVER_TIMING on."""
     return Variant(variant.stack, {**variant.changed, PHASES_SETTING: True})
 
 
@@ -223,7 +221,6 @@ def mean_phases(answers: Sequence[ObservedAnswer]) -> Phases | None:
 
 
 def why_no_phases(answers: Sequence[ObservedAnswer], window_s: float) -> str:
-    """Say why there are no phases."""
     if answers:
         return "the answers have no Server-Timing header with a total"
     return f"no observer was answered in the window of {window_s:.1f} s"

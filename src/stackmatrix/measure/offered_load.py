@@ -28,15 +28,8 @@ EARLY = 0.99  # of a wait; the fastest of all honest answers was seen at 99.3 ms
 TIMER_GRAIN_S = 0.001  # of event loops' timers
 
 
-def warm_up_of(timing: Timing) -> WarmUp:
-    """Make what ends the warm-up, and lengthens it and the window for slow answers where the timing may be fitted."""
-    return WarmUp(timing.warmup_s, LONGEST_WARM_UP_S if timing.fitted else timing.warmup_s, timing.fitted)
-
-
 @dataclass(frozen=True)
 class OfferedLoad:
-    """What came of a load."""
-
     client: ClientSide
     doubtful: int  # requests that were sent and not answered as they should: they may or may not have had their effect
     in_hand: bool  # whether the stack may still work on requests that nobody waits for
@@ -63,14 +56,11 @@ def offer(
     job = trial_job(service, load, workload, timing, seed)
     if load.tool is not None:
         return by_tool(load.tool, job, load.requests, records, cpus, on_edge)
-    outcome = generate(
-        job,
-        records=records,
-        cpus=cpus,
-        shards=shards,
-        on_window=on_edge,
-        warm_up=None if load.steps else warm_up_of(timing),  # the instants of steps are fixed
-    )
+    longest_s = LONGEST_WARM_UP_S if timing.fitted else timing.warmup_s
+    warm_up = (
+        None if load.steps else WarmUp(timing.warmup_s, longest_s, timing.fitted)
+    )  # the instants of steps are fixed
+    outcome = generate(job, records=records, cpus=cpus, shards=shards, on_window=on_edge, warm_up=warm_up)
     waiting = workload.waiting()
     return by_generator(outcome, records, (waiting.seconds if waiting else None) or 0.0)
 
@@ -164,7 +154,6 @@ def by_tool(
 
 
 def trial_job(service: Service, load: Load, workload: Workload, timing: Timing, seed: int) -> LoadJob:
-    """Write down what the generator is to do."""
     waiting = workload.waiting()
     wait_s = waiting.seconds if waiting else None
     if load.kind == "closed":

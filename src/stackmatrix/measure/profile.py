@@ -36,8 +36,6 @@ class TracingDeniedError(UserError):
 
 
 class PySpy:
-    """py-spy at work on one process."""
-
     def __init__(self, pid: int, file: Path, seconds: float, cpus: Sequence[int]) -> None:
         """Start it in the file's directory: the graph's title is the command, which is to name no directory."""
         command = ["py-spy", "record", "--pid", str(pid), "--output", file.name, "--rate", str(RATE_HZ)]

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import mean
 from typing import Literal
 
@@ -22,8 +23,6 @@ EndedBy = Literal["precision", "cap", "budget", "rounds"]
 
 @dataclass(frozen=True)
 class Policy:
-    """How long a run goes on."""
-
     seed: int
     rule: statistics.StoppingRule = field(default_factory=statistics.StoppingRule)
     rounds: int | None = None  # exactly so many rounds, whatever they show
@@ -61,7 +60,9 @@ class Rounds:
             number += 1
             cost = (mean(costs) if costs else 0.0) * len(self._taking_part(number))
             ended = self._ended_by(number, cost)
-            self._watcher.round_ended(number, self._expected(number, cost), self._left(number, cost), self.widest())
+            expected = self._expected(number, cost)
+            left_s = (expected - number) * cost if cost else None
+            self._watcher.round_ended(number, expected, left_s, self.widest())
             if ended is not None:
                 return ended
 
@@ -72,14 +73,12 @@ class Rounds:
         return max(known, default=None) if len(known) == len(widths) else None
 
     def groups(self) -> list[list[Arm]]:
-        """Group the arms that are compared with one another."""
         found: dict[ComparisonKey, list[Arm]] = {}
         for arm in self.arms:
             found.setdefault(arm.comparison_key, []).append(arm)
         return list(found.values())
 
     def _taking_part(self, number: int) -> list[Arm]:
-        """Select the arms of one round."""
         return [arm for arm in self.arms if arm.id not in self._void and (arm.rounds is None or number < arm.rounds)]
 
     def _round(self, number: int) -> int:
@@ -148,24 +147,17 @@ class Rounds:
             return "rounds" if rounds >= self.policy.rounds or self._spent(cost) else None
         return self.policy.rule.ended_by(rounds, self._headlines(), self._spent(cost))
 
+    def _left_s(self) -> float:
+        """Compute what is left of the budget; inf without one."""
+        return inf if self.policy.budget_s is None else self.policy.budget_s - (time.monotonic() - self._began)
+
     def _spent(self, cost: float) -> bool:
-        """Tell whether another round would end after the budget."""
-        if self.policy.budget_s is None:
-            return False
-        return time.monotonic() - self._began + cost > self.policy.budget_s
+        return cost > self._left_s()
 
     def _expected(self, rounds: int, cost: float) -> int:
         """Estimate how many rounds it will be: never more than the budget holds."""
-        wanted = self.policy.rounds or max(self.policy.rule.start, rounds)
-        if self.policy.budget_s is None or not cost:
-            return wanted
-        return rounds + max(0, min(wanted - rounds, int((self.policy.budget_s - self._spent_s()) / cost)))
-
-    def _left(self, rounds: int, cost: float) -> float | None:
-        return (self._expected(rounds, cost) - rounds) * cost if cost else None
-
-    def _spent_s(self) -> float:
-        return time.monotonic() - self._began
+        more = (self.policy.rounds or max(self.policy.rule.start, rounds)) - rounds
+        return rounds + max(0, int(min(more, self._left_s() / cost)) if cost else more)
 
 
 def by_variant(arms: Sequence[Arm]) -> list[Arm]:

@@ -46,7 +46,6 @@ class ServerObserver:
             self.count_connections()
 
     def count_connections(self) -> None:
-        """Count the connections that each worker holds now."""
         self._connections_per_worker = per_worker(self._runtime.pids(self._stack), self._service)
 
     def side(self, cores: Sequence[int], window_s: float, before: Counts, after: Counts) -> ServerSide:
@@ -72,7 +71,6 @@ class ServerObserver:
         )
 
     def _cpu_s(self, name: str) -> float | None:
-        """Compute the CPU seconds that one service used in the window."""
         return growth(self._readings["start", name].cpu_s, self._readings["end", name].cpu_s)
 
     def _foreign_share(self, cores: Sequence[int], window_s: float) -> float | None:
@@ -88,12 +86,9 @@ class ServerObserver:
 
     def _grown(self, counter: Literal["throttled", "oom_kills"]) -> dict[str, int]:
         """Compute by how much a counter of the kernel grew, for each stack or upstream for which it did."""
-        found: dict[str, int] = {}
-        for name in self._meters:
-            more = growth(*(getattr(self._readings[edge, name], counter) for edge in ("start", "end")))
-            if more:
-                found[name] = more
-        return found
+        both = {name: (self._readings["start", name], self._readings["end", name]) for name in self._meters}
+        grown = {name: growth(*(getattr(reading, counter) for reading in edges)) for name, edges in both.items()}
+        return {name: more for name, more in grown.items() if more}
 
 
 def per_worker(pids: Collection[int], service: Service) -> list[int] | None:

@@ -79,7 +79,6 @@ class Session:
         return ended_by
 
     def start_servers(self, runtime: Runtime, cells: Iterable[Cell]) -> None:
-        """Bring up the upstreams and every stack of the plan."""
         self.watcher.stage("starting servers")
         runtime.up({cell.variant.stack.name: cell.variant.stack for cell in cells}.values())
         self.environment |= runtime.environment()
@@ -147,7 +146,6 @@ class Session:
         return Rounds([cell.arm for cell in cells], policy, self.directory, time_arm, self.watcher).execute()
 
     def judge(self, ended_by: str) -> Run:
-        """Judge the trials on disk, and keep that as run.json."""
         self.watcher.stage("computing the results")
         cpus = sorted(os.sched_getaffinity(0))
         found = Circumstances(ended_by, self.environment, cpus, self.barred, self.identities)

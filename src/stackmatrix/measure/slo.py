@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
@@ -52,32 +52,24 @@ def search_rates(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], 
     return SearchRounds([cell.arm for cell in cells], level, timing, policy, bench.directory, hold, watcher).execute()
 
 
+@dataclass
 class SearchRounds:
     """Searches, round by round, every arm once in an order drawn anew; then overloads them in the same way."""
 
-    def __init__(
-        self,
-        arms: Sequence[Arm],
-        level: Level,
-        timing: Timing,
-        policy: Policy,
-        directory: RunDirectory,
-        hold: Hold,
-        watcher: Watcher,
-    ) -> None:
-        self.arms = arms
-        self.level = level
-        self.timing = timing
-        self.policy = policy
-        self.directory = directory
-        self.rounds = policy.rounds or SEARCHES
-        self._hold = hold
-        self._watcher = watcher
-        self._trials = {(trial.arm, trial.round): trial for trial in directory.trials()}
-        self._probes = list(directory.probes())
+    arms: Sequence[Arm]
+    level: Level
+    timing: Timing
+    policy: Policy
+    directory: RunDirectory
+    hold: Hold
+    watcher: Watcher
+
+    def __post_init__(self) -> None:
+        self.rounds = self.policy.rounds or SEARCHES
+        self._trials = {(trial.arm, trial.round): trial for trial in self.directory.trials()}
+        self._probes = list(self.directory.probes())
         self._costs: list[float] = []
-        self._cut = False
-        """Whether the budget ended a search."""
+        self._cut = False  # whether the budget ended a search
         self._began = time.monotonic()
 
     def execute(self) -> EndedBy:
@@ -99,7 +91,6 @@ class SearchRounds:
         return whole
 
     def _search(self, arm: Arm, number: int) -> None:
-        """Search once for one arm's rate."""
         if self._hopeless(arm):
             return
         began, before = time.monotonic(), len(self._probes)
@@ -107,12 +98,12 @@ class SearchRounds:
         if len(self._probes) > before:
             self._costs.append(time.monotonic() - began)
             found = values(self._of(arm), number + 1)[number]
-            self._watcher.searched(arm, number, found, self._wanted_s(number), self._left_s())
+            self.watcher.searched(arm, number, found, self._wanted_s(number), self._left_s())
 
     def _in_service(self, arm: Arm, number: int, purpose: Purpose, act: Callable[[TimeArm], None]) -> None:
         """Do something while the arm's stack is up; a stack that does not come up is kept as failed."""
         try:
-            with self._hold(arm) as time_load:
+            with self.hold(arm) as time_load:
                 act(time_load)
         except HealingFailedError:
             raise
@@ -144,7 +135,7 @@ class SearchRounds:
         trial = time_load(arm, number, 0)
         self.directory.append(trial)
         self._trials[arm.id, number] = trial
-        self._watcher.capacity(trial)
+        self.watcher.capacity(trial)
         return trial
 
     def _start(self, arm: Arm, number: int, first: Trial) -> tuple[float, float]:
@@ -191,32 +182,21 @@ class SearchRounds:
         if trial.client.records is None:
             self._keep(failed_probe(arm, number, "overload", trial))
             return
-        seen = course.judge(
-            read_records(self.directory.path / trial.client.records), trial.client.window_start, self.level
+        records = read_records(self.directory.path / trial.client.records)
+        seen = course.judge(records, trial.client.window_start, self.level)
+        offered, failed = trial.client.offered, trial.client.errors.total
+        above = FACTOR * rate
+        self._keep(
+            Probe(arm.id, number, 0, above, "broken", offered, failed, seen.value_ms, trial, "overload", overload=seen)
         )
-        probe = Probe(
-            arm=arm.id,
-            round=number,
-            step=0,
-            rate=FACTOR * rate,
-            outcome="broken",
-            requests=trial.client.offered,
-            failed=trial.client.errors.total,
-            value_ms=seen.value_ms,
-            trial=trial,
-            purpose="overload",
-            overload=seen,
-        )
-        self._keep(probe)
 
     def _keep(self, probe: Probe) -> Probe:
         self.directory.append(probe)
         self._probes.append(probe)
-        self._watcher.probed(probe)
+        self.watcher.probed(probe)
         return probe
 
     def _kept(self, purpose: Purpose, arm: Arm, number: int, step: int) -> Probe | None:
-        """Find a probe that is on disk already."""
         place = purpose, number, step
         return next((p for p in self._of(arm) if (p.purpose, p.round, p.step) == place), None)
 
@@ -233,7 +213,6 @@ class SearchRounds:
         return max(self._costs[-len(self.arms) :], default=0.0) + self._reserve_s()
 
     def _reserve_s(self) -> float:
-        """Estimate the seconds of one overload of every arm that has a rate."""
         return sum(self._overload_s(arm) for arm in self.arms)
 
     def _overload_s(self, arm: Arm) -> float:
@@ -241,13 +220,11 @@ class SearchRounds:
         return Course.of(self.level, found.value).seconds + PROBE_OVERHEAD_S if found else 0.0
 
     def _wanted_s(self, number: int) -> float:
-        """Estimate the seconds of all searches and overloads that are still wanted."""
         each = sum(self._costs) / len(self._costs)
         left = (self.rounds - number - 1) * len(self.arms) + (-len(self._costs) % len(self.arms))
         return left * each + self.rounds * self._reserve_s()
 
     def _left_s(self) -> float | None:
-        """Compute what is left of the budget."""
         spent = time.monotonic() - self._began
         return None if self.policy.budget_s is None else max(0.0, self.policy.budget_s - spent)
 

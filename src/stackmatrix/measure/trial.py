@@ -33,8 +33,6 @@ class HealingFailedError(UserError):
 
 @dataclass(frozen=True)
 class Bench:
-    """What every trial of a run needs."""
-
     runtime: Runtime
     cpus: tuple[int, ...]
     directory: RunDirectory
@@ -67,8 +65,6 @@ class Bench:
 
 @dataclass(frozen=True)
 class Driven:
-    """What was seen of a service under load."""
-
     client: ClientSide
     server: ServerSide
     before: Counts
@@ -142,12 +138,7 @@ def timed_trial(
         client=driven.client,
         server=driven.server,
         ledger=reconcile(
-            workload,
-            driven.before,
-            driven.after,
-            driven.client.right,
-            driven.doubtful,
-            service.variant.equal_work,
+            workload, driven.before, driven.after, driven.client.right, driven.doubtful, service.variant.equal_work
         ),
     )
     return replace(trial, reasons=validity.gate_reasons(trial, arm.load, bench.generator_rps, timing.fitted))
@@ -184,8 +175,6 @@ def extra_trial(
 
 
 class ExtraFields(TypedDict):
-    """What every extra trial keeps."""
-
     arm: str
     started: str
     window_s: float
@@ -195,7 +184,6 @@ class ExtraFields(TypedDict):
 
 
 def extra_fields(trial: Trial) -> ExtraFields:
-    """Select what `results.explain.ExtraTrial` keeps."""
     return ExtraFields(
         arm=trial.arm,
         started=trial.started,
@@ -219,7 +207,6 @@ def later(seconds: float, act: Callable[[], None]) -> Iterator[None]:
 
 
 def name_of(arm: Arm, number: int, attempt: int) -> str:
-    """Name a trial and its record file."""
     return f"r{number:02}-a{attempt}-{arm.file_name}"
 
 
