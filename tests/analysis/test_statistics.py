@@ -20,6 +20,7 @@ from stackmatrix.analysis.statistics import (
     Estimate,
     Rank,
     coverage,
+    further_rounds,
     hodges_lehmann,
     is_precise,
     location,
@@ -29,7 +30,6 @@ from stackmatrix.analysis.statistics import (
     rank_sum_cdf,
     ranks,
     ratio,
-    rounds_to_precision,
     rounds_to_settle,
     shift,
     signed_rank_bounds,
@@ -283,7 +283,7 @@ class TestStopping:
 
     def test_a_settled_comparison_needs_no_more_rounds(self) -> None:
         assert rounds_to_settle(estimate(1.5, 0.05), 0.02) == 0
-        assert rounds_to_precision(estimate(1.5, 0.049), 0.05) == 0
+        assert further_rounds(estimate(1.5, 0.049), math.log1p(0.05)) == 0
         assert rounds_to_settle(estimate(1.5, 0.0), 0.02) == 0
 
     def test_no_number_of_rounds_settles_a_difference_within_the_floor(self) -> None:
@@ -295,7 +295,7 @@ class TestStopping:
         """Over many runs the mean half-width after the promised rounds is the target, within an eighth."""
         draws = np.random.default_rng(7).normal(0, 0.08, (2000, 120))
         now = mean_half_width(draws[:, :start])
-        further = rounds_to_precision(estimate(1.0, math.expm1(now), start), target)
+        further = further_rounds(estimate(1.0, math.expm1(now), start), math.log1p(target))
         assert further is not None
         assert mean_half_width(draws[:, : start + further]) == pytest.approx(math.log1p(target), rel=0.125)
 

@@ -20,7 +20,6 @@ MUST_AGREE: Mapping[str, str] = {
     "delay": "delay server",
     "window_s": "window, s",
 }
-
 SETTINGS: Mapping[str, str] = {"warmup_s": "warm-up, s", "shards": "shards of the generator"}  # of `plan.json`
 
 
@@ -35,8 +34,6 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Something that should be the same, and is not."""
-
     what: str
     a: str
     b: str
@@ -47,10 +44,11 @@ def mismatches(a: Conditions, b: Conditions) -> list[Mismatch]:
 
     Of the workloads only those count that both runs have.
     """
+    both = {path: path for path in a.inputs if path in b.inputs and not path.startswith("stacks/")}
     tables = (
         (a.environment, b.environment, MUST_AGREE),
         (a.settings, b.settings, SETTINGS),
-        (a.inputs, b.inputs, both(a, b)),
+        (a.inputs, b.inputs, both),
     )
     return [
         Mismatch(name, told(one.get(key)), told(other.get(key)))
@@ -60,11 +58,5 @@ def mismatches(a: Conditions, b: Conditions) -> list[Mismatch]:
     ]
 
 
-def both(a: Conditions, b: Conditions) -> Mapping[str, str]:
-    """List the inputs that both runs have, without the stacks: they are what is compared."""
-    return {path: path for path in a.inputs if path in b.inputs and not path.startswith("stacks/")}
-
-
 def told(value: object) -> str:
-    """Write a value as the table shows it."""
     return "–" if value is None else str(value)

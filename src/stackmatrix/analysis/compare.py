@@ -9,6 +9,7 @@ bears what spoils a wall clock, and keeps the trials that were repeated for noth
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from stackmatrix.analysis.judge import by_round, cpu_holds, interval, last_attempts
 from stackmatrix.analysis.model.ceiling import WAIT_BOUNDS
@@ -18,36 +19,29 @@ from stackmatrix.analysis.statistics import (
     Estimate,
     NoiseFloor,
     RoundValues,
+    further_rounds,
     location,
     noise_floor,
     ratio,
-    rounds_to_precision,
     rounds_to_settle,
     shift,
     standing,
 )
 from stackmatrix.formatting import factor, percent
 from stackmatrix.results.compare import CellComparison, LimitOutcome, MetricRatio, Sense, SpeedVerdict
-from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, Reason
 from stackmatrix.results.run import ArmResult, Run
 from stackmatrix.results.trial import Trial
 
 MOST_FLOOR = 0.05  # a run that cannot see 5 % does not say that there is no difference
-
-
 MOST_ROUNDS = 1000  # more further rounds than anybody would run are none
-
-
 GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
     "better": "faster",
     "worse": "slower",
     "same": "no difference",
     "unknown": "can't tell",
 }
-
-
 CPU_WORDS: Mapping[Sense, SpeedVerdict] = {"better": "cheaper", "worse": "dearer"}
 
 
@@ -61,14 +55,6 @@ class ArmRounds:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """The noise floors of one pair."""
-
-    goodput: NoiseFloor
-    cpu: NoiseFloor
-
-
-@dataclass(frozen=True)
 class Measured:
     """One run: what it says of its arms, its trials, and the arms that it was to time, twins among them."""
 
@@ -78,6 +64,13 @@ class Measured:
 
 
 Quotient = Callable[[RoundValues, RoundValues], Estimate | None]  # B, A → B ÷ A
+
+
+class Noise(NamedTuple):
+    """The noise floors of one pair."""
+
+    goodput: NoiseFloor
+    cpu: NoiseFloor
 
 
 def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[CellComparison]:
@@ -93,21 +86,22 @@ def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) 
             continue
         other = next(arm for arm in arms if arm.variant_label == b and arm.comparison_key == one.comparison_key)
         twin = next(arm for arm in arms if arm.twin_of == one.id)
-        first, second = (rounds_of(results[arm.id], arm.id, kept) for arm in (one, other))
-        noise = Noise(*(noise_floor(*pair) for pair in zip(metrics(one.id, kept), metrics(twin.id, kept), strict=True)))
+        first, second = (rounds_of(results[arm.id], kept) for arm in (one, other))
+        noise = floors(metrics(one.id, kept), metrics(twin.id, kept))
         found.append(answer(first, second, noise, ratio, limit))
     return found
 
 
 def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[CellComparison]:
     """Compare the arms that two runs have; their rounds are no pairs, and the larger of both noise floors stands."""
-    floors = Noise(*(larger(*each) for each in zip(floors_of(a), floors_of(b), strict=True)))
+    (goodput_a, cpu_a), (goodput_b, cpu_b) = floors_of(a), floors_of(b)
+    noise = Noise(larger(goodput_a, goodput_b), larger(cpu_a, cpu_b))
     others = {result.id: result for result in b.run.arms}
     alike = timed_as(a).items() & timed_as(b).items()
     pairs = [(one, others[one.id]) for one in a.run.arms if one.id in {arm for arm, _ in alike}]
     return [
         replace(
-            answer(rounds_of(one, one.id, a.trials), rounds_of(other, other.id, b.trials), floors, shift, limit),
+            answer(rounds_of(one, a.trials), rounds_of(other, b.trials), noise, shift, limit),
             stack=one.variant_label,
         )
         for one, other in pairs
@@ -115,7 +109,6 @@ def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[C
 
 
 def timed_as(measured: Measured) -> dict[str, tuple[object, ...]]:
-    """Say how each arm was timed, by its id."""
     return {arm.id: (*arm.comparison_key, arm.timing) for arm in measured.arms if arm.twin_of is None}
 
 
@@ -128,16 +121,19 @@ def metrics(arm: str, trials: Sequence[Trial]) -> tuple[RoundValues, RoundValues
     return by_round(last_attempts(own), rounds), [costs.get(attempt) for attempt in attempts]
 
 
-def rounds_of(result: ArmResult, arm: str, trials: Sequence[Trial]) -> ArmRounds:
-    """Gather an arm's metrics."""
-    return ArmRounds(result, *metrics(arm, trials))
+def rounds_of(result: ArmResult, trials: Sequence[Trial]) -> ArmRounds:
+    return ArmRounds(result, *metrics(result.id, trials))
 
 
-def floors_of(measured: Measured) -> tuple[NoiseFloor, NoiseFloor]:
+def floors(one: tuple[RoundValues, RoundValues], copy: tuple[RoundValues, RoundValues]) -> Noise:
+    return Noise(noise_floor(one[0], copy[0]), noise_floor(one[1], copy[1]))
+
+
+def floors_of(measured: Measured) -> Noise:
     """Return the largest noise floors of a run's twins: of goodput, and of CPU per request."""
-    twins = [[metrics(arm, measured.trials) for arm in (one.twin_of, one.id)] for one in measured.arms if one.twin_of]
-    goodput, cpu = (larger(*(noise_floor(one[place], copy[place]) for one, copy in twins)) for place in (0, 1))
-    return goodput, cpu
+    twins = [(arm.twin_of, arm.id) for arm in measured.arms if arm.twin_of]
+    seen = [floors(metrics(one, measured.trials), metrics(copy, measured.trials)) for one, copy in twins]
+    return Noise(larger(*(each.goodput for each in seen)), larger(*(each.cpu for each in seen)))
 
 
 def larger(*floors: NoiseFloor) -> NoiseFloor:
@@ -153,9 +149,7 @@ def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: 
     """Compare two arms of one workload and load."""
     results = {"A": a.result, "B": b.result}
     void = {name: result for name, result in results.items() if not result.valid}
-    faulty = {
-        name: result for name, result in void.items() if any(reason.kind not in NOISE for reason in result.reasons)
-    }
+    faulty = {name: result for name, result in void.items() if not all(why.kind in NOISE for why in result.reasons)}
     goodput = metric_ratio((a.goodput, b.goodput), noise.goodput, quotient, "higher", void)
     cpu = metric_ratio((a.cpu, b.cpu), noise.cpu, quotient, "lower", faulty)
     waiting = all(result.verdict in WAIT_BOUNDS for result in results.values())
@@ -213,7 +207,6 @@ def metric_ratio(
 
 
 def why_untrusted(void: Mapping[str, ArmResult], estimate: Estimate | None, noise: NoiseFloor) -> Iterator[str]:
-    """Say why a ratio is not to be trusted."""
     for name, result in void.items():
         yield f"{name} has no number ({'; '.join(kinds(result.reasons))})"
     if void:
@@ -253,7 +246,7 @@ def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
         return None
     if estimate.interval.log_half_width > abs(margin) * math.sqrt(MOST_ROUNDS / estimate.rounds):
         return None
-    more = rounds_to_precision(estimate, math.expm1(margin)) if inside else rounds_to_settle(estimate, noise.value)
+    more = further_rounds(estimate, margin) if inside else rounds_to_settle(estimate, noise.value)
     return None if more is None else max(1, more)
 
 
@@ -284,14 +277,15 @@ def outcome_of(limit: float, metric: MetricRatio) -> LimitOutcome:
 
 
 def verdict_words(verdict: SpeedVerdict, goodput: MetricRatio, cpu: MetricRatio, waiting: bool) -> str:
-    """Write the answer with its figures."""
     rate, cost = ratio_words("goodput", goodput), ratio_words("CPU per request", cpu)
     across = f"the interval reaches across the edge of the noise floor of {percent(goodput.floor)}"
     untold = [] if goodput.sense != "unknown" else goodput.against or [across]
     if verdict in ("cheaper", "dearer"):
         parts = [f"{cost}, noise floor {percent(cpu.floor)}", rate, *(["load or slots set it"] if waiting else untold)]
     elif verdict == "can't tell":
-        parts = [rate, *untold, settled(goodput), cost]
+        more = goodput.further_rounds
+        settled = "" if more is None else f"about {more} more rounds would settle it"
+        parts = [rate, *untold, settled, cost]
     else:
         parts = [f"{rate}, noise floor {percent(goodput.floor)}", cost]
     return "; ".join(part for part in parts if part)
@@ -301,17 +295,9 @@ def ratio_words(what: str, metric: MetricRatio) -> str:
     """Write `goodput B ÷ A 0.853 (95 %: 0.842 to 0.866)`; nothing where there is no ratio."""
     if metric.ratio is None:
         return ""
-    return f"{what} B ÷ A {factor(metric.ratio.value)} ({interval_words(metric.ratio)})"
-
-
-def interval_words(found: Interval) -> str:
-    """Write the interval."""
-    return f"95 %: {factor(found.ci95[0])} to {factor(found.ci95[1])}" if found.ci95 else "no interval"
-
-
-def settled(metric: MetricRatio) -> str:
-    """Say how many more rounds would settle it."""
-    return "" if metric.further_rounds is None else f"about {metric.further_rounds} more rounds would settle it"
+    ci95 = metric.ratio.ci95
+    known = f"95 %: {factor(ci95[0])} to {factor(ci95[1])}" if ci95 else "no interval"
+    return f"{what} B ÷ A {factor(metric.ratio.value)} ({known})"
 
 
 def overall(answers: Iterable[CellComparison]) -> LimitOutcome:

@@ -23,23 +23,15 @@ from stackmatrix.results.run import ArmResult, CeilingShare, Comparison, CpuPerR
 from stackmatrix.results.trial import Errors, LedgerLine, Trial
 
 UNEQUAL = 0.05  # database sessions opened per request by which two arms may differ and still do the same work
-
-
 # reads the records of some trials and gives the percentiles of all their requests together
 Pooled = Callable[[Sequence[Trial]], Latency]
-
-
 TrialMetric = Callable[[Trial], float | None]
-
-
 GOODPUT: TrialMetric = attrgetter("client.goodput")
 STACK_CPU: TrialMetric = attrgetter("stack_cpu_us")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a run says."""
-
     arms: list[ArmResult]
     aa: Floor | None
     answers: dict[str, str]
@@ -61,7 +53,6 @@ class ArmTrials:
 
     @cached_property
     def good(self) -> list[Trial]:
-        """The trials with no reason against them."""
         return [trial for trial in self.standing if not trial.reasons]
 
     @cached_property
@@ -82,7 +73,6 @@ class ArmTrials:
 
     @property
     def valid(self) -> bool:
-        """Whether the arm has a number."""
         return bool(self.good) and not self.reasons
 
 
@@ -213,17 +203,16 @@ def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float
 
 
 def explained_facts(timed: ArmTrials, setup: Setup, passes: ExtraTrials) -> Facts:
-    """Gather the facts of an arm, those of its explaining pass included."""
     facts = facts_of(timed.arm, timed.good, setup, timed.goodput, timed.reasons)
     explained = passes.explained.get(timed.arm.id)
     return facts if explained is None else replace(facts, phases=explained.phases)
 
 
 def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, passes: ExtraTrials) -> ArmResult:
-    """Write down what the run says of one arm."""
     arm, good, goodput = timed.arm, timed.good, timed.goodput
     explained, profiled = passes.explained.get(arm.id), passes.profiled.get(arm.id)
     found = verdict(facts)
+    ceiling, predicted = by_model(facts)
     cpu = cpu_per_request(good or [trial for trial in timed.standing if cpu_holds(trial)])
     return ArmResult(
         id=arm.id,
@@ -243,8 +232,8 @@ def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, pas
         memory_mib=most(trial.server.memory_mib for trial in good),
         threads=most(trial.server.threads for trial in good),
         db_sessions=most(trial.server.db_sessions for trial in good),
-        ceiling=ceiling_share(facts),
-        predicted=prediction(facts),
+        ceiling=ceiling,
+        predicted=predicted,
         verdict=found.name,
         pool=found.pool.name if found.pool else None,
         utilisation={str(name): used for name, used in found.utilisation.items()},
@@ -260,30 +249,20 @@ def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, pas
     )
 
 
-def ceiling_share(facts: Facts) -> CeilingShare | None:
-    """Hold an arm's goodput against the most that physics allows it."""
+def by_model(facts: Facts) -> tuple[CeilingShare, Predicted] | tuple[None, None]:
+    """Hold an arm's goodput against the most that physics allows it, and against what the queueing model expects."""
     bounds, goodput = facts.ceiling, facts.goodput
     if bounds is None or goodput is None:
-        return None
-    return CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput)
-
-
-def prediction(facts: Facts) -> Predicted | None:
-    """Hold an arm's goodput against what the queueing model expects."""
-    bounds, goodput = facts.ceiling, facts.goodput
-    if bounds is None or goodput is None:
-        return None
-    response = bounds.predicted_response_s
-    return Predicted(
-        goodput=bounds.predicted_goodput,
-        response_ms=None if response is None else response * 1000,
-        band=bounds.band,
-        share=goodput.value / bounds.predicted_goodput,
+        return None, None
+    response = None if bounds.predicted_response_s is None else bounds.predicted_response_s * 1000
+    share = goodput.value / bounds.predicted_goodput
+    return (
+        CeilingShare(bounds.goodput, bounds.bound, goodput.value / bounds.goodput),
+        Predicted(bounds.predicted_goodput, response, bounds.band, share),
     )
 
 
 def cost_of_looking(extra: ExtraTrial, goodput: Interval, cpu: CpuPerRequest) -> InstrumentationCost:
-    """Say what a look at an arm cost it."""
     if extra.reasons:
         return InstrumentationCost(unknown=[reason.detail for reason in extra.reasons])
     return InstrumentationCost(
@@ -293,7 +272,6 @@ def cost_of_looking(extra: ExtraTrial, goodput: Interval, cpu: CpuPerRequest) ->
 
 
 def interval(estimate: statistics.Estimate) -> Interval:
-    """Return an estimate as the results keep it."""
     found = estimate.interval
     return Interval(estimate.value, (found.low, found.high) if found else None)
 
@@ -332,7 +310,6 @@ def ranked(results: list[ArmResult], goodputs: Mapping[str, list[float | None]],
 
 
 def summed_ledger(trials: Sequence[Trial]) -> list[LedgerLine]:
-    """Add up the ledgers of all rounds, line by line."""
     lines: dict[str, LedgerLine] = {}
     for entry in (entry for trial in trials for entry in trial.ledger):
         before = lines.get(entry.what, LedgerLine(entry.what, 0, 0))

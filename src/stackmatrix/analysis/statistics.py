@@ -46,20 +46,10 @@ def most(values: Iterable[Number | None]) -> Number | None:
 
 
 CONFIDENCE = 0.95
-
-
 LEAST_ROUNDS = 6  # fewer give no rank interval at 95 %
-
-
 LEAST_FLOOR = 0.02  # no machine of ours tells arms apart that differ by less than 2 %
-
-
 RoundValues = Sequence[float | None]
-
-
 Standing = Literal["higher", "lower", "tie"]
-
-
 RuleEnd = Literal["precision", "cap", "budget"]
 
 
@@ -134,8 +124,6 @@ class StoppingRule:
 
 
 DEFAULT_RULE = StoppingRule()
-
-
 PRECISE_RULE = StoppingRule(half_width=0.03)
 
 
@@ -333,11 +321,6 @@ def is_precise(estimate: Estimate, half_width: float) -> bool:
     return estimate.interval is not None and estimate.interval.half_width <= half_width
 
 
-def rounds_to_precision(estimate: Estimate, half_width: float) -> int | None:
-    """Estimate how many further rounds narrow the interval to a relative half-width; None without one now."""
-    return _further_rounds(estimate, math.log1p(half_width))
-
-
 def rounds_to_settle(comparison: Estimate, floor: float) -> int | None:
     """Estimate how many further rounds would lift the comparison clear of the floor, should the ratio hold.
 
@@ -345,10 +328,11 @@ def rounds_to_settle(comparison: Estimate, floor: float) -> int | None:
     the floor, and where there is no interval yet to judge by.
     """
     margin = abs(math.log(comparison.value)) - math.log1p(floor)
-    return _further_rounds(comparison, margin) if margin > 0 else None
+    return further_rounds(comparison, margin) if margin > 0 else None
 
 
-def _further_rounds(estimate: Estimate, log_half_width: float) -> int | None:
+def further_rounds(estimate: Estimate, log_half_width: float) -> int | None:
+    """Estimate how many further rounds narrow the interval to a half-width, in logarithms; None without one now."""
     if estimate.interval is None:
         return None
     wanted = log_half_width / estimate.interval.log_half_width if estimate.interval.log_half_width else math.inf

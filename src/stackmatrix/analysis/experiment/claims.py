@@ -13,7 +13,7 @@ from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
     """Tell whether a claim holds, in its words with the figures filled in."""
     value = value_of(claim, sight)
-    outcome = claim_outcome(claim, value)
+    outcome: ClaimOutcome = "unknown" if value is None else "holds" if claim.least <= value <= claim.most else "fails"
     arms = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
     words = {"holds": claim.holds, "fails": claim.fails, "unknown": None}[outcome]
     return ClaimResult(
@@ -25,13 +25,6 @@ def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
         most=finite(claim.most),
         arms=arms,
     )
-
-
-def claim_outcome(claim: Claim, value: float | None) -> ClaimOutcome:
-    """Judge a claim by its value."""
-    if value is None:
-        return "unknown"
-    return "holds" if claim.least <= value <= claim.most else "fails"
 
 
 def value_of(claim: Claim, sight: Sight) -> float | None:
@@ -49,14 +42,11 @@ def value_of(claim: Claim, sight: Sight) -> float | None:
 
 
 def figure_value(wanted: Figure, sight: Sight) -> float | None:
-    """Return a figure of one arm."""
     seen = sight(wanted.arm, wanted.by)
     return None if seen is None else MEASURES[wanted.metric].value(seen)
 
 
 def filled(words: str, claim: Claim, value: float | None, sight: Sight) -> str:
-    """Fill the measured figures into the words of a claim."""
-
     def write(place: re.Match[str]) -> str:
         wanted = claim.figure(place[1], sight.names)
         if wanted is None:

@@ -5,6 +5,7 @@ from statistics import median
 
 from stackmatrix.analysis.experiment.metrics import (
     MEASURES,
+    SIDES,
     ArmView,
     Sight,
     counted_seconds,
@@ -17,7 +18,7 @@ from stackmatrix.analysis.experiment.metrics import (
 from stackmatrix.analysis.model.ceiling import BAND, WAIT_BOUNDS
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.analysis.validity import GENERATOR_SHARE
-from stackmatrix.catalog.experiments import By, Candidate, Experiment, PublishedLoad
+from stackmatrix.catalog.experiments import Candidate, Experiment, PublishedLoad
 from stackmatrix.formatting import duration, listed, percent, quantity, rate, some
 
 
@@ -36,7 +37,11 @@ def difference_lines(own: ArmView, tool: ArmView) -> list[str]:
     name = f"“{own.candidate.name}”"
     one, other = measured_rate(own), measured_rate(tool)
     if not one or other is None:
-        return [f"No figure by {by} on {name}: {why_not}." for by, why_not in without_figure(own, tool)]
+        without = [seen for seen in (own, tool) if not measured_rate(seen)]
+        return [
+            f"No figure by {program_of(seen)} on {name}: {'; '.join(reasons_of(seen)) or 'not timed'}."
+            for seen in without
+        ]
     share = f"{percent(other / one)} of the generator's rate by {tool.offer.tool} on {name}"
     if abs(other / one - 1) <= BAND:
         return [f"{share}: they agree."]
@@ -53,24 +58,14 @@ def difference_lines(own: ArmView, tool: ArmView) -> list[str]:
 
 
 def ramped(offer: PublishedLoad) -> str:
-    """Say that users are started one after another, if so."""
     return f", {duration(offer.ramp_s)} of them to start the users" if offer.ramp_s else ""
 
 
-def without_figure(own: ArmView, tool: ArmView) -> Iterable[tuple[str, str]]:
-    """Name those of the two that have no figure, and why."""
-    for seen in (own, tool):
-        if not measured_rate(seen):
-            yield program_of(seen), "; ".join(reasons_of(seen)) or "not timed"
-
-
 def program_of(seen: ArmView) -> str:
-    """Say who timed it."""
     return "the generator" if seen.by == "generator" else seen.offer.tool
 
 
 def reasons_of(seen: ArmView) -> list[str]:
-    """Say what speaks against its trials."""
     return list(dict.fromkeys(reason.detail for trial in seen.trials for reason in trial.reasons))
 
 
@@ -105,7 +100,6 @@ def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
 
 
 def too_late(tool: ArmView) -> str | None:
-    """Count the answers beyond the tool's time-out."""
     late = median(trial.client.errors.timeout for trial in tool.counted) if tool.counted else 0
     if not late or tool.offer.timeout_s is None:
         return None
@@ -113,7 +107,6 @@ def too_late(tool: ArmView) -> str | None:
 
 
 def killed(seen: ArmView) -> str | None:
-    """Count the workers that ended under the load."""
     ended = most(trial.server.ended_processes for trial in seen.counted)
     if not ended:
         return None
@@ -124,13 +117,10 @@ def killed(seen: ArmView) -> str | None:
 
 
 def busy(tool: ArmView) -> str | None:
-    """Say that the tool was near its own limit, if so."""
     share = middle(trial.client.generator_share for trial in tool.counted)
-    return (
-        f"{tool.offer.tool} itself used {percent(share)} of its core"
-        if share is not None and share > GENERATOR_SHARE
-        else None
-    )
+    if share is None or share <= GENERATOR_SHARE:
+        return None
+    return f"{tool.offer.tool} itself used {percent(share)} of its core"
 
 
 def dearer(own: ArmView, tool: ArmView) -> str | None:
@@ -152,8 +142,7 @@ def missed_predictions(candidate: Candidate, sight: Sight) -> Iterable[str]:
     """Say why an arm that load or slots bind is not within the band of its prediction, and why one is void."""
     if candidate.expects_failures:
         return
-    sides: tuple[By, By] = ("generator", "tool")
-    for seen in (sight(candidate.name, by) for by in sides):
+    for seen in (sight(candidate.name, by) for by in SIDES):
         if seen is None:
             continue
         who = f"by {program_of(seen)} on “{candidate.name}”"
@@ -166,7 +155,6 @@ def missed_predictions(candidate: Candidate, sight: Sight) -> Iterable[str]:
 
 
 def why_missed(seen: ArmView) -> str:
-    """Say what the facts say against the prediction."""
     facts = [fact for fact in (too_late(seen), killed(seen), busy(seen)) if fact] if seen.by == "tool" else []
     if facts:
         return listed(facts)

@@ -45,7 +45,6 @@ def examine(
 
 
 def experiment_rows(candidate: Candidate, sight: Sight) -> list[ExperimentRow]:
-    """Write down goodput, and whatever else was published of one arm."""
     own, tool = sight(candidate.name, "generator"), sight(candidate.name, "tool")
     if own is None or tool is None:
         return []

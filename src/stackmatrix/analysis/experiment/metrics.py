@@ -25,8 +25,9 @@ from stackmatrix.results.experiment import PlannedExperiment
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import LedgerLine, Trial
+from stackmatrix.results.trial import Trial
 
+SIDES: Final[tuple[By, By]] = ("generator", "tool")
 COUNTS: Final = "requests"  # where a tool's window has its own number of whole rounds, this is the figure to predict
 
 
@@ -56,7 +57,6 @@ class ArmView:
 
     @cached_property
     def clocked(self) -> list[Trial]:
-        """The trials that rates and times are taken from."""
         if self.shown_anyway:
             return self.counted
         return [trial for trial in self.trials if not trial.reasons] if self.result.valid else []
@@ -73,17 +73,14 @@ class ArmView:
 
     @cached_property
     def demand(self) -> Demand | None:
-        """What the model is told of it."""
         return self.facts.demand
 
     @cached_property
     def bounds(self) -> Ceiling | None:
-        """Ceiling and prediction."""
         return None if self.demand is None else ceiling(self.demand)
 
     @cached_property
     def offer(self) -> PublishedLoad:
-        """The load at the run's scale."""
         return self.candidate.offer.scaled(self.scale)
 
     @cached_property
@@ -95,14 +92,8 @@ class ArmView:
             return None
         return in_window(self.demand, self.offer)
 
-    @cached_property
-    def window_s(self) -> float:
-        """Of one trial."""
-        return middle(trial.client.window_s for trial in self.trials) or self.offer.seconds
-
 
 def in_window(demand: Demand, offer: PublishedLoad) -> WholeRounds:
-    """Count the whole rounds of a load that begins cold."""
     starts = ramp(offer.users, offer.users / offer.ramp_s) if offer.ramp_s else None
     return rounds_in_window(demand, offer.seconds, starts)
 
@@ -113,38 +104,25 @@ def counted_seconds(rounds: WholeRounds, offer: PublishedLoad) -> float:
 
 
 def per_right(trial: Trial, count: float | None) -> float | None:
-    """Return a count of a whole trial, per right answer of it."""
     return None if count is None or not trial.client.right else count / trial.client.right
 
 
 def entry(what: str) -> Callable[[Trial], float | None]:
-    """Say what the other side counted, per right answer."""
-
-    def counted(trial: Trial) -> float | None:
-        lines: Iterable[LedgerLine] = (line for line in trial.ledger if line.what == what)
-        return next((per_right(trial, line.counted) for line in lines), None)
-
-    return counted
+    return lambda trial: next((per_right(trial, line.counted) for line in trial.ledger if line.what == what), None)
 
 
 def new_sessions(trial: Trial) -> float | None:
-    """Return database sessions opened, per right answer."""
     return per_right(trial, trial.server.new_db_sessions)
 
 
 def failed_share(trial: Trial) -> float | None:
-    """Return the share of failures of all requests that ended."""
     ended = requests(trial) if trial.client.tool else trial.client.answered + trial.client.errors.total
     return trial.client.errors.total / ended if ended else None
 
 
 def cpu_share(trial: Trial) -> float | None:
-    """Return CPU seconds of the stack per second."""
-    return (
-        None
-        if trial.server.cpu_s.stack is None or not trial.client.window_s
-        else trial.server.cpu_s.stack / trial.client.window_s
-    )
+    used = trial.server.cpu_s.stack
+    return None if used is None or not trial.client.window_s else used / trial.client.window_s
 
 
 def counted(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
@@ -153,7 +131,6 @@ def counted(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float
 
 
 def clocked(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
-    """Return the median over the rounds in which the clock can be trusted."""
     return lambda seen: middle(map(value, seen.clocked))
 
 
@@ -189,14 +166,12 @@ def reachable(seen: ArmView) -> float | None:
 
 
 def most_connections(seen: ArmView) -> float | None:
-    """Count the connections of the worker that has the most."""
     return middle(
         max(trial.server.connections_per_worker) for trial in seen.counted if trial.server.connections_per_worker
     )
 
 
 def of_predicted(seen: ArmView) -> float | None:
-    """Return measured ÷ predicted."""
     measured, expected = measured_rate(seen), expected_figure("goodput", seen)
     return measured / expected if measured is not None and expected else None
 
@@ -222,23 +197,18 @@ def noun(one: str) -> Callable[[float], str]:
 
 
 def ms_words(value: float) -> str:
-    """Write a time that is given in ms."""
     return duration(value / 1e3)
 
 
 def us_words(value: float) -> str:
-    """Write a time that is given in µs."""
     return duration(value / 1e6)
 
 
 def peak(name: str) -> Callable[[ArmView], float | None]:
-    """Return the largest of a trial's own figure in any round."""
     return lambda seen: most(getattr(trial.server, name) for trial in seen.counted)
 
 
 def phase(name: str) -> Callable[[ArmView], float | None]:
-    """Return a part of a request's time in the explaining pass."""
-
     def spent(seen: ArmView) -> float | None:
         seconds = getattr(seen.result.phases, name, None)
         return None if seconds is None else seconds * 1e3
@@ -247,7 +217,6 @@ def phase(name: str) -> Callable[[ArmView], float | None]:
 
 
 def kilobytes(trial: Trial) -> float | None:
-    """Return the size of one answer."""
     return trial.client.bytes / trial.client.answered / 1e3 if trial.client.bytes and trial.client.answered else None
 
 
@@ -335,9 +304,8 @@ class Sight:
         self.scale = Scale(carried.waits, carried.windows)
         self.names = [candidate.name for candidate in experiment.candidates]
         self._seen: dict[tuple[str, str], ArmView] = {}
-        sides: tuple[By, By] = ("generator", "tool")
         for candidate in experiment.candidates:
-            for by, name in zip(sides, carried.arms.get(candidate.name, ()), strict=False):
+            for by, name in zip(SIDES, carried.arms.get(candidate.name, ()), strict=False):
                 standing = last_attempts(kept[name])
                 good = [trial for trial in standing if not trial.reasons] or standing
                 facts = facts_of(by_id[name], good, setup, judged[name].goodput)
@@ -346,5 +314,4 @@ class Sight:
                 )
 
     def __call__(self, name: str, by: By) -> ArmView | None:
-        """Look up one arm; None when the run does not have it."""
         return self._seen.get((name, by))

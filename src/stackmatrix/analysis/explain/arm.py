@@ -6,9 +6,9 @@ ceiling evaluated again with that setting, never a rule of thumb. The model is n
 
 from collections.abc import Callable, Iterator, Mapping
 
-from stackmatrix.analysis.explain.phrases import BOUND_WORDS, allows, crowd, lines, program, thing, things, waited_for
+from stackmatrix.analysis.explain.phrases import BOUND_WORDS, crowd, lines, program, thing, things, waited_for
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
-from stackmatrix.analysis.model.ceiling import BAND, Ceiling
+from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.disagreement import in_flight, late
 from stackmatrix.analysis.model.facts import USED_UP, Facts
 from stackmatrix.analysis.model.what_if import idle, lever
@@ -16,7 +16,6 @@ from stackmatrix.formatting import capital, count, duration, listed, percent, ra
 from stackmatrix.results.explain import Phases
 
 TimedParts = list[tuple[float, str]]  # seconds, and what they went to
-
 LEAST_SHARE = 0.005  # of a request's time: what takes less is not worth a word
 LATE_LOOP_S = 0.005  # a loop that is later than this on average delays what it serves
 
@@ -39,7 +38,6 @@ def explain_arm(facts: Facts) -> list[str]:
 
 
 def without_number(facts: Facts, found: Verdict) -> Iterator[str]:
-    """Say why there is none, and what to do about it."""
     if not found.reasons:
         yield f"No number for {facts.arm}: nothing was metered that could have bound it"
         return
@@ -52,7 +50,6 @@ def without_number(facts: Facts, found: Verdict) -> Iterator[str]:
 
 
 def what_bound(facts: Facts, found: Verdict) -> str | None:
-    """Hold the throughput against its ceiling, and name what bound it."""
     if facts.goodput is None or facts.ceiling is None or found.of_ceiling is None:
         return None
     ceiling = rate(facts.ceiling.goodput)
@@ -63,7 +60,6 @@ def what_bound(facts: Facts, found: Verdict) -> str | None:
 
 
 def bound_by(facts: Facts, found: Verdict) -> str:
-    """Say what bound an arm, in a few words."""
     if found.name == "slots" and found.pool is not None and facts.demand is not None:
         many = things(found.pool, facts.demand.workers)
         return f"waits that block its {many}" if found.pool.name == "loop" else f"its {many}"
@@ -92,7 +88,6 @@ def candidates(facts: Facts, found: Verdict) -> str:
 
 
 def by_load(facts: Facts, found: Verdict) -> str | None:
-    """Say that the load asks for no more."""
     demand, share = facts.demand, used(found)
     if demand is None or share is None:
         return None
@@ -105,7 +100,6 @@ def by_load(facts: Facts, found: Verdict) -> str | None:
 
 
 def by_slots(facts: Facts, found: Verdict) -> str | None:
-    """Say that a pool is used up, one that is declared or not."""
     share, held = used(found), in_flight(facts)
     if found.pool is None or facts.demand is None:
         return None if held is None else f"{some(round(held), 'request')} at a time got as far as the wait"
@@ -119,7 +113,6 @@ def by_slots(facts: Facts, found: Verdict) -> str | None:
 
 
 def by_cpu(facts: Facts, found: Verdict) -> str | None:
-    """Say that the stack's cores are used up."""
     own, share = found.utilisation.get("server-cpu"), used(found)
     if own is None or share is None or facts.cpu_s is None or facts.demand is None:
         return None
@@ -172,7 +165,6 @@ def from_outside(facts: Facts, found: Verdict) -> list[str]:
 
 
 def knows_wait(facts: Facts) -> bool:
-    """Tell whether a request waits, for a time that is known."""
     return facts.demand is not None and facts.waits_on is not None and facts.wait_known and facts.demand.wait_s > 0
 
 
@@ -202,7 +194,9 @@ def from_inside(facts: Facts, found: Verdict) -> list[str]:
     if phases is None or not phases.response_s:
         return []
     whole = phases.response_s
-    known = [*queued(phases), *with_database(facts, found), *gathering(facts, found), *encoding(phases)]
+    named = ((phases.queue_s, "waiting for a thread"), (phases.encode_s, "encoding"))
+    timed = [(seconds, name) for seconds, name in named if seconds is not None]
+    known = [*timed, *with_database(facts, found), *gathering(facts, found)]
     rest = phases.total_s - sum(seconds for seconds, _ in known)
     if min(rest, phases.outside_s) < -BAND * whole:
         return []  # the parts overlap, and their shares say nothing
@@ -221,16 +215,6 @@ def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
     return [(rest_s, inside), (phases.outside_s, outside)]
 
 
-def queued(phases: Phases) -> TimedParts:
-    """Return its time in line for a thread."""
-    return [] if phases.queue_s is None else [(phases.queue_s, "waiting for a thread")]
-
-
-def encoding(phases: Phases) -> TimedParts:
-    """Return the time that its answer takes to become bytes."""
-    return [] if phases.encode_s is None else [(phases.encode_s, "encoding")]
-
-
 def with_database(facts: Facts, found: Verdict) -> TimedParts:
     """Split its time with the database: what the database counted itself, and what is around that."""
     whole = facts.phases.db_s if facts.phases else None
@@ -241,13 +225,8 @@ def with_database(facts: Facts, found: Verdict) -> TimedParts:
     if work is None or work > whole:
         return [(whole, "with the database")]
     full = found.pool is not None and found.pool.name == "db_pool"
-    return [
-        (
-            whole - work,
-            "waiting for a database connection" if full else "on the way to the database and back",
-        ),
-        (work, "at work in the database"),
-    ]
+    around = "waiting for a database connection" if full else "on the way to the database and back"
+    return [(whole - work, around), (work, "at work in the database")]
 
 
 def gathering(facts: Facts, found: Verdict) -> TimedParts:
@@ -258,14 +237,9 @@ def gathering(facts: Facts, found: Verdict) -> TimedParts:
     if facts.demand is None or not knows_wait(facts) or facts.waits_on == "database" or facts.demand.wait_s > whole:
         return [(whole, "gathering")]
     full = found.pool is not None and found.pool.name == "http_pool"
-    on = waited_for(facts.waits_on)
-    return [
-        (
-            whole - facts.demand.wait_s,
-            "waiting for an HTTP connection" if full else f"on the way to {on} and back",
-        ),
-        (facts.demand.wait_s, f"waiting for {on}"),
-    ]
+    on, wait_s = waited_for(facts.waits_on), facts.demand.wait_s
+    around = "waiting for an HTTP connection" if full else f"on the way to {on} and back"
+    return [(whole - wait_s, around), (wait_s, f"waiting for {on}")]
 
 
 def time_lines(head: str, parts: TimedParts, whole: float) -> list[str]:
@@ -307,7 +281,6 @@ def in_line(facts: Facts, phases: Phases) -> float | None:
 
 
 def disagreement(facts: Facts, found: Verdict) -> str | None:
-    """Say what the model expects, and the fact against it."""
     if found.doubt is None or facts.ceiling is None:
         return None
     response_s = facts.ceiling.predicted_response_s
@@ -322,7 +295,10 @@ def outlook(facts: Facts, found: Verdict) -> list[str]:
     if facts.ceiling is None:
         return []
     if found.doubt is not None:
-        return without_limit(facts.ceiling, found)
+        if found.default is None or found.pool is not None:
+            return []
+        without = f"{rate(facts.ceiling.goodput)}, bound by {BOUND_WORDS[facts.ceiling.bound]}"
+        return [f"Without that limit the ceiling is {without}"]
     change, useless = lever(facts, found), idle(facts)
     if change is None:
         return []
@@ -331,13 +307,9 @@ def outlook(facts: Facts, found: Verdict) -> list[str]:
     return [faster, same] if useless else [faster]
 
 
-def without_limit(ceiling: Ceiling, found: Verdict) -> list[str]:
-    """Say what the ceiling is without a limit that nobody declared."""
-    if found.default is None or found.pool is not None:
-        return []
-    return [f"Without that limit the ceiling is {rate(ceiling.goodput)}, bound by {BOUND_WORDS[ceiling.bound]}"]
-
-
 def known_default(found: Verdict) -> str | None:
     """Say that a declared pool has the size that the library takes by itself."""
-    return None if found.pool is None or found.default is None else allows(found.default)
+    default = found.default
+    if found.pool is None or default is None:
+        return None
+    return f"{some(default.size, default.noun)} in each process is {default.library}'s default ({default.how})"

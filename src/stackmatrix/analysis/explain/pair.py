@@ -32,13 +32,8 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
     ratio = ratio or Interval(one.goodput.value / other.goodput.value)
     if ratio.value < 1:
         return explain_pair(other, one, ratio.reciprocal, floor)
-    told = (
-        times_as_much(one, other, ratio, floor),
-        bounds(one, other),
-        figures_behind(one, other, ratio),
-        remedy(one, other),
-    )
-    return lines((*told, longest_part(one, other)))
+    head = times_as_much(one, other, ratio, floor), bounds(one, other), figures_behind(one, other, ratio)
+    return lines((*head, remedy(one, other), longest_part(one, other)))
 
 
 def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> str | None:
@@ -58,11 +53,9 @@ def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> st
 
 
 def bounds(one: Facts, other: Facts) -> str:
-    """Say what bound each of them."""
     first, second = bound_by(one, verdict(one)), bound_by(other, verdict(other))
-    return (
-        f"Both are bound by {first}" if first == second else f"{one.arm} is bound by {first}, {other.arm} by {second}"
-    )
+    apart = f"{one.arm} is bound by {first}, {other.arm} by {second}"
+    return f"Both are bound by {first}" if first == second else apart
 
 
 def figures_behind(one: Facts, other: Facts, ratio: Interval) -> str | None:
@@ -103,7 +96,6 @@ def longest_part(one: Facts, other: Facts) -> str | None:
 
 
 def within_band(one: float, other: float) -> bool:
-    """Tell whether two figures are the same within the model's band."""
     return abs(one / other - 1) <= BAND
 
 
@@ -140,7 +132,6 @@ def answer_workload(arms: Sequence[tuple[Facts, int | None]]) -> list[str]:
 
 
 def one_place(place: int, arms: Sequence[Facts], only: bool) -> str:
-    """Name the arms of one place, the best first."""
     best = sorted(arms, key=goodput_of, reverse=True)
     most, least = rate(goodput_of(best[0])), rate(goodput_of(best[-1]))
     reasons = list(dict.fromkeys(bound_by(facts, verdict(facts)).removeprefix("its ") for facts in best))
@@ -155,5 +146,4 @@ def one_place(place: int, arms: Sequence[Facts], only: bool) -> str:
 
 
 def goodput_of(facts: Facts) -> float:
-    """Say what an arm answered per second."""
     return facts.goodput.value if facts.goodput else 0.0

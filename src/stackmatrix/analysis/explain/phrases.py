@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.facts import CpuTimes, Pool, Shared
-from stackmatrix.analysis.model.library_defaults import Default
 from stackmatrix.catalog.stacks import Wait
 from stackmatrix.formatting import count, listed, percent, some
 
@@ -16,11 +15,7 @@ POOLS = {
     "loop": "event loop",
     "slots": "request slot",
 }
-
-
 WAIT_WORDS: dict[Wait, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
-
-
 BOUND_WORDS: dict[Bound, str] = {
     "load": "the load",
     "slots": "its slots",
@@ -44,12 +39,10 @@ def lines(texts: Iterable[str | None]) -> list[str]:
 
 
 def waited_for(on: Wait | None) -> str:
-    """Say what a request waits for."""
     return WAIT_WORDS[on] if on else "the wait"
 
 
 def thing(pool: Pool) -> str:
-    """Name one of a pool."""
     return POOLS.get(pool.name, pool.name.replace("_", " "))
 
 
@@ -59,20 +52,13 @@ def things(pool: Pool, workers: int) -> str:
     return thing(pool) if pool.name == "loop" and total == 1 else some(total, thing(pool))
 
 
-def allows(default: Default) -> str:
-    """Write `40 threads in each process is AnyIO's default (to_thread's CapacityLimiter)`."""
-    return f"{some(default.size, default.noun)} in each process is {default.library}'s default ({default.how})"
-
-
 def program(side: Bound, cpu: CpuTimes) -> str:
-    """Return whose CPU time it is."""
     if side == "upstream":
         return "Nginx" if (cpu.nginx or 0.0) >= (cpu.delay or 0.0) else "the delay server"
     return {"database": "PostgreSQL", "generator": "the generator"}.get(side, "the stack")
 
 
 def crowd(together: Shared, cpu: CpuTimes) -> str:
-    """Name the programs that share a core, and how busy it is."""
     names = listed([program(side, cpu) for side in together.sides])
     cores = "a core" if together.cores == 1 else f"{count(together.cores)} cores"
     return f"{names} share {cores}, {percent(min(together.share, 1.0))} busy"

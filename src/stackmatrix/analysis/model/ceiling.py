@@ -40,7 +40,6 @@ import numpy as np
 from stackmatrix.load.records import Floats
 
 Bound = Literal["load", "slots", "server-cpu", "database", "upstream", "generator"]
-
 # what binds arms whose requests mostly wait: the model must predict them within its band, and their CPU is spare
 WAIT_BOUNDS: tuple[Bound, ...] = ("load", "slots")
 BAND = 0.10

@@ -24,7 +24,6 @@ POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
     "database": frozenset({"threads", "workers", "db_pool"}),
     "upstream": frozenset({"threads", "workers", "http_pool"}),
 }
-
 DoubtKind = Literal[
     "slow-database",
     "slow-upstream",
@@ -43,8 +42,6 @@ DoubtKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The assumption in doubt."""
-
     kind: DoubtKind
     words: str  # the fact against it, as the end of a sentence
     bound: Bound | None = None  # what bound the arm if the doubt is right; None leaves it to the utilisations

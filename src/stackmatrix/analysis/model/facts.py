@@ -16,9 +16,8 @@ from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.reasons import Reason
 
-# pools of which a request takes one for each of its calls that run at the same time
 USED_UP = 1 - BAND  # a resource used this much is the bottleneck, as far as the model can tell
-
+# pools of which a request takes one for each of its calls that run at the same time
 CALL_POOLS = frozenset({"http_pool"})
 
 
@@ -76,7 +75,6 @@ class Facts:
 
     @cached_property
     def ceiling(self) -> Ceiling | None:
-        """Ceiling and prediction, from what the model was told."""
         return None if self.demand is None else ceiling(self.demand)
 
     @property
@@ -86,7 +84,6 @@ class Facts:
 
     @property
     def users(self) -> int | None:
-        """Of a closed load; None for an open one."""
         return None if self.demand is None else self.demand.users
 
     @property
@@ -96,7 +93,6 @@ class Facts:
 
     @property
     def of_predicted(self) -> float | None:
-        """Measured ÷ predicted throughput."""
         if self.goodput is None or self.ceiling is None:
             return None
         return self.goodput.value / self.ceiling.predicted_goodput

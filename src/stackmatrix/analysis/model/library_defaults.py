@@ -20,7 +20,7 @@ class Default:
     """One limit, in each process, of a library that is there when any of its `packages` is."""
 
     library: str
-    packages: frozenset[str]
+    packages: str  # apart by spaces
     pool: str  # which of a stack's settings it stands for: `threads`, `db_pool`, `http_pool` or `workers`
     size: int
     noun: str
@@ -30,26 +30,21 @@ class Default:
 def known_defaults(cpus: int) -> tuple[Default, ...]:
     """Return the well-known limits; `cpus` are those that the process sees."""
     return (
-        per_process("AnyIO", "anyio starlette fastapi", "threads", 40, "thread", "to_thread's CapacityLimiter"),
-        per_process(
+        Default("AnyIO", "anyio starlette fastapi", "threads", 40, "thread", "to_thread's CapacityLimiter"),
+        Default(
             "asyncio", "asyncio", "threads", min(32, cpus + 4), "thread", "to_thread's executor, min(32, CPUs + 4)"
         ),
-        per_process("Waitress", "waitress", "threads", 4, "thread", "threads"),
-        per_process("Gunicorn", "gunicorn", "workers", 1, "request", "workers and threads"),
-        per_process("uWSGI", "uwsgi pyuwsgi", "workers", 1, "request", "processes, threads and gevent"),
-        per_process("httpx", "httpx", "http_pool", 100, "connection", "Limits(max_connections)"),
-        per_process("httpx2", "httpx2", "http_pool", 100, "connection", "Limits(max_connections)"),
-        per_process("aiohttp", "aiohttp", "http_pool", 100, "connection", "TCPConnector(limit)"),
-        per_process("requests", "requests", "http_pool", 10, "connection", "HTTPAdapter(pool_maxsize)"),
-        per_process("asyncpg", "asyncpg", "db_pool", 10, "connection", "create_pool(max_size)"),
-        per_process("SQLAlchemy", "sqlalchemy", "db_pool", 15, "connection", "pool_size 5 and max_overflow 10"),
-        per_process("psycopg_pool", "psycopg-pool", "db_pool", 4, "connection", "ConnectionPool(min_size)"),
+        Default("Waitress", "waitress", "threads", 4, "thread", "threads"),
+        Default("Gunicorn", "gunicorn", "workers", 1, "request", "workers and threads"),
+        Default("uWSGI", "uwsgi pyuwsgi", "workers", 1, "request", "processes, threads and gevent"),
+        Default("httpx", "httpx", "http_pool", 100, "connection", "Limits(max_connections)"),
+        Default("httpx2", "httpx2", "http_pool", 100, "connection", "Limits(max_connections)"),
+        Default("aiohttp", "aiohttp", "http_pool", 100, "connection", "TCPConnector(limit)"),
+        Default("requests", "requests", "http_pool", 10, "connection", "HTTPAdapter(pool_maxsize)"),
+        Default("asyncpg", "asyncpg", "db_pool", 10, "connection", "create_pool(max_size)"),
+        Default("SQLAlchemy", "sqlalchemy", "db_pool", 15, "connection", "pool_size 5 and max_overflow 10"),
+        Default("psycopg_pool", "psycopg-pool", "db_pool", 4, "connection", "ConnectionPool(min_size)"),
     )
-
-
-def per_process(library: str, packages: str, pool: str, size: int, noun: str, how: str) -> Default:
-    """Make a row of the table; packages apart by spaces."""
-    return Default(library, frozenset(packages.split()), pool, size, noun, how)
 
 
 def matching(
@@ -62,7 +57,7 @@ def matching(
     near = [
         (abs(count / (default.size * workers) - 1), default)
         for default in known_defaults(cpus)
-        if default.packages & libraries and default.pool in pools
+        if not libraries.isdisjoint(default.packages.split()) and default.pool in pools
     ]
     off, nearest = min(near, key=lambda pair: pair[0], default=(tolerance + 1, None))
     return nearest if off <= tolerance else None

@@ -30,18 +30,15 @@ class Setup:
         return share_cores(self.cpus, workers, self.shards)
 
     def variant(self, arm: Arm) -> Variant:
-        """Look up the arm's stack, with its settings."""
         return Variant(self.catalog.stacks[arm.stack], arm.variant)
 
     def workload(self, arm: Arm) -> Workload:
-        """Look up the arm's workload, with its parameters."""
         return self.catalog.workloads[arm.workload].with_params({key: str(value) for key, value in arm.params.items()})
 
 
 def facts_of(
     arm: Arm, trials: Sequence[Trial], setup: Setup, goodput: Interval | None = None, reasons: Sequence[Reason] = ()
 ) -> Facts:
-    """Gather what the trials say of the arm."""
     variant, workload = setup.variant(arm), setup.workload(arm)
     waiting, effects = workload.waiting(), workload.effects()
     names = ("stack", "postgres", "nginx", "delay")
@@ -101,7 +98,6 @@ def demand_of(arm: Arm, trials: Sequence[Trial], setup: Setup, cpu: CpuTimes, wa
 
 
 def workers_of(variant: Variant) -> int:
-    """Count the worker processes of the stack."""
     return int(variant.settings.get("workers", 1))
 
 

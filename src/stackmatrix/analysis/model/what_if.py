@@ -8,7 +8,6 @@ from stackmatrix.analysis.explain.phrases import BOUND_WORDS, thing, things
 from stackmatrix.analysis.model.bottleneck import Verdict
 from stackmatrix.analysis.model.ceiling import Ceiling, Demand, ceiling
 from stackmatrix.analysis.model.facts import Facts, Pool, rates, slots
-from stackmatrix.cores import Cores
 from stackmatrix.formatting import rate, some
 
 NO_CHANGE = 0.01  # a ceiling that a change lifts by less than this does not move
@@ -24,12 +23,10 @@ class Change:
 
     @property
     def ceiling(self) -> Ceiling:
-        """With the change."""
         return ceiling(self.demand)
 
     @property
     def binds(self) -> str:
-        """What then bounds the arm."""
         pool = min(self.pools, key=lambda pool: pool.requests, default=None)
         if self.ceiling.bound == "slots" and pool is not None:
             return f"its {things(pool, self.demand.workers)}"
@@ -49,7 +46,8 @@ def lever(facts: Facts, found: Verdict) -> Change | None:
     elif found.name == "slots" and found.pool is not None:
         change = more_of(found.pool, demand, facts.pools)
     elif found.shared is not None and found.name in found.shared.sides and facts.cores is not None:
-        apart = generator_apart(facts.cores)
+        free = 1 + max((*facts.cores.stack, *facts.cores.generator, *facts.cores.upstreams))
+        apart = replace(facts.cores, generator=tuple(range(free, free + len(facts.cores.generator))))
         own = {**demand.rates, **rates(facts.cpu, apart)}
         change = Change("the generator on a core of its own", replace(demand, rates=own), facts.pools)
     return change if change is not None and lifts(change, demand) else None
@@ -70,17 +68,11 @@ def doubled(demand: Demand, pools: tuple[Pool, ...]) -> Iterator[Change]:
         if pool.name not in ("loop", "slots"):
             more = tuple(replace(each, size=2 * each.size) if each == pool else each for each in pools)
             yield Change(f"{thing(pool)}s", replace(demand, slots=slots(more, demand.workers)), more)
-    twice = None if demand.slots is None else 2 * demand.slots
-    yield Change(
-        "workers on the same cores",
-        replace(demand, workers=2 * demand.workers, slots=twice, users_per_worker=None),
-        pools,
-    )
+    yield Change("workers on the same cores", replace(another_core(demand)[1], cores=demand.cores), pools)
     yield Change("cores for the same workers", replace(demand, cores=2 * demand.cores), pools)
 
 
 def more_load(demand: Demand) -> tuple[str, Demand]:
-    """Double the users, or the rate."""
     if demand.users is None:
         more = 2 * (demand.rate or 0.0)
         return f"{rate(more)} offered", replace(demand, rate=more)
@@ -88,7 +80,6 @@ def more_load(demand: Demand) -> tuple[str, Demand]:
 
 
 def another_core(demand: Demand) -> tuple[str, Demand]:
-    """Double the workers, each on cores of its own."""
     workers, cores = 2 * demand.workers, 2 * min(demand.cores, demand.workers * demand.cores_per_worker)
     twice = None if demand.slots is None else 2 * demand.slots
     more = replace(demand, workers=workers, cores=cores, slots=twice, users_per_worker=None)
@@ -109,12 +100,5 @@ def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | Non
     return Change(many, replace(demand, slots=slots(more, demand.workers)), more)
 
 
-def generator_apart(cores: Cores) -> Cores:
-    """Give the generator as many cores that nobody else uses."""
-    free = 1 + max((*cores.stack, *cores.generator, *cores.upstreams))
-    return replace(cores, generator=tuple(range(free, free + len(cores.generator))))
-
-
 def lifts(change: Change, demand: Demand) -> bool:
-    """Tell whether the ceiling rises with the change."""
     return change.ceiling.goodput > ceiling(demand).goodput * (1 + NO_CHANGE)

@@ -30,8 +30,6 @@ IN_A_ROW: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What the latency must stay below."""
-
     metric: str
     limit_ms: float
 
@@ -40,7 +38,6 @@ class Level:
 
     @property
     def words(self) -> str:
-        """As sentences have it."""
         limit = f"{self.limit_ms:g} ms" if self.limit_ms < 1000 else f"{self.limit_ms / 1000:g} s"
         return f"{self.metric} < {limit}"
 

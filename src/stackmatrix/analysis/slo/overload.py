@@ -39,7 +39,6 @@ class Course:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
         return self.settle_s + self.over_s + self.watch_s
 
     @property

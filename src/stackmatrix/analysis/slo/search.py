@@ -5,15 +5,13 @@ several searches says by how much.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 PRECISION: Final = 0.05
 FIRST_FACTOR: Final = 2.0
 LATER_FACTOR: Final = 1.2  # around what an earlier search found
-
 MOST_RATE: Final = 100_000.0
-
 Loss = Literal["broken", "generator", "spoiled"]
 # of one rate: the level was kept; it was not; or was not, but the generator could not offer so much, or the machine
 # took part whenever it was asked
@@ -29,7 +27,6 @@ class Bracket:
     by: Loss = "broken"
 
     def tell(self, rate: float, answer: RateAnswer) -> None:
-        """Take in what became of one rate; a start that turns out to be far off is left in longer strides."""
         if answer == "kept":
             self.kept = rate
         else:
@@ -37,7 +34,6 @@ class Bracket:
 
     @property
     def narrow(self) -> bool:
-        """Whether it is as narrow as wanted."""
         return self.kept is not None and self.lost is not None and self.lost <= self.kept * (1 + PRECISION)
 
     @property
@@ -49,31 +45,31 @@ class Bracket:
         return math.sqrt(self.kept * self.lost)
 
 
+@dataclass
 class Search:
     """One search: asks for `rate` until it is None."""
 
-    def __init__(self, start: float, factor: float, least: float, most: float = MOST_RATE) -> None:
-        self.bracket = Bracket()
-        self._start = start
-        self._factor = factor
-        self._least = least
-        self._most = most
+    start: float
+    factor: float
+    least: float
+    most: float = MOST_RATE
+    bracket: Bracket = field(default_factory=Bracket)
 
     @property
     def rate(self) -> float | None:
         """Which rate to ask about next; None when the search is over."""
         kept, lost = self.bracket.kept, self.bracket.lost
-        if self.bracket.narrow or (kept or 0) >= self._most or (lost or self._most) <= self._least:
+        if self.bracket.narrow or (kept or 0) >= self.most or (lost or self.most) <= self.least:
             return None
         if kept is not None and lost is not None:
             return math.sqrt(kept * lost)
         if kept is not None:
-            return min(kept * self._factor, self._most)
-        return max(self._start if lost is None else lost / self._factor, self._least)
+            return min(kept * self.factor, self.most)
+        return max(self.start if lost is None else lost / self.factor, self.least)
 
     def tell(self, rate: float, answer: RateAnswer) -> None:
         """Take in what became of one rate; a start that turns out to be far off is left in longer strides."""
         one_side_before = self.bracket.kept is not None or self.bracket.lost is not None
         self.bracket.tell(rate, answer)
         if one_side_before:
-            self._factor = min(self._factor**2, FIRST_FACTOR)
+            self.factor = min(self.factor**2, FIRST_FACTOR)

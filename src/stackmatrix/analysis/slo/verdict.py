@@ -27,15 +27,9 @@ def service_levels_of_run(plan: Plan, directory: RunDirectory) -> list[ServiceLe
 
 # the outcomes that say something of a rate
 ANSWERS: Final[Mapping[ProbeOutcome, RateAnswer]] = {"kept": "kept", "broken": "broken", "generator": "generator"}
-
-
 # of a rate at which the machine took part; then lower ones are asked, for the stack may not keep those either
 MOST_SPOILED: Final = 1
-
-
 DISHONEST: Final[frozenset[ReasonKind]] = frozenset({"crash", "ledger"})  # after these no rate says anything
-
-
 MACHINE: Final[frozenset[ReasonKind]] = frozenset({"neighbour", "steal"})
 
 
@@ -77,7 +71,6 @@ class Answers:
 
 
 def brackets(probes: Iterable[Probe]) -> dict[int, Bracket]:
-    """Say what each round's search of one arm came to."""
     found: dict[int, Bracket] = {}
     heard: dict[int, Answers] = {}
     for probe in probes:
@@ -90,7 +83,6 @@ def brackets(probes: Iterable[Probe]) -> dict[int, Bracket]:
 
 
 def values(probes: Iterable[Probe], rounds: int) -> list[float | None]:
-    """Return the rate that each round found."""
     found = brackets(probes)
     return [found[number].value if number in found else None for number in range(rounds)]
 
@@ -121,7 +113,6 @@ def level_ranks(arms: Sequence[Arm], found: Mapping[str, list[float | None]]) ->
 
 
 def service_level(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, rank: int | None) -> ServiceLevel:
-    """Write down one arm's result."""
     found = values(probes, rounds)
     estimate = statistics.location(found)
     asked = [probe for probe in probes if probe.purpose == "search"]
@@ -175,7 +166,6 @@ def overloads(probes: Sequence[Probe]) -> Overloads | None:
 
 
 def says(result: ServiceLevel, level: Level, asked: Sequence[Probe]) -> str:
-    """Say what was found, after the arm's name."""
     if result.rate is not None:
         return f"keeps {level.words} up to {rate(result.rate.value)}{known(result)}{overloaded(result, level)}"
     lowest, highest = rate(level.least_rate), rate(result.kept) if result.kept else ""
@@ -198,7 +188,6 @@ def says(result: ServiceLevel, level: Level, asked: Sequence[Probe]) -> str:
 
 
 def known(result: ServiceLevel) -> str:
-    """Say how well the rate is known."""
     if result.rate is not None and result.rate.ci95 is not None:
         low, high = result.rate.ci95
         return f" (95 % interval {quantity(low)} to {quantity(high)})"
@@ -207,7 +196,6 @@ def known(result: ServiceLevel) -> str:
 
 
 def overloaded(result: ServiceLevel, level: Level) -> str:
-    """Say what more than that does to it."""
     found = result.overload
     if found is None:
         return ""
@@ -222,12 +210,10 @@ def overloaded(result: ServiceLevel, level: Level) -> str:
 
 
 def so_far(result: ServiceLevel) -> str:
-    """Say between which rates it lies, as far as was seen."""
     seen = [f"{word} at {rate(value)}" for word, value in (("kept", result.kept), ("not kept", result.broken)) if value]
     return f" ({', '.join(seen)})" if seen else ""
 
 
 def failure(asked: Sequence[Probe]) -> str:
-    """Say why the stack failed."""
     reasons = [reason for probe in asked if probe.outcome == "failed" for reason in probe.trial.reasons]
     return next((reason.detail for reason in reasons if reason.kind in DISHONEST), "it failed")
