@@ -8,7 +8,7 @@ from stackmatrix.catalog.stacks import load_stacks, parse_variant
 from stackmatrix.contract.client import ask_once
 from stackmatrix.contract.suite import CHECKS, Visit
 from stackmatrix.http import Request
-from stackmatrix.measure.identity import differences, observe
+from stackmatrix.measure.preflight import differences, observe
 from stackmatrix.runtime.base import Runtime
 from stackmatrix.runtime.select import choose
 

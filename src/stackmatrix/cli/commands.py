@@ -91,7 +91,6 @@ def hand_over(sub: Subcommand, tokens: Sequence[str]) -> None:
 
 
 def is_checkout(place: Path) -> bool:
-    """Tell whether a directory holds stacks, contract and scripts."""
     return all((place / name).exists() for name in ("stacks", "contract/openapi.yaml", "scripts/_venv.py"))
 
 

@@ -1,17 +1,14 @@
 """`stackmatrix compare`: is B faster or slower than A? Two stacks or revisions in turn, or two runs on disk."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from stackmatrix.cli import values
 from stackmatrix.cli.options import EXECUTION, TO_FILE, WORK, Execution, Work, option
-from stackmatrix.cli.shell import STDOUT, console, deliver, try_outputs
+from stackmatrix.cli.shell import STDOUT, try_outputs
 from stackmatrix.errors import UserError
-
-if TYPE_CHECKING:
-    from stackmatrix.results.compare import ComparisonReport
 
 
 def compare_sides(
@@ -40,17 +37,4 @@ def compare_sides(
 
     from stackmatrix.cli.comparison import CompareRequest
 
-    comparison = CompareRequest(a, b, work, fail_if_worse, execution)
-    return comparison.make(sides, stacks, lambda report: print_comparison(report, execution.json, markdown))
-
-
-def print_comparison(report: "ComparisonReport", json: Path | None, markdown: Path | None) -> int:
-    import msgspec
-
-    from stackmatrix.report.compare import compare_markdown, terminal
-
-    console(stderr=STDOUT in (json, markdown)).print(terminal(report))
-    deliver(msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n", json)
-    if markdown is not None:
-        deliver(compare_markdown(report), markdown)
-    return {None: 0, "no worse": 0, "worse": 1, "undecided": 2}[report.outcome]
+    return CompareRequest(a, b, work, fail_if_worse, markdown, execution).make(sides, stacks)

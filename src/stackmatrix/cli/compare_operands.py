@@ -21,8 +21,6 @@ SIDE_FORM = re.compile(r"(?P<where>[^\[\]@]+)(?P<variant>\[[^\[\]]*\])?(?:@(?P<r
 
 @dataclass(frozen=True)
 class Timed:
-    """A stack to be timed: in the checkout, in a directory, or in a revision."""
-
     text: str
     stack: str
     variant: str
@@ -30,11 +28,10 @@ class Timed:
     revision: str | None = None
 
 
-Operand = RunDirectory | Timed
 Sides = tuple[RunDirectory, RunDirectory] | tuple[Timed, Timed]
 
 
-def one_side(text: str, stacks: Stacks) -> Operand:
+def one_side(text: str, stacks: Stacks) -> RunDirectory | Timed:
     """Find out what one operand means; UserError when it is neither stack nor run."""
     path = Path(text)
     if any((path / file).exists() for file in RUN_FILES):

@@ -1,7 +1,10 @@
 """Times the two sides of a comparison in turn, or reads two runs, and says of each workload what can be told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
 
 from stackmatrix.analysis import compare as compared
 from stackmatrix.analysis.comparability import SETTINGS, Conditions, mismatches
@@ -14,12 +17,13 @@ from stackmatrix.cli.compare_operands import Sides, Timed
 from stackmatrix.cli.execution import make_plan, new_run, write_reports_of
 from stackmatrix.cli.options import Execution, Work
 from stackmatrix.cli.report import judge_now
-from stackmatrix.cli.shell import INTERRUPTED, console
+from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
 from stackmatrix.cli.subcommands import as_typed
 from stackmatrix.cli.watch import ConsoleWatcher
 from stackmatrix.errors import UserError, pick
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
+from stackmatrix.report.compare import compare_markdown, terminal
 from stackmatrix.report.view import read_run
 from stackmatrix.results.compare import CellComparison, ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
@@ -29,8 +33,6 @@ from stackmatrix.results.run import Run
 # one that waits for the database, one for an upstream, one for the CPU
 USUAL_WORKLOADS = ("notes-read", "http", "json-small")
 
-Show = Callable[[ComparisonReport], int]  # prints a report and writes it where that is asked for; the exit code
-
 
 @dataclass(frozen=True)
 class CompareRequest:
@@ -38,20 +40,21 @@ class CompareRequest:
     b: str
     work: Work
     limit: float | None  # the share by which B may be worse
+    markdown: Path | None
     execution: Execution
 
-    def make(self, sides: Sides, stacks: Stacks, show: Show) -> int:
+    def make(self, sides: Sides, stacks: Stacks) -> int:
         match sides:
             case (RunDirectory() as a, RunDirectory() as b):
-                return show(self.of_runs(a, b))
+                return self.show(self.of_runs(a, b))
             case (Timed() as a, Timed() as b):
                 with copies() as made:
                     variants = compare_operands.variants((a, b), stacks, made)
                     catalog = Catalog({**stacks, **made.stacks}, load_workloads())
-                    return self.timed((a, b), variants, catalog, show)
+                    return self.timed((a, b), variants, catalog)
         raise AssertionError("two of a kind")
 
-    def timed(self, sides: Sequence[Timed], variants: Sequence[Variant], catalog: Catalog, show: Show) -> int:
+    def timed(self, sides: Sequence[Timed], variants: Sequence[Variant], catalog: Catalog) -> int:
         execution = replace(self.execution, explain=bool(self.execution.explain))
         plan = make_plan(execution, self.arms(variants, catalog), "compare", fresh=True)
         sources = {f"stacks/{variant.stack.name}": digest(variant.stack.directory) for variant in variants}
@@ -65,12 +68,21 @@ class CompareRequest:
         answers = compared.interleaved(measured, a, b, self.limit)
         report = self.report([directory], run, answers, compare_operands.side_remarks(sides))
         directory.write("comparison.json", report)
-        status = show(report)
+        status = self.show(report)
         out.print(f"ended by {run.ended_by}; kept in {directory.shown}")
         if measured.trials:
             write_reports_of(directory)
             out.print(f"open {directory.shown}/report.html")
         return INTERRUPTED if run.ended_by == "interrupted" else status
+
+    def show(self, report: ComparisonReport) -> int:
+        """Print the report, write it where that is asked for, and return the exit code."""
+        json = self.execution.json
+        console(stderr=STDOUT in (json, self.markdown)).print(terminal(report))
+        deliver(msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n", json)
+        if self.markdown is not None:
+            deliver(compare_markdown(report), self.markdown)
+        return {None: 0, "no worse": 0, "worse": 1, "undecided": 2}[report.outcome]
 
     def arms(self, variants: Sequence[Variant], catalog: Catalog) -> list[Arm]:
         """Combine both variants with every workload and load, each with a twin of the first, to see the noise by."""
@@ -138,7 +150,6 @@ class CompareRequest:
 
 
 def read_or_judge(directory: RunDirectory) -> Run:
-    """Read a run's results; compute them now if it was killed before."""
     if not (directory.path / "run.json").exists():
         judge_now(directory)
     return read_run(directory)

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from stackmatrix.cli.options import RUNTIME, STACK_OPTION, RuntimeChoice
-from stackmatrix.cli.progress import stage, steps_bar
+from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError, pick
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from stackmatrix.catalog.stacks import Variant
     from stackmatrix.contract.exchange import OnStep
     from stackmatrix.contract.suite import Check, Result
@@ -86,7 +85,8 @@ def go_through(
 
     results: list[Result] = []
     transcripts = {}
-    with steps_bar(out) as progress:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as progress:
         task = progress.add_task("", total=len(variants) * len(checks))
         for variant in variants:
             with Visit(runtime, variant) as visit:
@@ -100,7 +100,7 @@ def go_through(
     return results + same_bytes(transcripts)
 
 
-def step_counter(progress: "Progress", task: "TaskID", about: str) -> "OnStep":
+def step_counter(progress: Progress, task: TaskID, about: str) -> "OnStep":
     def show(done: int, of: int) -> None:
         progress.update(task, description=f"{about} {done}/{of}")
 

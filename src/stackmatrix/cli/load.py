@@ -5,7 +5,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from cyclopts import Group, Parameter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stackmatrix.load.job import LoadJob
 
 USUAL_WARM_UP_S = 1.0
-NO_LESS_THAN_NOTHING = values.DURATION.within("0", "24h")
+FROM_ZERO = values.DURATION.within("0", "24h")
 
 
 @Parameter(name="*", group=Group("What is sent"))
@@ -42,12 +42,8 @@ class LoadShape:
     """Users or arrivals, and for how long."""
 
     users: Annotated[int | None, option(values.COUNT, "N", "closed loop: users with one request under way each")] = None
-    think: Annotated[float, option(NO_LESS_THAN_NOTHING, "TIME", "closed loop: wait after each answer (default 0)")] = (
-        0.0
-    )
-    ramp: Annotated[
-        float, option(NO_LESS_THAN_NOTHING, "TIME", "closed loop: start users over this time (default 0)")
-    ] = 0.0
+    think: Annotated[float, option(FROM_ZERO, "TIME", "closed loop: wait after each answer (default 0)")] = 0.0
+    ramp: Annotated[float, option(FROM_ZERO, "TIME", "closed loop: start users over this time (default 0)")] = 0.0
     rate: Annotated[float | None, option(values.RATE, "R", "open loop: arrivals per second")] = None
     arrivals: Annotated[Spacing, Parameter(help="open loop: how arrivals are spaced (default poisson)")] = "poisson"
     connections: Annotated[int, option(values.COUNT, "N", "open loop: the most connections to open (default 1000)")] = (
@@ -56,12 +52,10 @@ class LoadShape:
     duration: Annotated[float, option(values.DURATION, "TIME", "the timed window (default 10s)")] = 10.0
     warmup: Annotated[
         float | None,
-        option(
-            NO_LESS_THAN_NOTHING, "TIME", "load before the window (default: until steady, two response times or more)"
-        ),
+        option(FROM_ZERO, "TIME", "load before the window (default: until steady, two response times or more)"),
     ] = None
     timeout: Annotated[float, option(values.DURATION, "TIME", "a request fails after this (default 30s)")] = 30.0
-    seed: Annotated[int, option(values.COUNT.within("0", "2147483647", "1"), "N", "of the arrivals (default 0)")] = 0
+    seed: Annotated[int, option(values.SEED, "N", "of the arrivals (default 0)")] = 0
 
 
 @Parameter(name="*", group=Group("What offers it"))
@@ -121,7 +115,7 @@ def run_own(url: str, wanted: "LoadJob", patient: bool, source: Source) -> int:
             outcome = stopped.outcome
         summary = summarise(outcome)
     print_summary(url, outcome, summary)
-    write_json(numbers(outcome, summary), source.json)
+    deliver(encoder.dumps(numbers(outcome, summary), indent=2) + "\n", source.json)
     if outcome.interrupted:
         return INTERRUPTED
     return 0 if summary.n else 1
@@ -136,12 +130,8 @@ def run_tool(url: str, wanted: "LoadJob", source: Source) -> int:
     tool = OTHER_GENERATORS[source.generator]
     told = run_other(tool, wanted, cpus=source.cpus or (), records=source.records, stop_after=source.requests)
     print_told(url, told)
-    write_json(told_numbers(told), source.json)
+    deliver(encoder.dumps(told_numbers(told), indent=2) + "\n", source.json)
     return 0 if told.n else 1
-
-
-def write_json(found: dict[str, Any], file: Path | None) -> None:
-    deliver(encoder.dumps(found, indent=2) + "\n", file)
 
 
 def generate_under_bar(wanted: "LoadJob", patient: bool, source: Source, records: Path) -> "LoadRun":
@@ -176,7 +166,7 @@ def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
     from stackmatrix.http import Expected, Request
     from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
 
-    target = parse_url(url)
+    host, port, path = parse_url(url)
     body = content(sent.body)
     method = (sent.method or ("GET" if body is None else "POST")).upper()
     if not re.fullmatch(r"[A-Z]+", method) or method == "CONNECT":
@@ -187,16 +177,16 @@ def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
     if body is None and method in ("POST", "PUT", "PATCH"):
         body = b""
     expected = Expected(prefix=None if sent.expect is None else bytes_of(sent.expect))
-    request = Request(method, target.path, body, headers, expected)
+    request = Request(method, path, body, headers, expected)
     load: Closed | Open
     if offer.users is not None:
         load = Closed(offer.users, offer.think, offer.ramp)
     else:
         load = Open(offer.rate or 0.0, offer.arrivals, offer.connections)
     return LoadJob(
-        host=target.host,
-        port=target.port,
-        kinds=(RequestKind(f"{method} {target.path}", (request,)),),
+        host=host,
+        port=port,
+        kinds=(RequestKind(f"{method} {path}", (request,)),),
         load=load,
         warmup_s=USUAL_WARM_UP_S if offer.warmup is None else offer.warmup,
         duration_s=offer.duration,
@@ -206,14 +196,8 @@ def load_job(url: str, sent: Sent, offer: LoadShape) -> "LoadJob":
     )
 
 
-class UrlParts(NamedTuple):
-    host: str
-    port: int
-    path: str
-
-
-def parse_url(url: str) -> UrlParts:
-    """Split a URL into its parts; UserError for one that is not plain HTTP."""
+def parse_url(url: str) -> tuple[str, int, str]:
+    """Split a URL into host, port and path; UserError for one that is not plain HTTP."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -224,7 +208,7 @@ def parse_url(url: str) -> UrlParts:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not re.fullmatch(r"[!-~]+", path):
         raise UserError(f"{url}: spaces and letters beyond ASCII must be percent-encoded")
-    return UrlParts(host, port or 80, path)
+    return host, port or 80, path
 
 
 def content(text: str | None) -> bytes | None:

@@ -154,12 +154,7 @@ class Execution:
     ] = None
     shards: Annotated[int, SHARDS] = 1
     seed: Annotated[
-        int | None,
-        option(
-            values.COUNT.within("0", "2147483647", "1"),
-            "N",
-            "of orders and arrivals (default: a new one, which the run keeps)",
-        ),
+        int | None, option(values.SEED, "N", "of orders and arrivals (default: a new one, which the run keeps)")
     ] = None
     explain: Annotated[
         bool | None,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
 
 def minutes(seconds: float) -> str:
@@ -30,11 +29,3 @@ def stage(out: "Console", words: str) -> Iterator[None]:
     with Progress(*columns, console=out, transient=True) as spinner:
         spinner.add_task(words, total=None)
         yield
-
-
-def steps_bar(out: "Console") -> "Progress":
-    """Make a bar for a known number of steps; it shows nothing where there is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)

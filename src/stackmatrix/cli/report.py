@@ -40,6 +40,5 @@ def judge_now(directory: "RunDirectory") -> None:
     environment = directory.read("environment.json", dict[str, Any])
     catalog = Catalog.of_checkout()
     cells_of(plan, catalog)  # a copy of a stack that was compared is gone with the comparison
-    judge_run(
-        plan, directory, catalog, Circumstances("interrupted", environment, range(int(environment.get("cpus", 1))))
-    )
+    cpus = range(int(environment.get("cpus", 1)))
+    judge_run(plan, directory, catalog, Circumstances("interrupted", environment, cpus))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -12,9 +12,6 @@ from stackmatrix.cli.options import RUNTIME, STACK_FORMS, RuntimeChoice, names_o
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
 from stackmatrix.errors import UserError
-
-if TYPE_CHECKING:
-    from stackmatrix.runtime.base import Service
 
 PORT = values.COUNT.within("1", "65535", "8102")
 
@@ -41,7 +38,11 @@ def serve_stack(
         with stage(out, f"bringing up {wanted.stack.name} and the upstreams"):
             running.up([wanted.stack])
         with running.service(wanted) as service:
-            print(f"{wanted.label} serves at {' and '.join(urls(service))}; Ctrl-C stops it", flush=True)
+            places = [(service.host, service.port)]
+            if service.host != "127.0.0.1":  # then its container publishes the manifest's port
+                places.insert(0, ("127.0.0.1", wanted.stack.port))
+            urls = " and ".join(f"http://{host}:{port}/" for host, port in places)
+            print(f"{wanted.label} serves at {urls}; Ctrl-C stops it", flush=True)
             with suppress(KeyboardInterrupt):
                 while service.accepts():
                     time.sleep(1.0)  # between two looks
@@ -55,11 +56,3 @@ def joined(stack: str, settings: Sequence[str]) -> str:
         return stack
     name, _, inner = stack.removesuffix("]").partition("[")
     return f"{name}[{','.join(filter(None, [inner, *settings]))}]"
-
-
-def urls(service: "Service") -> list[str]:
-    """List where it answers: itself, and the port that its container publishes."""
-    places = [(service.host, service.port)]
-    if service.host != "127.0.0.1":
-        places.insert(0, ("127.0.0.1", service.stack.port))
-    return [f"http://{host}:{port}/" for host, port in places]

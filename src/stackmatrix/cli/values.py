@@ -73,6 +73,7 @@ DURATION = Amount(
 RATE = Amount("arrivals per second", "200, 0.5 or 1e3", "0.001", "1e6", float, {"": 1, "/s": 1})
 COUNT = Amount("a whole number", "8 or 64", "1", "999999", int, {"": 1})
 # as a share of one: `5%` and `5` are 0.05
+SEED = COUNT.within("0", "2147483647", "1")
 PERCENTAGE = Amount("a percentage", "5% or 2.5%", "0.01%", "99%", float, {"": 0.01, "%": 0.01})
 
 

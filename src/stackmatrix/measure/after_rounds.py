@@ -19,7 +19,7 @@ from stackmatrix.results.plan import Cell, Plan, Timing
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.trial import Trial
 
-AnyExtra = TypeVar("AnyExtra", bound=ExtraTrial)
+AnyExtra = TypeVar("AnyExtra", Explained, Profiled)
 
 EXPLAIN_SHARE = 0.2  # of the budget, that explaining may take unless it was asked for
 
@@ -84,7 +84,7 @@ class AfterRounds:
         chosen = quickest(wanted, share_s)
         if wanted:
             self._watcher.extras_begin("explaining", len(chosen), len(wanted), total_s(wanted))
-        self._run_each(chosen, explain, Explained, self._directory.append)
+        self._run_each(chosen, explain, Explained)
 
     def _profile(self) -> None:
         done = without_gaps(self._directory.passes().profiled.values())
@@ -92,7 +92,7 @@ class AfterRounds:
         if wanted:
             self._watcher.extras_begin("profiling", len(wanted), len(wanted), total_s(wanted))
         try:
-            self._run_each(wanted, profile, Profiled, self._directory.append)
+            self._run_each(wanted, profile, Profiled)
         except TracingDeniedError as error:
             self._watcher.extras_denied(str(error))
 
@@ -107,11 +107,7 @@ class AfterRounds:
         return PlannedExtra(cell, variant, Timing(warmup_s, window_s), seconds)
 
     def _run_each(
-        self,
-        planned: Sequence[PlannedExtra],
-        observe_arm: Callable[..., AnyExtra],
-        kind: type[AnyExtra],
-        keep: Callable[[AnyExtra], None],
+        self, planned: Sequence[PlannedExtra], observe_arm: Callable[..., AnyExtra], kind: type[AnyExtra]
     ) -> None:
         """Run one after the other, those of one variant together, which spares restarts."""
         left = sorted(planned, key=lambda one: one.variant.label)
@@ -125,7 +121,7 @@ class AfterRounds:
                 raise
             except UserError as error:
                 extra = kind(arm=arm.id, started=utc_now(), missing=str(error).splitlines()[0])
-            keep(extra)
+            self._directory.append(extra)
             self._watcher.extra_ended(extra, total_s(left))
 
 

@@ -79,13 +79,10 @@ def steady(candidate: Candidate, scale: Scale) -> Timing:
     return Timing(max(WARMUP_S, WARM_WAITS * wait_s), waits * wait_s or LEAST_WINDOW_S)
 
 
-def until_trials_s(experiment: Experiment, scale: Scale) -> float:
-    return UPSTREAMS_S + ADMISSION_S * len({candidate.variant(scale).label for candidate in experiment.candidates})
-
-
 def expected_s(experiment: Experiment, scale: Scale, rounds: int) -> float:
     explained = EXPLAINED_S * len(experiment.candidates) * experiment.explain
-    return until_trials_s(experiment, scale) + sum(trials_s(experiment, scale, rounds)) + explained
+    until_trials_s = UPSTREAMS_S + ADMISSION_S * len({each.variant(scale).label for each in experiment.candidates})
+    return until_trials_s + sum(trials_s(experiment, scale, rounds)) + explained
 
 
 def trials_s(experiment: Experiment, scale: Scale, rounds: int) -> Iterator[float]:

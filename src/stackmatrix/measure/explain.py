@@ -9,8 +9,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
 from statistics import fmean
@@ -114,32 +114,23 @@ class Observers:
                 self._stop.wait(self._pause_s)
 
 
-class SessionSampler:
-    """Samples how many of a stack's database sessions are at work."""
+@contextmanager
+def session_samples(runtime: Runtime, stack: str, found: list[tuple[int, int]]) -> Iterator[None]:
+    """Sample meanwhile how many of a stack's database sessions are at work, and how many are not, into `found`."""
+    stop = threading.Event()
 
-    def __init__(self, runtime: Runtime, stack: str) -> None:
-        self.active: list[int] = []
-        self.idle: list[int] = []
-        self._runtime = runtime
-        self._stack = stack
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="sessions", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, and wait until the database is free for others to ask."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _sample(self) -> None:
+    def sample() -> None:
         with suppress(UserError):
-            while not self._stop.wait(SAMPLE_EVERY_S):
-                active, idle = activity(self._runtime, self._stack)
-                self.active.append(active)
-                self.idle.append(idle)
+            while not stop.wait(SAMPLE_EVERY_S):
+                found.append(activity(runtime, stack))
+
+    thread = threading.Thread(target=sample, name="sessions", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()  # until the database is free for others to ask
 
 
 def with_phases(variant: Variant) -> Variant:
@@ -153,26 +144,24 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     """
     load, number, pause_s = split_load(arm.load, timing)
     observers = Observers(service, workload.requests(), number, pause_s, bench.cores(service).generator)
-    sessions = SessionSampler(bench.runtime, service.stack.name) if workload.effects().statements else None
+    sessions: list[tuple[int, int]] = []
+    sampling = ExitStack()
 
     def at_edge(edge: Edge) -> None:
-        if edge == "start" and sessions:
-            sessions.start()
+        if edge == "start" and workload.effects().statements:
+            sampling.enter_context(session_samples(bench.runtime, service.stack.name, sessions))
         if edge == "end":
             observers.let_go()
-            if sessions:
-                sessions.stop()
+            sampling.close()
 
-    try:
+    with sampling:
         trial = extra_trial(bench, service, replace(arm, load=load), workload, timing, at_edge, observers)
-    finally:
-        if sessions:
-            sessions.stop()
     client = trial.client
     inside = [answer for answer in observers.answers if client.window_start <= answer.ended < client.window_end]
     phases = mean_phases([answer for answer in inside if "total" in answer.phases])
-    if phases is not None and sessions and sessions.active:
-        phases = replace(phases, sessions_active=fmean(sessions.active), sessions_idle=fmean(sessions.idle))
+    if phases is not None and sessions:
+        active, idle = zip(*sessions, strict=True)
+        phases = replace(phases, sessions_active=fmean(active), sessions_idle=fmean(idle))
     whole = replace(
         client, answered=client.answered + len(inside), goodput=client.goodput + len(inside) / client.window_s
     )

@@ -89,7 +89,7 @@ def by_generator(outcome: LoadRun, file: Path, wait_s: float) -> OfferedLoad:
         early=int((took_s < least_s(wait_s)).sum()),
         fastest_ms=float(took_s.min()) * 1000 if len(right) else None,
         first_byte_p50_ms=totals.first_byte_p50_ms,
-        first_answer_s=first_answer_s(outcome),
+        first_answer_s=float(right["end"].min()) - outcome.began if len(right) else None,
         stuck=stuck(records, outcome.given_up),
         latency_ms=summary.latency_ms(inside),
         bytes=int(inside["bytes"].sum()),
@@ -164,6 +164,7 @@ def trial_job(service: Service, load: Load, workload: Workload, timing: Timing, 
     else:
         steps = tuple(Step(step.after_s, step.rate) for step in load.steps)
         offered = Open(load.rate or 1.0, load.arrivals or "poisson", steps=steps)
+    longest_s = timing.warmup_s + max(timing.window_s, LONGEST_WINDOW_S) + 2 * MOST_DRAIN_S + LONGEST_WARM_UP_S
     return LoadJob(
         host=service.host,
         port=service.port,
@@ -171,11 +172,7 @@ def trial_job(service: Service, load: Load, workload: Workload, timing: Timing, 
         load=offered,
         warmup_s=timing.warmup_s,
         duration_s=timing.window_s,
-        timeout_s=load.timeout_s
-        or max(
-            LEAST_TIMEOUT_S,
-            timing.warmup_s + max(timing.window_s, LONGEST_WINDOW_S) + 2 * MOST_DRAIN_S + LONGEST_WARM_UP_S,
-        ),
+        timeout_s=load.timeout_s or max(LEAST_TIMEOUT_S, longest_s),
         drain_s=MOST_DRAIN_S,
         seed=seed,
     )
@@ -205,12 +202,6 @@ def outside(outcome: LoadRun) -> Records:
 def failures(counts: Mapping[str, int]) -> Errors:
     """Count endings as errors; a request that was cut off is none."""
     return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
-
-
-def first_answer_s(outcome: LoadRun) -> float | None:
-    """Measure from the beginning of the load to the first right answer; None when there is none."""
-    ends = outcome.records["end"][outcome.records["verdict"] == Ending.OK]
-    return float(ends.min()) - outcome.began if len(ends) else None
 
 
 def stuck(records: Records, given_up: float) -> int:

@@ -32,7 +32,6 @@ class ServerObserver:
 
     @contextmanager
     def sampling(self) -> Iterator[None]:
-        """Sample the stack's memory, threads and processes meanwhile."""
         with sampling(Meter(self._runtime, self._stack)) as self._peaks:
             yield
 

@@ -34,8 +34,6 @@ from stackmatrix.runtime.select import choose
 
 @dataclass
 class Session:
-    """Executes one plan, from servers up to servers down."""
-
     plan: Plan
     directory: RunDirectory
     catalog: Catalog
@@ -63,7 +61,10 @@ class Session:
 
     def measure(self, runtime: Runtime, cells: list[Cell]) -> str:
         """Start the servers, check them, and time the arms of those that pass; say what ended it."""
-        self.start_servers(runtime, cells)
+        self.watcher.stage("starting servers")
+        runtime.up({cell.variant.stack.name: cell.variant.stack for cell in cells}.values())
+        self.environment |= runtime.environment()
+        runtime.reset_notes()
         timed = self.preflight(runtime, cells)
         ready = monotonic()
         if not timed:
@@ -77,12 +78,6 @@ class Session:
         ended_by = self.time_rounds(bench, timed, ends - reserved_s(self.plan, cells))
         AfterRounds(self.plan, bench, timed, ends, self.watcher).run()
         return ended_by
-
-    def start_servers(self, runtime: Runtime, cells: Iterable[Cell]) -> None:
-        self.watcher.stage("starting servers")
-        runtime.up({cell.variant.stack.name: cell.variant.stack for cell in cells}.values())
-        self.environment |= runtime.environment()
-        runtime.reset_notes()
 
     def preflight(self, runtime: Runtime, cells: list[Cell]) -> list[Cell]:
         """Check every variant against contract and manifest; return the cells of those that may be timed."""

@@ -41,11 +41,9 @@ def search_rates(plan: Plan, level: Level, bench: Bench, cells: Sequence[Cell], 
     def hold(arm: Arm) -> Iterator[TimeArm]:
         cell = by_arm[arm.id]
         with bench.alone(cell.variant) as service:
-
-            def time_load(asked: Arm, number: int, attempt: int) -> Trial:
-                return timed_trial(bench, service, asked, cell.workload, plan.timing(asked), number, attempt)
-
-            yield time_load
+            yield lambda asked, number, attempt: timed_trial(
+                bench, service, asked, cell.workload, plan.timing(asked), number, attempt
+            )
 
     timing, policy = Timing(plan.warmup_s, plan.window_s), Policy(plan.seed, rounds=plan.rounds, budget_s=plan.budget_s)
     watcher.searches_begin(level, len(cells), plan.rounds or SEARCHES, bench.directory.shown)
@@ -234,5 +232,4 @@ class SearchRounds:
 
 
 def failed_probe(arm: Arm, number: int, purpose: Purpose, trial: Trial) -> Probe:
-    """Make the probe of a stack that was gone, or that lied."""
     return Probe(arm.id, number, 0, 0.0, "failed", 0, 0, None, trial, purpose)

@@ -42,7 +42,6 @@ class Bench:
     generator_rps: float | None = None
 
     def cores(self, service: Service) -> Cores:
-        """Share the CPUs out among the service, the upstreams and the generator."""
         return share_cores(self.cpus, int(service.settings.get("workers", 1)), self.shards)
 
     @contextmanager
