@@ -277,3 +277,21 @@ def test_likeness_names_what_differs_and_passes_over_the_stacks() -> None:
         ("warm-up, s", "2.0", "1.0"),
         ("src", "1", "2"),
     ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("cpu", "cpus", "memory_gib", "kernel", "system", "virtual", "runtime", "python", "postgres", "nginx"),
+        *("delay", "window_s"),
+    ],
+)
+def test_runs_whose_machine_or_window_differs_are_not_alike(key: str) -> None:
+    here, there = (Conditions({key: value}, {}, {}) for value in (1.0, 2.0))
+    assert [(one.a, one.b) for one in mismatches(here, there)] == [("1.0", "2.0")]
+
+
+@pytest.mark.parametrize("key", ["warmup_s", "shards"])
+def test_runs_whose_settings_differ_are_not_alike(key: str) -> None:
+    here, there = (Conditions({}, {key: value}, {}) for value in (1, 2))
+    assert [(one.a, one.b) for one in mismatches(here, there)] == [("1", "2")]

@@ -86,6 +86,12 @@ def test_the_rounds_leave_a_fifth_of_the_budget_at_most() -> None:
     assert reserved_s(replace(PLAN, budget_s=None), CELLS) == 0
 
 
+def test_explaining_takes_a_fifth_of_a_budget_that_has_more_to_spare() -> None:
+    """One arm of windows of 1 s: six rounds take 16.2 s of the 24, and explaining it would take 6.2 s."""
+    assert reserved_s(replace(PLAN, window_s=1.0, budget_s=24.0), CELLS[:1]) == pytest.approx(4.8)
+    assert reserved_s(replace(PLAN, window_s=1.0, budget_s=60.0), CELLS[:1]) == pytest.approx(6.2)
+
+
 def test_only_arms_with_a_number_are_looked_at() -> None:
     assert trials_that_count([TRIAL]) == [TRIAL]
     assert trials_that_count([]) == []

@@ -102,3 +102,16 @@ def test_an_arm_is_timed_as_it_says_or_else_as_the_plan_does() -> None:
 
 def test_an_id_becomes_a_file_s_name() -> None:
     assert ARM.file_name == "fastapi-sync_threads=8_http_ms=5_64_users"
+
+
+def test_numbers_depend_on_the_harness_and_all_that_answers_them() -> None:
+    assert list(digests([ARM])) == [
+        "docker-compose.yml",
+        "fixtures",
+        "src",
+        f"stacks/{ARM.stack}",
+        "upstream/delay",
+        "upstream/nginx",
+        "upstream/postgres",
+        f"workloads/{ARM.workload}.toml",
+    ]
