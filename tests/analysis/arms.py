@@ -161,6 +161,20 @@ OPEN = replace(
 )
 """200 arrivals per second, a wait of 100 ms."""
 
+TURNED_AWAY = replace(JSON, goodput=goodput(150), response_s=0.42, turned_away=37)
+"""Connections wait for a second to be asked for again."""
+
+DELAYED_ACK = replace(
+    JSON,
+    demand=Demand(wait_s=0.0, cpu_s=0.0004, users=4),
+    goodput=goodput(90),
+    response_s=0.0442,
+    cpu=CpuTimes(stack=400, generator=60),
+    delayed_acks=0.98,
+    writes=2.01,
+)
+"""Head and body in two segments, the second of which waits for the first one's acknowledgement."""
+
 GENERATOR = replace(JSON, reasons=(Reason("generator", "the generator used 83% of its core"),))
 VOID = replace(JSON, reasons=(Reason("errors", "3 of 900 requests failed: 3 status"), Reason("steal", "2.4%")))
 EXPLAINED = replace(THREADS, phases=Phases(response_s=12.7, total_s=12.69, queue_s=11.6, gather_s=1.003, lag_s=0.009))
@@ -235,6 +249,9 @@ def arms(draw: st.DrawFn) -> Facts:
         foreign_share=draw(maybe(st.floats(0, 1))),
         database_s=draw(maybe(st.floats(0, 10))),
         in_flight=draw(st.none() | st.integers(0, 5000)),
+        turned_away=draw(st.integers(0, 9)),
+        delayed_acks=draw(maybe(st.floats(0, 3))),
+        writes=draw(maybe(st.floats(0, 30))),
         counted_s=draw(maybe(st.floats(0.5, 300))),
         phases=draw(st.none() | phases()),
         libraries=draw(st.sampled_from([frozenset(), frozenset({"aiohttp", "asyncpg", "anyio", "asyncio"})])),

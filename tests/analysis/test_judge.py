@@ -16,7 +16,7 @@ from stackmatrix.results.explain import Explained, ExtraTrials, InstrumentationC
 from stackmatrix.results.plan import Arm, Load, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import Cpu, LedgerLine, Trial
+from stackmatrix.results.trial import Cpu, Kernel, LedgerLine, Trial
 
 from ..made_trials import made
 
@@ -189,3 +189,27 @@ def test_what_physics_rules_out_is_void_and_has_no_place() -> None:
     assert "is beyond the 640/s that 64 users and waits of 100 ms for the timer allow" in second.reasons[0].detail
     assert (second.valid, second.goodput, second.rank, second.ratio, second.ceiling) == (False, None, None, None, None)
     assert second.verdict == "void"
+
+
+class TestKernelCounters:
+    """What the kernel counted in each window reaches the verdict, beside a goodput that nothing else explains."""
+
+    @staticmethod
+    def slow(*kernels: Kernel) -> ArmResult:
+        """90 answers a second of 44 ms, in a round for each of these."""
+        (arm,) = arms("fastapi-async")
+        given: dict[str, Any] = {"cpu_s": Cpu(stack=0.036), "latency_ms": Latency(mean=44.2)}
+        return judged([arm], [trial(arm, n, 90.0, kernel=kernel, **given) for n, kernel in enumerate(kernels)]).arms[0]
+
+    def test_connections_that_were_turned_away_add_up(self) -> None:
+        found = self.slow(Kernel(), Kernel(listen_overflows=2, listen_drops=3), Kernel(listen_overflows=4))
+        assert found.verdict == "accept-queue"
+        assert found.doubt is not None
+        assert found.doubt.words == "the kernel turned 7 connections away before they were accepted"
+
+    @pytest.mark.parametrize(("acks", "name"), [(45, "delayed-ack"), (44, "unexplained")])
+    def test_acknowledgements_and_writes_count_per_answer(self, acks: int, name: str) -> None:
+        found = self.slow(*[Kernel(delayed_acks=acks, writes=180)] * 3)
+        assert found.verdict == name
+        assert name == "unexplained" or "2 writes an answer" in " ".join(found.explanation)
+        assert self.slow(*[Kernel(delayed_acks=acks, writes=90)] * 3).verdict == "unexplained"

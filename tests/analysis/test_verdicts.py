@@ -18,6 +18,7 @@ from stackmatrix.results.interval import Interval
 from .arms import (
     BLOCKED,
     CROWDED,
+    DELAYED_ACK,
     FOUR_CORES,
     GENERATOR,
     HIDDEN,
@@ -28,6 +29,7 @@ from .arms import (
     QUERY,
     SHORT,
     THREADS,
+    TURNED_AWAY,
     TWO_CORES,
     VOID,
     arms,
@@ -105,6 +107,13 @@ class TestWhatBinds:
     def test_what_is_used_to_nine_tenths_is_used_up(self, share: float, name: Name) -> None:
         assert verdict(replace(JSON, goodput=goodput(share / 0.00041))).name == name
 
+    def test_what_the_kernel_counts_is_no_term_of_the_model(self) -> None:
+        for facts in (TURNED_AWAY, DELAYED_ACK):
+            found = verdict(facts)
+            assert (found.bound, found.pool) == (None, None)
+        agreeing = replace(JSON, turned_away=9, delayed_acks=1.0)
+        assert verdict(agreeing).name == "server-cpu", "where the model agrees, no counter is asked"
+
     def test_one_user_who_waits_asks_for_no_more(self) -> None:
         alone = Demand(wait_s=0.0, cpu_s=0.005, users=1)
         half = replace(JSON, demand=alone, goodput=goodput(100), response_s=0.01)
@@ -169,6 +178,12 @@ class TestDoubts:
             (replace(OPEN, response_s=1.4), "unexplained", "load"),
             (replace(OPEN, response_s=1.4, in_flight=21), "unnamed-limit", "slots"),
             (replace(JSON, goodput=goodput(1200)), "unexplained", "unexplained"),
+            (TURNED_AWAY, "accept-queue", "accept-queue"),
+            (DELAYED_ACK, "delayed-ack", "delayed-ack"),
+            (replace(DELAYED_ACK, writes=None), "delayed-ack", "delayed-ack"),  # nobody may look at the stack's calls
+            (replace(DELAYED_ACK, writes=0.02), "delayed-ack", "delayed-ack"),  # by `send`, which is not counted
+            (replace(DELAYED_ACK, delayed_acks=None), "unexplained", "unexplained"),
+            (replace(DELAYED_ACK, response_s=None), "unexplained", "unexplained"),
             (replace(LOOP, goodput=goodput(250), in_flight=500), "unexplained", "unexplained"),  # the ramp's peak
         ],
     )  # fmt: skip
@@ -206,6 +221,21 @@ class TestDoubts:
                 {"goodput": goodput(2.79)},
             ),
             ("short-window", replace(OPEN, response_s=6.01), {"response_s": 5.99}),
+            ("accept-queue", replace(TURNED_AWAY, turned_away=1), {"turned_away": 0}),
+            ("delayed-ack", replace(DELAYED_ACK, delayed_acks=0.5), {"delayed_acks": 0.499}),
+            ("delayed-ack", replace(DELAYED_ACK, response_s=0.0355), {"response_s": 0.0353}),
+            ("delayed-ack", replace(DELAYED_ACK, response_s=0.0553), {"response_s": 0.0555}),
+            ("delayed-ack", replace(DELAYED_ACK, writes=1.51), {"writes": 1.49}),
+            (
+                "delayed-ack",  # 69.9 % of its core
+                replace(DELAYED_ACK, demand=Demand(wait_s=0.0, cpu_s=0.0004, users=64), goodput=goodput(1747)),
+                {"goodput": goodput(1751)},
+            ),
+            (
+                "delayed-ack",
+                replace(DELAYED_ACK, demand=Demand(wait_s=0.0345, cpu_s=0.0004, users=64), response_s=0.075),
+                {"demand": Demand(wait_s=0.0347, cpu_s=0.0004, users=64)},
+            ),
             (
                 "overhead",
                 replace(

@@ -10,7 +10,7 @@ from stackmatrix.measure import server_side
 from stackmatrix.measure.server_side import ServerObserver, growth
 from stackmatrix.meter.meter import Reading
 from stackmatrix.meter.processes import Cpus
-from stackmatrix.results.trial import ServerSide
+from stackmatrix.results.trial import Kernel, ServerSide
 from stackmatrix.runtime.base import Runtime, Service
 
 from .counts import counts
@@ -30,6 +30,7 @@ def observe(monkeypatch: pytest.MonkeyPatch) -> Observe:
         stolen: tuple[float, float] = (0.0, 0.0),
         throttled: tuple[int | None, int | None] = (None, None),
         pids: tuple[list[int], list[int]] = ([1, 2], [1, 2]),
+        kernel: tuple[dict[str, int], dict[str, int]] = ({}, {}),
     ) -> ServerSide:
         edge = 0
 
@@ -44,6 +45,7 @@ def observe(monkeypatch: pytest.MonkeyPatch) -> Observe:
         monkeypatch.setattr(server_side, "Meter", Meter)
         cores = [{0: busy[at], 1: 99.0 * at} for at in (0, 1)]
         monkeypatch.setattr(server_side, "cpus", lambda: Cpus(cores[edge], stolen[edge], 100.0 * edge))
+        monkeypatch.setattr(server_side, "kernel_counts", lambda seen: kernel[edge] if set(pids[edge]) == seen else {})
         monkeypatch.setattr(server_side, "sessions", lambda _runtime, _stack: 5)
         monkeypatch.setattr(server_side, "per_worker", lambda _pids, _service: [40, 24])
         runtime = SimpleNamespace(pids=lambda _name: pids[edge], counters=lambda: {"max_in_flight": 64})
@@ -83,6 +85,14 @@ def test_counters_count_by_how_much_they_grew(observe: Observe) -> None:
 def test_processes_that_came_and_went(observe: Observe) -> None:
     found = observe(pids=([1, 2], [2, 3, 4]))
     assert (found.started_processes, found.ended_processes) == (2, 1)
+
+
+def test_the_kernel_s_counters_count_by_how_much_they_grew(observe: Observe) -> None:
+    before = {"listen_drops": 3, "delayed_acks": 50, "writes": 900, "reads": 5}
+    after = {"listen_drops": 3, "delayed_acks": 90, "writes": 400, "resets": 7}
+    found = observe(kernel=(before, after), pids=([1, 2], [2, 3])).kernel
+    assert found == Kernel(listen_drops=0, delayed_acks=40), "others were not read at both edges, or shrank"
+    assert observe().kernel == Kernel()
 
 
 def test_the_host_takes_a_share_of_all_cpus(observe: Observe) -> None:

@@ -36,7 +36,7 @@ from stackmatrix.results.explain import Phases
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import Disagreement, Run
 from stackmatrix.results.slo import Probe
-from stackmatrix.results.trial import Trial
+from stackmatrix.results.trial import Kernel, Trial
 
 from ..made_trials import altered
 from .sample import Runs, Sample, make
@@ -215,6 +215,18 @@ def test_nothing_that_a_run_says_becomes_markup(tmp_path: Path) -> None:
     text = run_html(view(make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))))
     assert "<script>alert" not in text and "<img src=x" not in text
     assert text.count("<script") == 4
+
+
+def test_a_cell_shows_what_the_kernel_counted_unless_it_is_nothing(tmp_path: Path) -> None:
+    def spoil(trial: Trial) -> Trial:
+        counted = Kernel(listen_overflows=3, listen_drops=0, delayed_acks=trial.client.answered, writes=None, reads=0)
+        return altered(trial, answers=None, kernel=counted)
+
+    text = run_html(view(make(tmp_path, Sample(("fastapi-async",), ("json-small",), rounds=6, spoil=spoil))))
+    tiles = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.+?)</dd>", text))
+    assert tiles["Accept queue overflows"] == "18 <small>in all rounds</small>"
+    assert tiles["Delayed ACKs"] == "1.00 <small>an answer</small>"
+    assert not tiles.keys() & {"Connections dropped", "Segments sent again", "Writes", "Reads"}
 
 
 def test_the_policy_lets_the_page_s_own_scripts_run_and_nothing_else(runs: Runs) -> None:

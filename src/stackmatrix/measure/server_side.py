@@ -1,15 +1,16 @@
 """Read the servers' side of a trial: stack, upstreams and machine, at both edges of the window."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from stackmatrix.load.generator import Edge
+from stackmatrix.meter.kernel import kernel_counts
 from stackmatrix.meter.meter import Meter, Peaks, Reading, sampling
 from stackmatrix.meter.processes import Cpus, busy_seconds, cpus, steal_share
 from stackmatrix.meter.sockets import connection_counts
 from stackmatrix.meter.upstreams import Counts, sessions
-from stackmatrix.results.trial import Cpu, ServerSide
+from stackmatrix.results.trial import Cpu, Kernel, ServerSide
 from stackmatrix.runtime.base import UPSTREAMS, Runtime, Service
 
 Counter = TypeVar("Counter", int, float)
@@ -25,6 +26,7 @@ class ServerObserver:
         self._meters = {name: Meter(runtime, name) for name in (self._stack, *UPSTREAMS)}
         self._readings: dict[tuple[Edge, str], Reading] = {}
         self._cpus: dict[Edge, Cpus] = {}
+        self._kernel: dict[Edge, dict[str, int]] = {}
         self._peaks = Peaks()
         self._before = self._after = set(runtime.pids(self._stack))
         """The stack's processes before its load, and at the edge that was read last."""
@@ -41,6 +43,7 @@ class ServerObserver:
             self._readings[edge, name] = meter.read()
         self._cpus[edge] = cpus()
         self._after = set(self._runtime.pids(self._stack))
+        self._kernel[edge] = kernel_counts(self._after)
         if edge == "start":
             self.count_connections()
 
@@ -67,6 +70,7 @@ class ServerObserver:
             connections_per_worker=self._connections_per_worker,
             foreign_share=self._foreign_share(cores, window_s),
             steal_share=steal_share(self._cpus["start"], self._cpus["end"]),
+            kernel=kernel_growth(self._kernel["start"], self._kernel["end"]),
         )
 
     def _cpu_s(self, name: str) -> float | None:
@@ -99,6 +103,12 @@ def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
         return None
     counts = connection_counts(pids, service.port)
     return counts + [0] * (int(service.settings.get("workers", 1)) - len(counts))
+
+
+def kernel_growth(before: Mapping[str, int], after: Mapping[str, int]) -> Kernel:
+    """Compute by how much the kernel's counters grew; one that shrank, since processes ended, tells nothing."""
+    more = {name: after[name] - before[name] for name in before.keys() & after.keys()}
+    return Kernel(**{name: count for name, count in more.items() if count >= 0})
 
 
 def growth(before: Counter | None, after: Counter | None) -> Counter | None:

@@ -13,6 +13,8 @@ BOUND_MEANINGS: Final = {
     "database": "PostgreSQL",
     "upstream": "the delay server or Nginx",
     "generator": "the load generator: the stack could do more than it was asked",
+    "accept-queue": "connections that the kernel turned away before the stack accepted them",
+    "delayed-ack": "answers in two parts, the last of which TCP holds back for some 40 ms",
 }
 
 

@@ -81,8 +81,8 @@ class ArmResult(ArmSetup):
     db_sessions: int | None
     ceiling: CeilingShare | None  # the most that physics allows it
     predicted: Predicted | None = None  # what the queueing model expects
-    # what bound it: load, slots, server-cpu, database, upstream, generator; unexplained where nothing that was metered
-    # is used up; or void
+    # what bound it: load, slots, server-cpu, database, upstream, generator; accept-queue or delayed-ack, as the kernel
+    # counted; unexplained where nothing that was metered is used up; or void
     verdict: str = "void"
     pool: str | None = None  # which slots, where slots bound it
     # of each resource that was metered, by this arm's requests

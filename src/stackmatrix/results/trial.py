@@ -120,6 +120,28 @@ class ClientSide:
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """What the kernel counted in the window; None where it cannot be read.
+
+    The first five are of the stack's network namespace. A container has its own; natively all programs of the machine
+    share one, and whatever they do to it is counted too.
+    """
+
+    listen_overflows: int | None = None  # connections that were turned away because the accept queue was full
+    listen_drops: int | None = None  # connections that were turned away for whatever reason
+    syn_retransmits: int | None = None  # requests for a connection that were sent again
+    retransmits: int | None = None  # segments that were sent again, those among them
+    resets: int | None = None  # established connections that were reset
+    # acknowledgements that were held back for 40 ms or so, in the generator's namespace: who gets an answer sends them
+    delayed_acks: int | None = None
+    voluntary_switches: int | None = None  # times that a thread of the stack gave up its core; of threads that live on
+    involuntary_switches: int | None = None  # likewise, times that its core was taken from it
+    # system calls of the stack's processes, on files and sockets alike; send and recv are not counted
+    reads: int | None = None
+    writes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSide:
     """What was seen of the stack, its upstreams and the machine during one trial."""
 
@@ -146,6 +168,7 @@ class ServerSide:
     connections_per_worker: list[int] | None = None
     foreign_share: float | None = None  # share of the stack's cores that went to anything but the stack
     steal_share: float = 0.0  # of the CPU time, by the machine's host
+    kernel: Kernel = field(default_factory=Kernel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +185,14 @@ class Trial:
     ledger: list[LedgerLine] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)  # why the trial must not count; none when it passed every gate
 
+    def per_answer(self, amount: float | None) -> float | None:
+        """Divide what was counted in the window by its expected answers."""
+        answers = self.client.answered if self.client.answers is None else self.client.answers
+        return None if amount is None or not answers else amount / answers
+
     def cpu_us(self, seconds: float | None) -> float | None:
         """Convert seconds of CPU in the window to µs per expected answer."""
-        answers = self.client.answered if self.client.answers is None else self.client.answers
-        return None if seconds is None or not answers else seconds * 1e6 / answers
+        return self.per_answer(None if seconds is None else seconds * 1e6)
 
     @property
     def stack_cpu_us(self) -> float | None:

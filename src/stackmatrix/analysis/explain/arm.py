@@ -6,7 +6,7 @@ ceiling evaluated again with that setting, never a rule of thumb. The model is n
 
 from collections.abc import Callable, Iterator, Mapping
 
-from stackmatrix.analysis.explain.phrases import BOUND_WORDS, crowd, lines, program, thing, things, waited_for
+from stackmatrix.analysis.explain.phrases import BOUND_WORDS, REMEDIES, crowd, lines, program, thing, things, waited_for
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
 from stackmatrix.analysis.model.ceiling import BAND
 from stackmatrix.analysis.model.disagreement import in_flight, late
@@ -65,7 +65,7 @@ def bound_by(facts: Facts, found: Verdict) -> str:
         return f"waits that block its {many}" if found.pool.name == "loop" else f"its {many}"
     if found.name == "slots":
         return f"{found.default.library}'s own limit" if found.default else "a limit that nobody declared"
-    return "what was not metered" if found.bound is None else BOUND_WORDS[found.bound]
+    return BOUND_WORDS.get(found.name, "what was not metered")
 
 
 def how_full(facts: Facts, found: Verdict) -> str | None:
@@ -134,6 +134,11 @@ def by_side(facts: Facts, found: Verdict) -> str | None:
     return f"{percent(min(share, 1.0))} of the time {program(found.bound, facts.cpu)} is busy" if found.bound else None
 
 
+def by_kernel(_facts: Facts, found: Verdict) -> str | None:
+    """Say what the kernel counted."""
+    return found.doubt.words if found.doubt else None
+
+
 CAUSES: Mapping[str, Callable[[Facts, Verdict], str | None]] = {
     "load": by_load,
     "slots": by_slots,
@@ -141,6 +146,8 @@ CAUSES: Mapping[str, Callable[[Facts, Verdict], str | None]] = {
     "database": by_side,
     "upstream": by_side,
     "generator": by_side,
+    "accept-queue": by_kernel,
+    "delayed-ack": by_kernel,
 }
 
 
@@ -294,11 +301,12 @@ def outlook(facts: Facts, found: Verdict) -> list[str]:
     """Say what would move the ceiling, to what; and what would not."""
     if facts.ceiling is None:
         return []
+    without = f"{rate(facts.ceiling.goodput)}, bound by {BOUND_WORDS[facts.ceiling.bound]}"
+    if found.name in REMEDIES:
+        return [f"To go faster: {REMEDIES[found.name]} ({without})"]
     if found.doubt is not None:
-        if found.default is None or found.pool is not None:
-            return []
-        without = f"{rate(facts.ceiling.goodput)}, bound by {BOUND_WORDS[facts.ceiling.bound]}"
-        return [f"Without that limit the ceiling is {without}"]
+        hidden = found.default is not None and found.pool is None
+        return [f"Without that limit the ceiling is {without}"] if hidden else []
     change, useless = lever(facts, found), idle(facts)
     if change is None:
         return []

@@ -1,6 +1,6 @@
 """How figures and things are called inside a sentence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.facts import CpuTimes, Pool, Shared
@@ -16,13 +16,19 @@ POOLS = {
     "slots": "request slot",
 }
 WAIT_WORDS: dict[Wait, str] = {"timer": "the timer", "database": "the database", "upstream": "the upstream"}
-BOUND_WORDS: dict[Bound, str] = {
+BOUND_WORDS: Mapping[str, str] = {
     "load": "the load",
     "slots": "its slots",
     "server-cpu": "the CPU",
     "database": "the database",
     "upstream": "the upstream",
     "generator": "the generator",
+    "accept-queue": "its accept queue",
+    "delayed-ack": "delayed acknowledgements",
+}
+REMEDIES: Mapping[str, str] = {
+    "accept-queue": "a larger BACKLOG and net.core.somaxconn, or workers that accept sooner",
+    "delayed-ack": "TCP_NODELAY on the server's connections, or each answer in one write",
 }
 
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from stackmatrix.analysis.model.ceiling import Bound
 from stackmatrix.analysis.model.disagreement import Doubt, doubt
-from stackmatrix.analysis.model.facts import USED_UP, Facts, Pool, Shared, fullest, shared, utilisation
+from stackmatrix.analysis.model.facts import USED_UP, Cause, Facts, Pool, Shared, fullest, shared, utilisation
 from stackmatrix.analysis.model.library_defaults import Default, matching
 from stackmatrix.results.reasons import Reason
 
-Name = Literal["load", "slots", "server-cpu", "database", "upstream", "generator", "unexplained", "void"]
+Name = Literal[Bound, Cause, "unexplained", "void"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,9 @@ class Verdict:
 
     @property
     def bound(self) -> Bound | None:
-        """What bound the arm; None where that is not known."""
+        """Which term of the model bound the arm; None where that is not known, or none of them did."""
+        if self.name == "accept-queue" or self.name == "delayed-ack":
+            return None
         return None if self.name == "void" or self.name == "unexplained" else self.name
 
 

@@ -10,14 +10,16 @@ from typing import Literal
 
 from stackmatrix.analysis.explain.phrases import crowd, waited_for
 from stackmatrix.analysis.model.ceiling import BAND, Bound
-from stackmatrix.analysis.model.facts import CALL_POOLS, USED_UP, Facts, fullest, shared
+from stackmatrix.analysis.model.facts import CALL_POOLS, USED_UP, Cause, Facts, fullest, shared
 from stackmatrix.analysis.model.library_defaults import Default, matching
+from stackmatrix.analysis.validity import DELAYED_ACK_MS
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.formatting import count, duration, percent, some
+from stackmatrix.formatting import count, duration, listed, percent, some
 
 MAKES_WAIT = 0.70  # what is used less than this makes nobody wait for long
 FAR = 2.0  # an open load's mean response time beyond this multiple of the predicted one refutes the model
 NETWORK_S = 0.001  # what network, kernel and generator may take of a request without being a queue
+ONE_EACH = 0.5  # delayed acknowledgements for an answer: from here on most answers had one
 WHOLE_ROUNDS = 10  # a window of fewer rounds may lose more than the band to the one that its end cuts off
 POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
     "timer": frozenset({"threads", "workers"}),
@@ -27,6 +29,8 @@ POOLS_OF_WAIT: dict[Wait, frozenset[str]] = {
 DoubtKind = Literal[
     "slow-database",
     "slow-upstream",
+    "accept-queue",
+    "delayed-ack",
     "short-window",
     "overhead",
     "default-limit",
@@ -44,7 +48,7 @@ DoubtKind = Literal[
 class Doubt:
     kind: DoubtKind
     words: str  # the fact against it, as the end of a sentence
-    bound: Bound | None = None  # what bound the arm if the doubt is right; None leaves it to the utilisations
+    bound: Bound | Cause | None = None  # what bound the arm if the doubt is right; None leaves it to the utilisations
     default: Default | None = None  # the library's limit that nobody declared
 
 
@@ -87,6 +91,27 @@ def slow_upstream(facts: Facts) -> Doubt | None:
         return None
     words = f"the upstream itself counted {duration(facts.upstream_s)} a call, not {duration(facts.call_s)}"
     return Doubt("slow-upstream", words, "upstream")
+
+
+def accept_queue(facts: Facts) -> Doubt | None:
+    """Doubt that everybody who connects is let in: the kernel turned some away."""
+    words = f"the kernel turned {some(facts.turned_away, 'connection')} away before they were accepted"
+    return Doubt("accept-queue", words, "accept-queue") if facts.turned_away else None
+
+
+def delayed_ack(facts: Facts) -> Doubt | None:
+    """Doubt that answers leave at once: their last part waited until the client acknowledged the first."""
+    acks, (low, high) = facts.delayed_acks, (edge / 1000 for edge in DELAYED_ACK_MS)
+    if acks is None or acks < ONE_EACH or facts.response_s is None or facts.held_s is None or facts.held_s >= low:
+        return None  # a wait that long has requests acknowledged late, whatever their answers do
+    more, at_once = facts.response_s - facts.held_s, facts.writes is not None and round(facts.writes) == 1
+    if not low <= more <= high or at_once or fullest(facts).get("server-cpu", 1.0) >= MAKES_WAIT:
+        return None
+    seen = [some(round(acks, 1), "delayed acknowledgement")]
+    if facts.writes is not None and round(facts.writes) > 1:
+        seen.append(some(round(facts.writes, 1), "write"))
+    words = f"a request takes {duration(more)} longer, with {listed(seen)} an answer"
+    return Doubt("delayed-ack", words, "delayed-ack")
 
 
 def short_window(facts: Facts) -> Doubt | None:
@@ -175,6 +200,8 @@ def unnamed_limit(facts: Facts) -> Doubt | None:
 BELOW: tuple[Assumption, ...] = (
     slow_database,
     slow_upstream,
+    accept_queue,
+    delayed_ack,
     overhead,
     default_limit,
     neighbours,

@@ -7,6 +7,7 @@ Denning & Buzen 1978). Pure functions; what was not measured is left out, never 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from stackmatrix.analysis.model.ceiling import BAND, Bound, Ceiling, Demand, ceiling
 from stackmatrix.catalog.stacks import Variant, Wait
@@ -16,7 +17,11 @@ from stackmatrix.results.explain import Phases
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.reasons import Reason
 
+# what binds an arm beside the model's terms: a counter of the kernel tells, and no term can
+Cause = Literal["accept-queue", "delayed-ack"]
+
 USED_UP = 1 - BAND  # a resource used this much is the bottleneck, as far as the model can tell
+
 # pools of which a request takes one for each of its calls that run at the same time
 CALL_POOLS = frozenset({"http_pool"})
 
@@ -67,6 +72,9 @@ class Facts:
     in_flight: int | None = None  # the most calls that the upstream had at the same time
     call_s: float | None = None  # what each call asks the upstream to wait
     upstream_s: float | None = None  # what one call took by the upstream's own clock
+    turned_away: int = 0  # connections, by the kernel before they were accepted, in all windows
+    delayed_acks: float | None = None  # per answer
+    writes: float | None = None  # system calls of the stack per answer; answers that leave by `send` are not in it
     least_s: float | None = None  # what a request waits by the workload's own word; None where it states nothing
     counted_s: float | None = None  # the window, where only what ended in it counts: a tool's, or a published one
     phases: Phases | None = None

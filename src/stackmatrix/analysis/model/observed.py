@@ -14,7 +14,7 @@ from stackmatrix.cores import Cores, share_cores
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Trial
+from stackmatrix.results.trial import Kernel, Trial
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ def facts_of(
         in_flight=most(trial.server.upstream_in_flight for trial in trials) if effects.upstream else None,
         call_s=waiting.ms / 1000 if waiting and waiting.on == "upstream" and waiting.ms else None,
         upstream_s=middle(trial.server.upstream_call_s for trial in trials),
+        turned_away=sum(turned_away(trial.server.kernel) for trial in trials),
+        delayed_acks=middle(trial.per_answer(trial.server.kernel.delayed_acks) for trial in trials),
+        writes=middle(trial.per_answer(trial.server.kernel.writes) for trial in trials),
         least_s=stated or None,
         generator_share=middle(trial.client.generator_share for trial in trials),
         foreign_share=middle(trial.server.foreign_share for trial in trials),
@@ -105,6 +108,11 @@ def database_per_request(trial: Trial) -> float | None:
     """Return the seconds that the database counted for a right answer: a lower bound of a wait that nobody states."""
     seconds, right = trial.server.database_s, trial.client.right
     return None if seconds is None or not right else seconds / right
+
+
+def turned_away(kernel: Kernel) -> int:
+    """Count the connections that the kernel did not let in; one that overflows is dropped, too."""
+    return max(kernel.listen_overflows or 0, kernel.listen_drops or 0)
 
 
 def users_per_worker(arm: Arm, trials: Sequence[Trial], workers: int) -> tuple[int, ...] | None:

@@ -1,11 +1,11 @@
 """Turns cells into what the page shows of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.analysis.explain.phrases import POOLS
-from stackmatrix.analysis.statistics import most
+from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
 from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, void_kinds
 from stackmatrix.report.html import views
@@ -31,6 +31,22 @@ TRIAL_COLUMNS: Final = (
     ("connections", "n"),
     ("reasons", ""),
 )
+
+# the kernel's counters
+MISHAPS: Final = {
+    "listen_overflows": "Accept queue overflows",
+    "listen_drops": "Connections dropped",
+    "syn_retransmits": "SYNs sent again",
+    "retransmits": "Segments sent again",
+    "resets": "Connections reset",
+}
+PER_ANSWER: Final = {
+    "delayed_acks": "Delayed ACKs",
+    "voluntary_switches": "Switches, voluntary",
+    "involuntary_switches": "Switches, involuntary",
+    "reads": "Reads",
+    "writes": "Writes",
+}
 
 
 class Cells:
@@ -115,7 +131,18 @@ def tiles(cell: MatrixCell) -> list[views.Triple]:
         ("Connections", count(most(trial.client.connections for trial in good)), "opened in a trial"),
         ("Reconnects", count(sum(trial.client.reconnects for trial in good)), "in all rounds"),
         ("Rounds", str(arm.rounds), f"{arm.repeated} repeated" if arm.repeated else ""),
+        *kernel_tiles(good),
     ]
+
+
+def kernel_tiles(good: Sequence[Trial]) -> Iterator[views.Triple]:
+    """Show the kernel's counters that are not zero: mishaps of all rounds, the rest per answer."""
+    for name, title in MISHAPS.items():
+        if total := sum(getattr(trial.server.kernel, name) or 0 for trial in good):
+            yield title, count(total), "in all rounds"
+    for name, title in PER_ANSWER.items():
+        if each := middle(trial.per_answer(getattr(trial.server.kernel, name)) for trial in good):
+            yield title, quantity(each), "an answer"
 
 
 def gauge(cell: MatrixCell) -> views.Gauge | None:
