@@ -105,6 +105,19 @@ class TestArms:
     def test_parts_that_are_more_than_the_whole_are_not_shared_out(self) -> None:
         assert not any("a request: " in line for line in explain_arm(replace(JSON, response_s=0.0003)))
 
+    @pytest.mark.parametrize(
+        ("each", "total", "told"),
+        [(200_400.0, 9e7, True), (5000.0, 8e6, True), (4999.0, 9e7, False), (2e5, 7.9e6, False), (None, None, False)],
+    )
+    def test_memory_that_grows_with_every_request_is_told(
+        self, each: float | None, total: float | None, told: bool
+    ) -> None:
+        found = explain_arm(replace(JSON, grown_per_answer=each, grown_bytes=total))
+        words = [line for line in found if "memory" in line]
+        assert bool(words) is told
+        if each == 200_400.0:
+            assert words == ["200 kB a request is what its memory grew by: at this rate it does not last."]
+
     def test_one_of_a_thing_is_singular(self) -> None:
         demand = Demand(wait_s=1.0, users=1, slots=1)
         facts = Facts(arm="a", workload="w", demand=demand, waits_on="timer", goodput=Interval(0.99))
@@ -222,7 +235,7 @@ class TestAnyArm:
         if found.of_ceiling is None:
             assert told[0].startswith(f"No number for {facts.arm}: ")
             return
-        assert re.match(r"[\d.,\u202f]+/s, ", told[0])
+        assert re.match(r"[\d.,\u202f]+/s[,:] ", told[0])
         assert re.search(rf"{facts.arm} is bound by \w|nothing that was metered bound {facts.arm}\.", told[0])
         for line in told:
             assert re.search(r"\d", line) or line.startswith("The model expects"), line

@@ -213,3 +213,14 @@ class TestKernelCounters:
         assert found.verdict == name
         assert name == "unexplained" or "2 writes an answer" in " ".join(found.explanation)
         assert self.slow(*[Kernel(delayed_acks=acks, writes=90)] * 3).verdict == "unexplained"
+
+
+def test_memory_and_threads_are_those_of_the_arm_and_not_of_what_ran_before() -> None:
+    """236 threads were printed where the trials had 205, 205, 236, 45, 232 and 81, and 45 were its own."""
+    (arm,) = arms("fastapi-sync", workload="sleep")
+    seen = [(205, 150.0), (205, 151.0), (236, 203.0), (45, 61.5), (232, 190.0), (81, 80.0)]
+    trials = [
+        trial(arm, number, 390.0, threads=threads, memory_mib=memory) for number, (threads, memory) in enumerate(seen)
+    ]
+    (result,) = judged([arm], trials).arms
+    assert (result.threads, result.memory_mib) == (45, 61.5)

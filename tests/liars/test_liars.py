@@ -61,8 +61,9 @@ def bench(root: Path, stacks: Mapping[str, Stack], tmp_path_factory: pytest.Temp
 
 def reasons(bench: Bench, variant: Variant, workload: Workload, restarted: bool) -> list[Reason]:
     """Why a variant is not admitted, or its trial does not count."""
-    admission = admission_of(bench, variant, [workload])
-    return [admission.reason] if admission.reason else trial(bench, variant, workload, 0, restarted).reasons
+    waiting = workload.waiting()
+    against = admission_of(bench, variant, [workload]).against(waiting.on if waiting else None, USERS)
+    return [against] if against else trial(bench, variant, workload, 0, restarted).reasons
 
 
 def admission_of(bench: Bench, variant: Variant, workloads: Sequence[Workload]) -> PreflightResult:
@@ -115,7 +116,8 @@ def test_an_honest_stack_is_not(name: str, bench: Bench, stacks: Mapping[str, St
     variant = Variant(stacks[name], {})
     names = {liar.workload for liar in LIARS} if name == HONEST.name else SOME_WORKLOADS
     workloads = [WORKLOADS[workload] for workload in sorted(names)]
-    assert admission_of(bench, variant, workloads).reason is None
+    admission = admission_of(bench, variant, workloads)
+    assert (admission.reason, admission.faults) == (None, ())
     for workload in workloads:
         attempts: list[list[Reason]] = []
         while len(attempts) < ATTEMPTS:  # as often as a run repeats a round
@@ -131,7 +133,8 @@ def test_an_honest_stack_of_two_workers_is_what_its_manifest_says(
     name: str, bench: Bench, stacks: Mapping[str, Stack]
 ) -> None:
     variant = Variant(stacks[name], {"workers": 2})
-    assert admission_of(bench, variant, [WORKLOADS["sleep"]]).reason is None
+    admission = admission_of(bench, variant, [WORKLOADS["sleep"]])
+    assert (admission.reason, admission.faults) == (None, ())
     stop(bench, variant)
 
 

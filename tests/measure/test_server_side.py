@@ -40,7 +40,8 @@ def observe(monkeypatch: pytest.MonkeyPatch) -> Observe:
 
             def read(self) -> Reading:
                 cpu_s = own[edge] if self.name == "a-stack" else float(edge)
-                return Reading(0.0, cpu_s, throttled[edge] if self.name == "postgres" else None, 3)
+                memory = (7_000_000, 9_500_000)[edge] if self.name == "a-stack" else 0
+                return Reading(0.0, cpu_s, throttled[edge] if self.name == "postgres" else None, 3, memory)
 
         monkeypatch.setattr(server_side, "Meter", Meter)
         cores = [{0: busy[at], 1: 99.0 * at} for at in (0, 1)]
@@ -79,6 +80,8 @@ def test_counters_count_by_how_much_they_grew(observe: Observe) -> None:
     assert observe(throttled=(None, 5)).throttled == {}
     found = observe()
     assert (found.oom_kills, found.new_db_sessions, found.database_s) == ({}, 5, 2.5)
+    assert found.memory_grown_bytes == 2_500_000
+    assert found.upstream_call_s is None  # there was no call
     assert (found.db_sessions, found.upstream_in_flight, found.connections_per_worker) == (5, 64, [40, 24])
 
 

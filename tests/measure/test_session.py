@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from stackmatrix.catalog.catalog import Catalog
-from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.stacks import Variant, Wait
+from stackmatrix.contract.answer import Deviation
+from stackmatrix.contract.overlap import CapacityFault
 from stackmatrix.errors import LackingError, UserError
 from stackmatrix.measure import session
 from stackmatrix.measure.preflight import PreflightResult
@@ -160,6 +162,29 @@ def test_a_variant_that_is_refused_is_not_timed_and_says_why(execute: Execute) -
     assert "refused fastapi-sync: in full" in watcher.events
     assert "1 arms" in watcher.events
     assert [(arm.reasons, arm.rounds) for arm in run.arms] == [([reason], 0), ([], 2)]
+
+
+def fault(wait: Wait, k: int) -> CapacityFault:
+    return CapacityFault(
+        wait, k, Deviation("/sleep: requests in flight per worker", "unlimited", "64 × 0.66 s\ntook 2 s")
+    )
+
+
+@pytest.mark.parametrize(
+    ("wait", "users", "barred"),
+    [("timer", 64, True), ("timer", 65, True), ("timer", 63, False), ("database", 64, False), (None, 64, False)],
+)
+def test_a_capacity_that_does_not_hold_bars_the_loads_that_need_it(wait: Wait | None, users: int, barred: bool) -> None:
+    found = PreflightResult(faults=(fault("timer", 64),)).against(wait, users)
+    assert (found is not None) is barred
+    if found:
+        assert found.kind == "overlap"
+        assert found.detail == "/sleep: requests in flight per worker: declared unlimited, but 64 × 0.66 s took 2 s"
+
+
+def test_what_speaks_against_the_whole_variant_bars_every_load() -> None:
+    reason = Reason("identity", "1 process")
+    assert PreflightResult(reason=reason).against(None, 1) is reason
 
 
 def test_a_run_of_which_nothing_passes_ends_there(execute: Execute) -> None:

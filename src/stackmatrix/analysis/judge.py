@@ -13,7 +13,7 @@ from stackmatrix.analysis.model.bottleneck import verdict
 from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.observed import Setup, facts_of, workers_of
 from stackmatrix.analysis.model.physics import beyond_physics
-from stackmatrix.analysis.statistics import middle, most
+from stackmatrix.analysis.statistics import least, middle, most
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.explain import ExtraTrial, ExtraTrials, FlameGraph, InstrumentationCost
 from stackmatrix.results.interval import Interval, Ratio
@@ -107,11 +107,11 @@ def judge(
                 timed = replace(timed, against=impossible)
                 facts[arm.id] = explained_facts(timed, setup, passes)
             results.append(arm_result(timed, facts[arm.id], setup, pooled, passes))
-    least = aa.floor if aa else statistics.LEAST_FLOOR
+    least_floor = aa.floor if aa else statistics.LEAST_FLOOR
     if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted
         return Judgement(results, aa, {}, [])
-    results = ranked(results, goodputs, least)
-    return Judgement(results, aa, workload_answers(results, facts), comparisons(results, goodputs, facts, least))
+    results = ranked(results, goodputs, least_floor)
+    return Judgement(results, aa, workload_answers(results, facts), comparisons(results, goodputs, facts, least_floor))
 
 
 def comparisons(
@@ -229,8 +229,8 @@ def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, pas
         latency_ms=pooled(good) if timed.valid else Latency(),
         errors=sum((trial.client.errors for trial in timed.standing), Errors()),
         cpu_us_per_request=cpu,
-        memory_mib=most(trial.server.memory_mib for trial in good),
-        threads=most(trial.server.threads for trial in good),
+        memory_mib=least(trial.server.memory_mib for trial in good),  # what ran before leaves memory and threads
+        threads=least(trial.server.threads for trial in good),
         db_sessions=most(trial.server.db_sessions for trial in good),
         ceiling=ceiling,
         predicted=predicted,

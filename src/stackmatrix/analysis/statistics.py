@@ -40,6 +40,11 @@ def middle(values: Iterable[float | None]) -> float | None:
     return median(seen) if seen else None
 
 
+def least(values: Iterable[Number | None]) -> Number | None:
+    """Return the smallest of what is there; None when nothing is."""
+    return min((value for value in values if value is not None), default=None)
+
+
 def most(values: Iterable[Number | None]) -> Number | None:
     """Return the largest of what is there; None when nothing is."""
     return max((value for value in values if value is not None), default=None)

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.contract import overlap
 from stackmatrix.contract.client import Client, NoAnswer
 from stackmatrix.contract.endpoints import spot_check
+from stackmatrix.contract.overlap import CapacityFault, spot_overlap
 from stackmatrix.errors import UserError
 from stackmatrix.http import Request
 from stackmatrix.meter.processes import census
@@ -32,6 +32,16 @@ class PreflightResult:
     identity: Identity | None = None
     reason: Reason | None = None
     words: str = ""  # the reason in full
+    # what it does not hold as declared: it bars the arms that have as many users waiting for it, and no others
+    faults: tuple[CapacityFault, ...] = ()
+
+    def against(self, wait: Wait | None, users: int) -> Reason | None:
+        """Say why an arm with so many users, who wait for this, may not be timed."""
+        for fault in self.faults:
+            if fault.wait == wait and fault.k <= users:
+                got = " ".join(fault.found.got.split())
+                return Reason("overlap", f"{fault.found.asked}: declared {fault.found.expected}, but {got}")
+        return self.reason
 
 
 def check_variant(runtime: Runtime, service: Service, users: Mapping[Wait, int]) -> PreflightResult:
@@ -43,11 +53,7 @@ def check_variant(runtime: Runtime, service: Service, users: Mapping[Wait, int])
     if found := list(differences(seen, service)):
         reason = Reason("identity", "; ".join(found))
         return PreflightResult(seen, reason, reason.detail)
-    for difference in overlap.spot_overlap(service, users):
-        got = " ".join(difference.got.split())
-        reason = Reason("overlap", f"{difference.asked}: declared {difference.expected}, but {got}")
-        return PreflightResult(seen, reason, reason.detail)
-    return PreflightResult(seen)
+    return PreflightResult(seen, faults=tuple(spot_overlap(service, users)))
 
 
 def observe(runtime: Runtime, service: Service) -> Identity:

@@ -56,6 +56,9 @@ class ServerObserver:
         return ServerSide(
             cpu_s=Cpu(self._cpu_s(self._stack), **{upstream: self._cpu_s(upstream) for upstream in UPSTREAMS}),
             memory_mib=None if anonymous is None else anonymous / 2**20,
+            memory_grown_bytes=growth(
+                *(self._readings[edge, self._stack].anonymous_bytes for edge in ("start", "end"))
+            ),
             threads=self._peaks.threads,
             processes=self._peaks.processes,
             started_processes=len(self._after - self._before),

@@ -17,7 +17,7 @@ from stackmatrix.cores import share_cores
 from stackmatrix.errors import LackingError, UserError
 from stackmatrix.load.calibration import calibrate
 from stackmatrix.measure.after_rounds import AfterRounds, reserved_s
-from stackmatrix.measure.preflight import check_variant
+from stackmatrix.measure.preflight import PreflightResult, check_variant
 from stackmatrix.measure.rounds import Policy, Rounds
 from stackmatrix.measure.slo import search_rates
 from stackmatrix.measure.trial import Bench, HealingFailedError, crashed, timed_trial
@@ -82,27 +82,26 @@ class Session:
     def preflight(self, runtime: Runtime, cells: list[Cell]) -> list[Cell]:
         """Check every variant against contract and manifest; return the cells of those that may be timed."""
         variants = {cell.variant.label: cell.variant for cell in cells}
-        refused: dict[str, Reason] = {}
         for number, (label, variant) in enumerate(variants.items(), 1):
             self.watcher.preflight_begins(label, number, len(variants))
-            users = waiting_users(cell for cell in cells if cell.variant.label == label)
-            if (reason := self.refusal(runtime, variant, users)) is not None:
-                refused[label] = reason
-        self.barred = {cell.arm.id: refused[cell.variant.label] for cell in cells if cell.variant.label in refused}
+            own = [cell for cell in cells if cell.variant.label == label]
+            found = self.checked(runtime, variant, waiting_users(own))
+            refused = {cell.arm.id: found.against(*waiting_for(cell)) for cell in own}
+            self.barred |= {arm: reason for arm, reason in refused.items() if reason is not None}
+            for words in dict.fromkeys(found.words or reason.detail for reason in refused.values() if reason):
+                self.watcher.refused(label, words)
         return [cell for cell in cells if cell.arm.id not in self.barred]
 
-    def refusal(self, runtime: Runtime, variant: Variant, users: dict[Wait, int]) -> Reason | None:
-        """Check one variant; return why it may not be timed, if so."""
+    def checked(self, runtime: Runtime, variant: Variant, users: dict[Wait, int]) -> PreflightResult:
+        """Check one variant; what this machine lacks for it is a reason too."""
         try:
             with runtime.service(variant) as service:
                 found = check_variant(runtime, service, users)
         except LackingError as error:
-            return Reason("lacking", str(error))
+            return PreflightResult(reason=Reason("lacking", str(error)))
         if found.identity is not None:
             self.identities[variant.label] = found.identity
-        if found.reason is not None:
-            self.watcher.refused(variant.label, found.words)
-        return found.reason
+        return found
 
     def calibrated(self, runtime: Runtime) -> Bench:
         """Measure what the generator can do here, on the cores that it will have."""
@@ -151,6 +150,13 @@ def waiting_users(cells: Iterable[Cell]) -> dict[Wait, int]:
     """Count the most users that will wait at once for each kind of thing; for arrivals, which nobody knows, many."""
     found: dict[Wait, int] = {}
     for cell in cells:
-        if cell.arm.overlaps and (waiting := cell.workload.waiting()):
-            found[waiting.on] = max(found.get(waiting.on, 0), cell.arm.load.users or MANY)
+        wait, users = waiting_for(cell)
+        if wait is not None:
+            found[wait] = max(found.get(wait, 0), users)
     return found
+
+
+def waiting_for(cell: Cell) -> tuple[Wait | None, int]:
+    """Say what the users of an arm wait for, if its capacity is to be checked, and how many they are."""
+    waiting = cell.workload.waiting() if cell.arm.overlaps else None
+    return waiting.on if waiting else None, cell.arm.load.users or MANY

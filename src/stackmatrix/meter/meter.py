@@ -20,6 +20,7 @@ class Reading:
     cpu_s: float | None
     throttled: int | None
     oom_kills: int | None
+    anonymous_bytes: int | None = None
 
 
 @dataclass(slots=True)
@@ -53,23 +54,24 @@ class Meter:
         """Read its counters now; UserError when its cgroup is gone, and the container with it."""
         at = time.monotonic()
         if self._cgroup is None:
-            return Reading(at, cpu_seconds(self._pids) if self._pids else None, None, None)
+            return Reading(at, cpu_seconds(self._pids) if self._pids else None, None, None, self._memory())
         try:
             throttled = self._cgroup.throttling().periods
-            return Reading(at, self._cgroup.cpu_seconds(), throttled, self._cgroup.oom_kills())
+            return Reading(at, self._cgroup.cpu_seconds(), throttled, self._cgroup.oom_kills(), self._memory())
         except OSError:
             raise UserError(f"{self._name} ended while it was timed") from None
 
     def sample(self, peaks: Peaks) -> None:
         """Add the memory, processes and threads of this moment to `peaks`, as far as they can be seen."""
         self._pids = self._runtime.pids(self._name)
-        memory: int | None = None
+        peaks.see(self._memory(), census(self._pids) if self._pids else None)
+
+    def _memory(self) -> int | None:
         with suppress(OSError):
             if self._cgroup is not None:
-                memory = self._cgroup.anonymous_bytes()
-            elif self._pids:
-                memory = anonymous_bytes(self._pids)
-        peaks.see(memory, census(self._pids) if self._pids else None)
+                return self._cgroup.anonymous_bytes()
+            return anonymous_bytes(self._pids) if self._pids else None
+        return None
 
 
 @contextmanager

@@ -76,9 +76,9 @@ class ArmResult(ArmSetup):
     latency_ms: Latency  # of the pooled records of all rounds that count
     errors: Errors  # in all rounds
     cpu_us_per_request: CpuPerRequest  # the median over the rounds
-    memory_mib: float | None  # the most over the rounds, as threads and sessions
+    memory_mib: float | None  # the least over the rounds, as threads: a process that ran another arm before has more
     threads: int | None
-    db_sessions: int | None
+    db_sessions: int | None  # the most over the rounds
     ceiling: CeilingShare | None  # the most that physics allows it
     predicted: Predicted | None = None  # what the queueing model expects
     # what bound it: load, slots, server-cpu, database, upstream, generator; accept-queue or delayed-ack, as the kernel

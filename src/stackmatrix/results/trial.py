@@ -148,6 +148,7 @@ class ServerSide:
     cpu_s: Cpu = field(default_factory=Cpu)
     # the most anonymous memory of the stack that was sampled; page cache is not counted
     memory_mib: float | None = None
+    memory_grown_bytes: int | None = None  # from edge to edge of the window
     threads: int | None = None  # the most that were seen of the stack, from outside
     processes: int | None = None  # likewise
     started_processes: int = 0

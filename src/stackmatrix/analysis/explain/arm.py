@@ -17,6 +17,7 @@ from stackmatrix.results.explain import Phases
 
 TimedParts = list[tuple[float, str]]  # seconds, and what they went to
 LEAST_SHARE = 0.005  # of a request's time: what takes less is not worth a word
+LEAK_BYTES, GROWN_BYTES = 5e3, 8e6  # memory that a request leaves behind, and a window, that is worth a word
 LATE_LOOP_S = 0.005  # a loop that is later than this on average delays what it serves
 
 
@@ -30,6 +31,7 @@ def explain_arm(facts: Facts) -> list[str]:
         how_full(facts, found),
         *(from_inside(facts, found) or from_outside(facts, found)),
         *waiting_inside(facts),
+        memory_growth(facts),
         disagreement(facts, found),
         *outlook(facts, found),
         known_default(found),
@@ -258,6 +260,14 @@ def time_lines(head: str, parts: TimedParts, whole: float) -> list[str]:
         for part, name in sorted(parts, key=lambda part: part[0], reverse=True)
     ]
     return [f"{head}: {told[0]}", *(listed(told[place : place + 2]) for place in range(1, len(told), 2))]
+
+
+def memory_growth(facts: Facts) -> str | None:
+    """Say that the stack would not last: its memory grows with every request."""
+    each, total = facts.grown_per_answer, facts.grown_bytes
+    if each is None or total is None or each < LEAK_BYTES or total < GROWN_BYTES:
+        return None
+    return f"{count(round(each / 1000))} kB a request is what its memory grew by: at this rate it does not last"
 
 
 def waiting_inside(facts: Facts) -> Iterator[str]:

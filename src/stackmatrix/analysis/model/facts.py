@@ -78,6 +78,8 @@ class Facts:
     least_s: float | None = None  # what a request waits by the workload's own word; None where it states nothing
     counted_s: float | None = None  # the window, where only what ended in it counts: a tool's, or a published one
     phases: Phases | None = None
+    grown_bytes: float | None = None  # what the stack's memory grew by in a window
+    grown_per_answer: float | None = None
     libraries: frozenset[str] = frozenset()  # what the arm really uses (`defaults.libraries`)
     reasons: tuple[Reason, ...] = ()  # why its numbers are not to be trusted; none when they are
 

@@ -71,6 +71,8 @@ def facts_of(
         delayed_acks=middle(trial.per_answer(trial.server.kernel.delayed_acks) for trial in trials),
         writes=middle(trial.per_answer(trial.server.kernel.writes) for trial in trials),
         least_s=stated or None,
+        grown_bytes=middle(trial.server.memory_grown_bytes for trial in trials),
+        grown_per_answer=middle(trial.per_answer(trial.server.memory_grown_bytes) for trial in trials),
         generator_share=middle(trial.client.generator_share for trial in trials),
         foreign_share=middle(trial.server.foreign_share for trial in trials),
         counted_s=middle(trial.client.window_s for trial in trials) if arm.load.tool or arm.timing else None,
