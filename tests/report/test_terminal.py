@@ -1,13 +1,15 @@
 """What a run ends with in a terminal of any width: tables of real runs, whole figures, and what was left out."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.cells import cell_len
 
+from stackmatrix.analysis.model.bottleneck import Name
+from stackmatrix.catalog import ROOT
 from stackmatrix.formatting import factor, percent, quantity
-from stackmatrix.report.arms import best_first, place_of
+from stackmatrix.report.arms import BOUND_MEANINGS, best_first, marked_name, place_of
 from stackmatrix.report.compare import COMPARE_COLUMNS, terminal
 from stackmatrix.report.experiment import experiment_table
 from stackmatrix.report.slo import SLO_COLUMNS, level_cells
@@ -17,6 +19,7 @@ from stackmatrix.results.directory import RESULTS, RunDirectory
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Load
 from stackmatrix.results.run import Run
+from stackmatrix.results.trial import LedgerLine
 
 from .sample import Runs
 from .test_fitted import WIDTHS, columns_left_out, printed
@@ -128,3 +131,23 @@ def test_a_comparison_fits(width: int) -> None:
     assert set(gone) < {column.name for column in COMPARE_COLUMNS}
     assert "B ÷ A" not in gone and factor(1.9) in "\n".join(lines)
     assert "CPU floor" in gone or percent(0.031) in "\n".join(lines)
+
+
+def test_a_cell_whose_ledger_could_not_be_counted_in_full_is_marked(reference: Run) -> None:
+    silent = [LedgerLine("SQL statements", 1500, None), LedgerLine("pages of the database", 1485, None, at_least=True)]
+    idle = [LedgerLine("SQL statements", 0, None), LedgerLine("new rows", 10, 10)]
+    first, second, *others = reference.arms
+    arms = [replace(first, ledger=silent), replace(second, ledger=idle), *others]
+    text = "\n".join(printed(run_table(replace(reference, arms=arms)), 160))
+    assert f"{first.variant_label} †" in text
+    assert text.count("†") == 2
+    assert "†: nobody counted what its answers imply: SQL statements and pages of the database" in text
+    assert "†" not in "\n".join(printed(run_table(reference), 160))
+    assert [marked_name(arm) for arm in arms if "†" in marked_name(arm)] == [f"{first.variant_label} †"]
+
+
+def test_every_verdict_has_its_meaning_and_its_sign() -> None:
+    icons = (ROOT / "src/stackmatrix/report/html/templates/icons.html").read_text()
+    names = set(get_args(Name)) - {"void"}
+    assert set(BOUND_MEANINGS) == names
+    assert all(f'id="sign-{name}"' in icons for name in names)

@@ -1,11 +1,12 @@
 """What every report says of an arm in the same words: its place, what bound it, why it has no number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from stackmatrix.formatting import MISSING
+from stackmatrix.formatting import MISSING, listed
 from stackmatrix.results.run import ArmResult
 
+UNCOUNTED: Final = "†"
 BOUND_MEANINGS: Final = {
     "load": "the offered load: every user waits for an answer that takes its time; more users would get more",
     "slots": "requests in flight: threads, greenlets or pooled connections are all taken",
@@ -15,6 +16,7 @@ BOUND_MEANINGS: Final = {
     "generator": "the load generator: the stack could do more than it was asked",
     "accept-queue": "connections that the kernel turned away before the stack accepted them",
     "delayed-ack": "answers in two parts, the last of which TCP holds back for some 40 ms",
+    "unexplained": "not known: nothing that was metered is used up",
 }
 
 
@@ -43,6 +45,22 @@ def place_of(arm: ArmResult, group: Sequence[ArmResult]) -> str:
         return MISSING
     shared = sum(other.rank == arm.rank for other in group) > 1
     return f"{arm.rank}{'=' if shared else ''}"
+
+
+def uncounted(arm: ArmResult) -> list[str]:
+    """List the lines of its ledger that should have been counted elsewhere, and could not be."""
+    return [entry.what for entry in arm.ledger if entry.counted is None and entry.implied]
+
+
+def uncounted_words(arms: Iterable[ArmResult]) -> str | None:
+    """Say which lines of the ledger the marked arms lack; None when every line was counted."""
+    found = dict.fromkeys(what for arm in arms if arm.valid for what in uncounted(arm))
+    return f"{UNCOUNTED}: nobody counted what its answers imply: {listed(list(found))}" if found else None
+
+
+def marked_name(arm: ArmResult) -> str:
+    """Return the stack variant, with a mark where its ledger lacks a line."""
+    return f"{arm.variant_label} {UNCOUNTED}" if arm.valid and uncounted(arm) else arm.variant_label
 
 
 def void_kinds(arm: ArmResult) -> str:

@@ -6,7 +6,7 @@ from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.formatting import MISSING, duration, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, place_of, void_kinds
+from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, marked_name, place_of, uncounted_words, void_kinds
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
@@ -108,6 +108,7 @@ def workload(view: View, group: Group) -> list[str]:
         about,
         headline.group_sentence(group),
         markdown_table(head, rows, words=(0, 1, len(head) - 1)),
+        uncounted_words(arms),
         reasons,
         *spent(group),
     ]
@@ -143,7 +144,7 @@ def markdown_row(cell: MatrixCell, group: Sequence[ArmResult], width: int) -> li
         return [MISSING, cell.name, f"void: {void_kinds(arm)}", *[""] * (width - 3)]
     goodput = BY_KEY["goodput"].show(arm)
     shown = [BY_KEY[key].show(arm) for key in SHOWN_METRICS]
-    name = f"**{cell.name}**" if arm.rank == 1 else cell.name
+    name = f"**{marked_name(arm)}**" if arm.rank == 1 else marked_name(arm)
     return [place_of(arm, group), name, goodput, percent(arm.goodput.half_width), *shown, bound_words(arm)]
 
 

@@ -157,8 +157,9 @@ def repeats(view: View) -> str:
     kinds = Counter(kind for trial in tried for kind in {reason.kind for reason in trial.reasons})
     why = listed([f"{kind} ({count})" for kind, count in kinds.most_common()] or ["an arm they are compared with"])
     return (
-        f"{again} trial{' was' if again == 1 else 's were'} repeated, because of {why}. When one arm fails a gate, the "
-        "round is repeated for all that are compared with it, at most twice; the last attempt stands, never the best."
+        f"{again} trial{' was' if again == 1 else 's were'} repeated, because of {why}. A failure is repeated alone; "
+        "where the machine spoils a trial, the round is repeated for all that are compared with it. Both at most "
+        "twice; the last attempt stands, never the best."
     )
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from stackmatrix.formatting import MISSING, factor, mib, milliseconds, percent, quantity
 from stackmatrix.report import experiment, slo
-from stackmatrix.report.arms import best_first, bound_words, place_of, void_kinds
+from stackmatrix.report.arms import best_first, bound_words, marked_name, place_of, uncounted_words, void_kinds
 from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import ArmResult, Run
@@ -43,7 +43,9 @@ def run_table(run: Run) -> RenderableType:
         members = list(arms)
         for arm in best_first(members):
             result.row([place_of(arm, members), *terminal_row(arm)])
-    return Group(result, *void_lines(run), *noise_line(run), *level_table(run))
+    lacking = uncounted_words(run.arms)
+    marks = [Text(lacking, style="dim")] if lacking else []
+    return Group(result, *marks, *void_lines(run), *noise_line(run), *level_table(run))
 
 
 def experiment_answer(result: ExperimentResult) -> list[RenderableType]:
@@ -85,7 +87,7 @@ def level_table(run: Run) -> list[RenderableType]:
 
 def terminal_row(arm: ArmResult) -> list[str | Text]:
     """Write one arm's cells; an arm that is not valid shows no number."""
-    name = arm.variant_label
+    name = marked_name(arm)
     if not arm.valid or arm.goodput is None:
         spent = arm.cpu_us_per_request.stack
         cpu = quantity(spent) if spent is not None else ""
