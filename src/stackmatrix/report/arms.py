@@ -47,6 +47,11 @@ def place_of(arm: ArmResult, group: Sequence[ArmResult]) -> str:
     return f"{arm.rank}{'=' if shared else ''}"
 
 
+def share_of_ceiling(arm: ArmResult) -> float | None:
+    """Return goodput ÷ ceiling; None on the CPU, where the ceiling is made of this very cell's CPU time."""
+    return arm.ceiling.share if arm.ceiling and arm.verdict != "server-cpu" else None
+
+
 def uncounted(arm: ArmResult) -> list[str]:
     """List the lines of its ledger that should have been counted elsewhere, and could not be."""
     return [entry.what for entry in arm.ledger if entry.counted is None and entry.implied]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from stackmatrix.formatting import count, mib, milliseconds, percent, quantity
+from stackmatrix.report.arms import share_of_ceiling
 from stackmatrix.results.run import ArmResult
 
 Value = float | int | None
@@ -154,8 +155,8 @@ METRICS: Final = (
         "",
         "higher",
         "Goodput divided by the ceiling. Near 100 % the stack does all that can be asked of it; what is lacking is "
-        "lost in queues or elsewhere.",
-        lambda arm: arm.ceiling.share if arm.ceiling else None,
+        "lost in queues or elsewhere. A cell on the CPU has none: its ceiling is made of its own CPU time.",
+        share_of_ceiling,
         percent,
     ),
 )

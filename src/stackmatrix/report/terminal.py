@@ -8,7 +8,15 @@ from rich.text import Text
 
 from stackmatrix.formatting import MISSING, factor, mib, milliseconds, percent, quantity
 from stackmatrix.report import experiment, slo
-from stackmatrix.report.arms import best_first, bound_words, marked_name, place_of, uncounted_words, void_kinds
+from stackmatrix.report.arms import (
+    best_first,
+    bound_words,
+    marked_name,
+    place_of,
+    share_of_ceiling,
+    uncounted_words,
+    void_kinds,
+)
 from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.experiment import ExperimentResult
 from stackmatrix.results.run import ArmResult, Run
@@ -25,7 +33,7 @@ MATRIX_COLUMNS: Final = (
     FittedColumn("CPU µs", 6, meaning="of the stack per request"),
     FittedColumn("MiB", 11),
     FittedColumn("threads", 12),
-    FittedColumn("ceiling", 9, meaning="share reached of the most that physics allows"),
+    FittedColumn("ceiling", 9, meaning="share reached of the most that physics allows, “–” on the CPU"),
     FittedColumn("bound by", 4, least=10, meaning="what held it back"),
 )
 
@@ -92,7 +100,6 @@ def terminal_row(arm: ArmResult) -> list[str | Text]:
         spent = arm.cpu_us_per_request.stack
         cpu = quantity(spent) if spent is not None else ""
         return [name, Text("void", style="red"), *[""] * 4, cpu, *[""] * 3, Text(void_kinds(arm), style="red")]
-    ceiling = arm.ceiling
     return [
         name,
         quantity(arm.goodput.value),
@@ -103,7 +110,7 @@ def terminal_row(arm: ArmResult) -> list[str | Text]:
         quantity(arm.cpu_us_per_request.stack),
         mib(arm.memory_mib),
         MISSING if arm.threads is None else str(arm.threads),
-        percent(ceiling.share if ceiling else None),
+        percent(share_of_ceiling(arm)),
         bound_words(arm),
     ]
 

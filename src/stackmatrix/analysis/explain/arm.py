@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from stackmatrix.analysis.explain.phrases import BOUND_WORDS, REMEDIES, crowd, lines, program, thing, things, waited_for
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
-from stackmatrix.analysis.model.ceiling import BAND
+from stackmatrix.analysis.model.ceiling import BAND, Ceiling
 from stackmatrix.analysis.model.disagreement import in_flight, late
 from stackmatrix.analysis.model.facts import USED_UP, Facts
 from stackmatrix.analysis.model.what_if import idle, lever
-from stackmatrix.formatting import capital, count, duration, listed, percent, rate, some
+from stackmatrix.formatting import capital, count, duration, listed, percent, quantity, rate, some
 from stackmatrix.results.explain import Phases
 
 TimedParts = list[tuple[float, str]]  # seconds, and what they went to
@@ -55,6 +55,8 @@ def what_bound(facts: Facts, found: Verdict) -> str | None:
     if facts.goodput is None or facts.ceiling is None or found.of_ceiling is None:
         return None
     ceiling = rate(facts.ceiling.goodput)
+    if found.name == "server-cpu":  # whose ceiling is made of this very cell's CPU time, and contains the result
+        return f"{rate(facts.goodput.value)}: {facts.arm} is bound by {bound_by(facts, found)}"
     reached = f"{rate(facts.goodput.value)}, {percent(found.of_ceiling)} of the ceiling of {ceiling}"
     if found.name == "unexplained":
         return f"{reached}: nothing that was metered bound {facts.arm}"
@@ -227,14 +229,14 @@ def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
 def with_database(facts: Facts, found: Verdict) -> TimedParts:
     """Split its time with the database: what the database counted itself, and what is around that."""
     whole = facts.phases.db_s if facts.phases else None
-    if whole is None:
-        return []
+    if whole is None or facts.waits_on != "database":
+        return []  # nothing counts statements here that would confirm it
     stated = facts.demand.wait_s if facts.demand and knows_wait(facts) and facts.waits_on == "database" else None
     work = facts.database_s or stated
     if work is None or work > whole:
         return [(whole, "with the database")]
     full = found.pool is not None and found.pool.name == "db_pool"
-    around = "waiting for a database connection" if full else "on the way to the database and back"
+    around = "waiting for a database connection" if full else "in the driver, for a connection or for its turn to go on"
     return [(whole - work, around), (work, "at work in the database")]
 
 
@@ -247,7 +249,7 @@ def gathering(facts: Facts, found: Verdict) -> TimedParts:
         return [(whole, "gathering")]
     full = found.pool is not None and found.pool.name == "http_pool"
     on, wait_s = waited_for(facts.waits_on), facts.demand.wait_s
-    around = "waiting for an HTTP connection" if full else f"on the way to {on} and back"
+    around = "waiting for an HTTP connection" if full else f"beside {on}, for its turn to go on"
     return [(whole - wait_s, around), (wait_s, f"waiting for {on}")]
 
 
@@ -320,9 +322,14 @@ def outlook(facts: Facts, found: Verdict) -> list[str]:
     change, useless = lever(facts, found), idle(facts)
     if change is None:
         return []
-    faster = f"To go faster: {change.what} ({rate(change.ceiling.goodput)}, bound by {change.binds})"
+    faster = f"To go faster: {change.what} (predicted: {band(change.ceiling)}, bound by {change.binds})"
     same = f"More {listed(useless, 'or')} would leave the ceiling at {rate(facts.ceiling.goodput)}"
     return [faster, same] if useless else [faster]
+
+
+def band(ceiling: Ceiling) -> str:
+    """Write what the model predicts, with its band: never beyond the ceiling."""
+    return f"{quantity(ceiling.band[0])} to {rate(min(ceiling.band[1], ceiling.goodput))}"
 
 
 def known_default(found: Verdict) -> str | None:

@@ -7,7 +7,7 @@ from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.analysis.explain.phrases import POOLS
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
-from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, void_kinds
+from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, share_of_ceiling, void_kinds
 from stackmatrix.report.html import views
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook, step
@@ -74,7 +74,7 @@ class Cells:
             place=place_of(arm, [other.arm for other in group.ranked]),
             first=arm.rank == 1 and group.decided,
             step=step(arm.ceiling.share) if arm.ceiling else 0,
-            share=percent(arm.ceiling.share) if arm.ceiling else "",
+            share="" if (share := share_of_ceiling(arm)) is None else percent(share),
             bound=bound_view(arm) if arm.goodput else None,
             show={metric.key: metric.show(arm) for metric in METRICS},
         )
