@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackmatrix.analysis.comparability import Conditions, mismatches
-from stackmatrix.analysis.compare import ArmRounds, Measured, Noise, answer, between_runs, interleaved, larger
+from stackmatrix.analysis.compare import (
+    ArmRounds,
+    Measured,
+    Noise,
+    answer,
+    between_runs,
+    compare_work,
+    interleaved,
+    larger,
+    more_or_less,
+)
 from stackmatrix.analysis.statistics import NoiseFloor, RoundValues, noise_floor, ratio
 from stackmatrix.load.latency import Latency
-from stackmatrix.results.compare import CellComparison
+from stackmatrix.results.compare import CellComparison, LimitOutcome, WorkCount
 from stackmatrix.results.directory import SCHEMA
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason
@@ -295,3 +305,27 @@ def test_runs_whose_machine_or_window_differs_are_not_alike(key: str) -> None:
 def test_runs_whose_settings_differ_are_not_alike(key: str) -> None:
     here, there = (Conditions({}, {key: value}, {}) for value in (1, 2))
     assert [(one.a, one.b) for one in mismatches(here, there)] == [("1", "2")]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "calls", "words", "outcome"),
+    [
+        (104_300, 6.0, "4.3 % more instructions and as many system calls that read or write", "worse"),
+        (100_990, 9.0, "as many instructions and 50 % more system calls that read or write", "no worse"),
+        (98_000, 6.1, "2.0 % fewer instructions and as many system calls that read or write", "no worse"),
+        (102_000, None, "2.0 % more instructions", "no worse"),
+    ],
+)  # fmt: skip
+def test_work_is_told_apart_at_one_per_cent(
+    instructions: float, calls: float | None, words: str, outcome: LimitOutcome
+) -> None:
+    a, b = WorkCount("a", 100_000, 6.0, 900), WorkCount("b", instructions, calls, 900)
+    found = compare_work("json-small", {}, a, b, limit=0.02)
+    assert (found.words, found.outcome) == (f"B executes {words} a request", outcome)
+    assert found.ratio == pytest.approx(instructions / 100_000)
+    assert compare_work("json-small", {}, a, b, limit=None).outcome is None
+
+
+@pytest.mark.parametrize(("ratio", "words"), [(1.0099, "as many"), (1.0101, "1.0 % more"), (0.9899, "1.0 % fewer")])
+def test_what_is_no_difference(ratio: float, words: str) -> None:
+    assert more_or_less(ratio, 0.01) == words

@@ -28,11 +28,22 @@ from stackmatrix.analysis.statistics import (
     standing,
 )
 from stackmatrix.formatting import factor, percent
-from stackmatrix.results.compare import CellComparison, LimitOutcome, MetricRatio, Sense, SpeedVerdict
+from stackmatrix.results.compare import (
+    CellComparison,
+    LimitOutcome,
+    MetricRatio,
+    Sense,
+    SpeedVerdict,
+    WorkComparison,
+    WorkCount,
+)
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, Reason
 from stackmatrix.results.run import ArmResult, Run
 from stackmatrix.results.trial import Trial
+
+SAME_WORK = 0.01  # of instructions: two counts of one stack differ by up to 0.2 %
+SAME_CALLS = 0.02  # of system calls, which timers add to
 
 MOST_FLOOR = 0.05  # a run that cannot see 5 % does not say that there is no difference
 MOST_ROUNDS = 1000  # more further rounds than anybody would run are none
@@ -306,3 +317,22 @@ def overall(answers: Iterable[CellComparison]) -> LimitOutcome:
     if "worse" in found:
         return "worse"
     return "no worse" if found == {"no worse"} else "undecided"
+
+
+def compare_work(
+    workload: str, params: dict[str, int | str], a: WorkCount, b: WorkCount, limit: float | None
+) -> WorkComparison:
+    """Hold the work of two variants against each other; less than 1 % of instructions is no difference."""
+    ratio = b.instructions / a.instructions
+    outcome: LimitOutcome | None = None if limit is None else "worse" if ratio > 1 + limit else "no worse"
+    words = f"B executes {more_or_less(ratio, SAME_WORK)} instructions"
+    if a.calls and b.calls:
+        words += f" and {more_or_less(b.calls / a.calls, SAME_CALLS)} system calls that read or write"
+    return WorkComparison(workload, params, a, b, ratio, f"{words} a request", outcome)
+
+
+def more_or_less(ratio: float, same: float) -> str:
+    """Write `4.3 % more`, `2.0 % fewer` or `as many`."""
+    if abs(ratio - 1) < same:
+        return "as many"
+    return f"{percent(abs(ratio - 1))} {'more' if ratio > 1 else 'fewer'}"

@@ -24,6 +24,15 @@ def compare_sides(
     markdown: Annotated[
         Path | None, option(Path, "FILE", f"write the comparison as Markdown for a pull request {TO_FILE}")
     ] = None,
+    counted: Annotated[
+        bool,
+        Parameter(
+            name="--work",
+            negative="",
+            help="count instructions (by valgrind) and system calls a request instead of timing: what neighbours do "
+            "not move; --fail-if-worse then holds instructions",
+        ),
+    ] = False,
     execution: Execution = EXECUTION,
 ) -> int:
     if markdown == execution.json == STDOUT:
@@ -34,6 +43,10 @@ def compare_sides(
 
     stacks = load_stacks()
     sides = both_sides(a, b, stacks)
+    if counted:
+        from stackmatrix.cli.compare_work import compare_work_of
+
+        return compare_work_of(sides, stacks, work, fail_if_worse, execution.json)
 
     from stackmatrix.cli.comparison import CompareRequest
 

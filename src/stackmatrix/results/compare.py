@@ -42,6 +42,29 @@ class CellComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkCount:
+    """What one request of a workload costs a variant, in counts that neighbours do not move."""
+
+    variant: str
+    instructions: float  # that its processes execute outside the kernel
+    calls: float | None  # system calls that read or write; None where they may not be looked at
+    requests: int  # of which these are the mean
+
+
+@dataclass(frozen=True, slots=True)
+class WorkComparison:
+    """Two variants' work on one workload."""
+
+    workload: str
+    params: dict[str, int | str]
+    a: WorkCount
+    b: WorkCount
+    ratio: float  # of instructions, B ÷ A
+    words: str
+    outcome: LimitOutcome | None = None  # instructions held against the limit that was given
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonReport:
     """All of a comparison, as `compare --json` writes it."""
 

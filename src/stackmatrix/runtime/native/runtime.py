@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stackmatrix.catalog import ROOT
@@ -118,14 +118,32 @@ class NativeRuntime(Runtime):
     def service(self, variant: Variant) -> Iterator[Service]:
         """Run this variant, started anew only when its settings differ from what runs."""
         name = variant.stack.name
-        if name not in self._environments:
-            self._prepare([variant.stack])
-        if name in self.lacking:
-            raise LackingError(self.lacking[name])
+        self._admit_variant(variant)
         if not self._runs(name) or self._variants[name] != variant:
             self._vary(variant)
             self._start(name)
         yield Service(variant, HOST, self._ports[name])
+
+    @contextmanager
+    def under(self, variant: Variant, program: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
+        """Run this variant under another program, such as valgrind, and end it by SIGTERM; then it is as it was.
+
+        `environment` is added to the stack's own.
+        """
+        name = variant.stack.name
+        self._admit_variant(variant)
+        self._vary(variant)
+        plain = self._recipes[name]
+        try:
+            own = {**(plain.environment or {}), **environment}
+            self._recipes[name] = replace(plain, command=[*program, *plain.command], environment=own)
+            self._start(name)
+            service = Service(variant, HOST, self._ports[name])
+            yield service
+            self.terminate(service)
+        finally:
+            self._stop(name)
+            self._recipes[name] = plain
 
     @contextmanager
     def alone(self, service: Service) -> Iterator[None]:
@@ -294,6 +312,14 @@ class NativeRuntime(Runtime):
         if self._psql is not None:
             self._psql.close()
             self._psql = None
+
+    def _admit_variant(self, variant: Variant) -> None:
+        """Make the environment that its stack needs; LackingError when this machine cannot."""
+        name = variant.stack.name
+        if name not in self._environments:
+            self._prepare([variant.stack])
+        if name in self.lacking:
+            raise LackingError(self.lacking[name])
 
     def _vary(self, variant: Variant) -> None:
         """Make this variant the one that starts next."""
