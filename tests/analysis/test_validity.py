@@ -12,7 +12,7 @@ from stackmatrix.analysis import validity
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import REMEDIES, ReasonKind
-from stackmatrix.results.trial import Errors, LedgerLine
+from stackmatrix.results.trial import Errors, Failure, LedgerLine
 
 from ..made_trials import altered, made
 
@@ -125,6 +125,22 @@ def test_an_early_answer_is_told_with_its_figures() -> None:
     assert reason.detail == "412 of 4000 answers began before their wait was over, the first after 50.1 ms"
     (reason,) = validity.gate_reasons(altered(GOOD, first_byte_p50_ms=0.4), CLOSED)
     assert reason.detail == "half the answers began after 0.4 ms and ended after 10.0 ms: the head came alone"
+
+
+def test_each_kind_of_failure_is_a_reason_of_its_own() -> None:
+    failures = [Failure("status", 503, 24, "w", 5004.0), Failure("status", 500, 2, "w", 12.0)]
+    late = [Failure("status", 504, 1, "w", 65_000.0)]
+    trial = altered(
+        GOOD, errors=Errors(status=26), failures=failures, errors_outside=Errors(status=1), failures_outside=late
+    )
+    assert [reason.detail for reason in validity.gate_reasons(trial, CLOSED, settings={"http_timeout": 65})] == [
+        "24 of 1000 requests failed with status 503 after 5.00 s: the wait for a database connection",
+        "2 of 1000 requests failed with status 500 after 12.0 ms",
+        "1 of the requests before or after the window failed with status 504 after 65.0 s: "
+        "the wait for an upstream (HTTP_TIMEOUT=65)",
+    ]
+    (reason,) = validity.gate_reasons(altered(GOOD, errors=Errors(status=3, closed=1)), CLOSED)
+    assert reason.detail == "4 of 1000 requests failed: 3 status, 1 closed"  # of a tool that only counts
 
 
 def test_a_stack_that_was_not_ready_is_unsteady() -> None:

@@ -1,12 +1,14 @@
 """The gates that a trial must pass before its number counts (`docs/method.md`): pure functions of one trial."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
+from stackmatrix.analysis.failures import failure_words
+from stackmatrix.catalog.stacks import Setting
 from stackmatrix.formatting import duration, percent, rate
 from stackmatrix.load.job import WHOLE_RESPONSES
 from stackmatrix.results.plan import Load
 from stackmatrix.results.reasons import Reason
-from stackmatrix.results.trial import Trial
+from stackmatrix.results.trial import Errors, Failure, Trial
 
 GENERATOR_SHARE = 0.70  # of its core: above it the generator may be what is measured
 LITTLE = 0.03  # how far throughput × response time may be from the users
@@ -24,14 +26,20 @@ FOREIGN_SHARE = 0.25  # of the stack's cores, interrupts included
 STEAL_SHARE = 0.02
 
 
-def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None, fitted: bool = True) -> list[Reason]:
+def gate_reasons(
+    trial: Trial,
+    load: Load,
+    generator_rps: float | None = None,
+    fitted: bool = True,
+    settings: Mapping[str, Setting] | None = None,
+) -> list[Reason]:
     """List every reason not to trust this trial; none when it passed.
 
     `generator_rps` is the most that the generator can do on this machine, by its calibration. `fitted` is False where
-    the window is so long because somebody published it.
+    the window is so long because somebody published it. `settings` are the stack's, which name its time-outs.
     """
     return [
-        *failed_requests(trial),
+        *failed_requests(trial, settings or {}),
         *keep_alive(trial),
         *early(trial),
         *effects(trial),
@@ -44,18 +52,23 @@ def gate_reasons(trial: Trial, load: Load, generator_rps: float | None = None, f
     ]
 
 
-def failed_requests(trial: Trial) -> Iterator[Reason]:
+def failed_requests(trial: Trial, settings: Mapping[str, Setting]) -> Iterator[Reason]:
     """Stop at one failed request: a stack that errs does other work than one that answers."""
-    if trial.client.errors.total:
-        yield Reason(
-            "errors", f"{trial.client.errors.total} of {trial.client.offered} requests failed: {trial.client.errors}"
-        )
-    if trial.client.errors_outside.total:
-        yield Reason("errors", f"requests failed before or after the window: {trial.client.errors_outside}")
+    client, outside = trial.client, "of the requests before or after the window failed"
+    yield from failed(client.errors, client.failures, f"of {client.offered} requests failed", settings)
+    yield from failed(client.errors_outside, client.failures_outside, outside, settings)
     if not trial.client.answered:
         yield Reason("unfinished", f"no request was answered in {trial.client.window_s:.1f} s")
     if trial.client.stuck:
         yield Reason("stuck", f"{trial.client.stuck} requests had no answer after ten times as long as any answer took")
+
+
+def failed(errors: Errors, failures: Sequence[Failure], what: str, settings: Mapping[str, Setting]) -> Iterator[Reason]:
+    """Give a reason for each kind of failure; where they are only counted, one for all."""
+    for failure in failures:
+        yield Reason("errors", f"{failure.count} {what} {failure_words(failure, settings)}")
+    if errors.total and not failures:
+        yield Reason("errors", f"{errors.total} {what}: {errors}")
 
 
 def keep_alive(trial: Trial) -> Iterator[Reason]:

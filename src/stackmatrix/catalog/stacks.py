@@ -13,6 +13,8 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, misfitting, read_typed, shown
 from stackmatrix.errors import UserError, pick, suggestion
 
+POOL_WAIT_S = 5.0  # for a database connection, by the contract; then a stack answers 503
+
 Setting = int | str | bool
 SettingName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", description="a lower-case name")]
 Wait = Literal["timer", "database", "upstream"]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import orjson
 
+from stackmatrix.catalog.stacks import POOL_WAIT_S
 from stackmatrix.catalog.workloads import fixture
 from stackmatrix.contract.answer import Deviation, problem, success
 from stackmatrix.contract.client import Flight, NoAnswer, Reply, Response, ask_once, together
@@ -14,7 +15,6 @@ from stackmatrix.contract.exchange import Exchange, NotApplicable, Subject, boil
 from stackmatrix.http import Request
 from stackmatrix.runtime.base import Service, Upstream
 
-POOL_WAIT_S = 5.0
 REFUSAL_S = POOL_WAIT_S + 2.0  # the longest that any stack may think about a database that is down
 RECOVERY_S = 10.0
 LATE_S = 1.5  # after the time at which a stack should give up

@@ -1,6 +1,6 @@
 """The client's side of a trial: offer the load, by the project's own generator or by another tool, and count."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from stackmatrix.load.records import Floats, Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 from stackmatrix.load.warm_up import LEAST_ANSWERS, LONGEST_WARM_UP_S, LONGEST_WINDOW_S, WarmUp
 from stackmatrix.results.plan import Load, Timing
-from stackmatrix.results.trial import ClientSide, Errors, ToolSays
+from stackmatrix.results.trial import ClientSide, Errors, Failure, ToolSays
 from stackmatrix.runtime.base import Service
 
 # a request that outlasts the whole trial is unfinished, which is reported; only a shorter limit would be a failure
@@ -85,6 +85,8 @@ def by_generator(outcome: LoadRun, file: Path, wait_s: float) -> OfferedLoad:
         halves=halves(outcome),
         errors=failures(totals.errors),
         errors_outside=failures(summary.count_errors(outside(outcome))),
+        failures=failed_alike(summary.sampled(outcome), outcome.job.kinds),
+        failures_outside=failed_alike(outside(outcome), outcome.job.kinds),
         even=even(inside["end"], outcome.start, outcome.end),
         early=int((took_s < least_s(wait_s)).sum()),
         fastest_ms=float(took_s.min()) * 1000 if len(right) else None,
@@ -202,6 +204,23 @@ def outside(outcome: LoadRun) -> Records:
 def failures(counts: Mapping[str, int]) -> Errors:
     """Count endings as errors; a request that was cut off is none."""
     return Errors(**{key: count for key, count in counts.items() if key in Errors.__slots__})
+
+
+def failed_alike(records: Records, kinds: Sequence[RequestKind]) -> list[Failure]:
+    """Group the requests that failed by ending and status, most first; one that was cut off is none."""
+    failed = records[(records["verdict"] != Ending.OK) & (records["verdict"] != Ending.UNFINISHED)]
+    took_s = failed["end"] - np.where(np.isnan(failed["sent"]), failed["scheduled"], failed["sent"])
+    order = np.argsort(took_s, kind="stable")
+    failed, took_s = failed[order], took_s[order]
+    found: list[Failure] = []
+    for verdict, status in np.unique(failed[["verdict", "status"]]).tolist():
+        alike = np.flatnonzero((failed["verdict"] == verdict) & (failed["status"] == status))
+        middle = alike[(len(alike) - 1) // 2]
+        kind = kinds[failed["kind"][middle]].name
+        found.append(
+            Failure(Ending(verdict).name.lower(), status, len(alike), kind, after_ms=float(took_s[middle]) * 1000)
+        )
+    return sorted(found, key=lambda failure: -failure.count)
 
 
 def stuck(records: Records, given_up: float) -> int:

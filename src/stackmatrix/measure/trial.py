@@ -140,7 +140,8 @@ def timed_trial(
             workload, driven.before, driven.after, driven.client.right, driven.doubtful, service.variant.equal_work
         ),
     )
-    return replace(trial, reasons=validity.gate_reasons(trial, arm.load, bench.generator_rps, timing.fitted))
+    reasons = validity.gate_reasons(trial, arm.load, bench.generator_rps, timing.fitted, service.settings)
+    return replace(trial, reasons=reasons)
 
 
 def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:
@@ -170,7 +171,7 @@ def extra_trial(
         driven = drive(bench, service, load, workload, timing, seed, records, at_edge, beside)
     client = replace(driven.client, records=None)
     trial = Trial(id="", arm=arm.id, round=0, attempt=0, started=started, client=client, server=driven.server)
-    return replace(trial, reasons=[*validity.failed_requests(trial), *validity.disturbances(trial)])
+    return replace(trial, reasons=[*validity.failed_requests(trial, service.settings), *validity.disturbances(trial)])
 
 
 class ExtraFields(TypedDict):

@@ -49,6 +49,17 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Requests that failed alike, and a sample: the one in the middle of them by how long it took."""
+
+    ending: str  # as `Errors` names it
+    status: int  # of the answer; 0 when no head came
+    count: int
+    kind: str  # of the sample's request: the workload's name
+    after_ms: float  # from when the sample was sent, or was due where it never was, until it had failed
+
+
+@dataclass(frozen=True, slots=True)
 class Cpu:
     """CPU seconds that the servers used in the window; None where it cannot be read."""
 
@@ -95,6 +106,9 @@ class ClientSide:
     halves: tuple[float, float] | None = None
     errors: Errors = field(default_factory=Errors)  # of the window's requests
     errors_outside: Errors = field(default_factory=Errors)  # requests that failed before or after the window
+    # the same requests by ending and status, most first; none of another tool, or in runs made before they were kept
+    failures: list[Failure] = field(default_factory=list)
+    failures_outside: list[Failure] = field(default_factory=list)
     even: bool = False  # whether the window's answers came in an even stream, so that counting them is enough
     early: int = 0  # right answers of the whole trial whose first byte came before the wait that they stand for
     fastest_ms: float | None = None  # from the request's last byte to the first of any right answer
