@@ -86,6 +86,9 @@ class Servers:
 
     def heal(self) -> None: ...
 
+    def logs(self, name: str, lines: int) -> str:
+        return f"the last {lines} lines of {name}"
+
     @contextmanager
     def service(self, variant: Variant) -> Iterator[Variant]:
         yield variant
@@ -216,6 +219,7 @@ def test_a_server_that_is_gone_costs_its_trial_only(execute: Execute) -> None:
 
     run, _ = execute(crashes)
     assert [[reason.detail for reason in arm.reasons] for arm in run.arms] == [["it died"], []]
+    assert all(str(reason.log).startswith("logs/r00-a2-fastapi-sync") for arm in run.arms for reason in arm.reasons)
 
 
 def test_what_cannot_be_gone_on_with_is_judged_before_it_is_told(

@@ -372,7 +372,8 @@ def answers(random: np.random.Generator, known: Catalog, arm: Arm, cpu_us: float
 
 def failing(trial: Trial) -> Trial:
     """Every trial has failures."""
-    return altered(trial, errors=Errors(status=3), reasons=[Reason("errors", "3 of 200 requests failed: 3 status")])
+    told = Reason("errors", "3 of 200 requests failed with status 500 after 12.0 ms", f"logs/{trial.id}.log")
+    return altered(trial, errors=Errors(status=3), reasons=[told])
 
 
 def one_bound_by_its_generator(trial: Trial) -> Trial:

@@ -111,9 +111,10 @@ def test_html_and_markdown_say_what_run_json_says(runs: Runs, name: str) -> None
         assert line[7:11] == [shown[key] for key in ("cpu_us_stack", "memory_mib", "threads", "share")]
 
 
-def test_every_reason_stands_with_its_remedy(runs: Runs) -> None:
-    page, document = words(read(runs, "matrix", "report.html")), read(runs, "matrix", "report.md")
-    for arm in judged(runs, "matrix").arms:
+@pytest.mark.parametrize("name", ["matrix", "void"])
+def test_every_reason_stands_with_its_remedy(runs: Runs, name: str) -> None:
+    page, document = words(read(runs, name, "report.html")), read(runs, name, "report.md")
+    for arm in judged(runs, name).arms:
         for reason in arm.reasons:
             assert reason.detail in page and reason.remedy in page
             assert reason.detail in document and reason.remedy in document

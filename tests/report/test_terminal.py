@@ -73,6 +73,15 @@ def test_the_columns_that_matter_most_stay(reference: Run, width: int, gone: lis
     assert columns_left_out(printed(run_table(reference), width)) == gone
 
 
+def test_every_void_arm_names_its_own_log(runs: Runs) -> None:
+    run = runs["void"].read("run.json", Run)
+    text = " ".join(" ".join(printed(run_table(run), 200)).split())
+    for arm in run.arms:
+        (reason,) = arm.reasons
+        assert f"{arm.variant_label} {arm.workload}: errors: {reason.detail}" in text
+        assert reason.log is not None and f"errors: read {reason.log} and run" in text
+
+
 def test_the_best_stand_first_with_their_place(reference: Run) -> None:
     http = best_first([arm for arm in reference.arms if arm.workload == "http"])
     assert [place_of(arm, http) for arm in http] == ["1=", "1=", "3", "4"]

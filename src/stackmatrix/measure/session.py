@@ -127,7 +127,7 @@ class Session:
             except HealingFailedError:
                 raise
             except UserError as error:
-                return crashed(arm, number, attempt, error)
+                return bench.with_log(crashed(arm, number, attempt, error), cell.variant.stack.name)
 
         policy = Policy(
             self.plan.seed,

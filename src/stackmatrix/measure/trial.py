@@ -26,6 +26,8 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import ClientSide, ServerSide, Trial
 from stackmatrix.runtime.base import Runtime, Service
 
+LOG_LINES = 200  # of a stack's log that are kept with a trial
+
 
 class HealingFailedError(UserError):
     """Says that an upstream does not start again, so that nothing more can be timed."""
@@ -53,6 +55,16 @@ class Bench:
         except UserError:
             self.heal()
             raise
+
+    def with_log(self, trial: Trial, stack: str) -> Trial:
+        """Keep the end of the stack's log where a trial's reasons send the reader to it."""
+        if not any(reason.needs_log for reason in trial.reasons):
+            return trial
+        try:
+            log = self.directory.keep_log(trial.id, self.runtime.logs(stack, LOG_LINES))
+        except UserError:  # a stack that never came up
+            return trial
+        return replace(trial, reasons=[replace(each, log=log) if each.needs_log else each for each in trial.reasons])
 
     def heal(self) -> None:
         """Start again whatever upstream has died; HealingFailedError when that fails."""
@@ -126,8 +138,9 @@ def timed_trial(
     try:
         driven = drive(bench, service, arm.load, workload, timing, seed, bench.directory.records_file(name))
     except UserError as error:
+        trial = bench.with_log(crashed(arm, number, attempt, error), service.stack.name)
         bench.heal()
-        return crashed(arm, number, attempt, error)
+        return trial
     trial = Trial(
         id=name,
         arm=arm.id,
@@ -141,7 +154,7 @@ def timed_trial(
         ),
     )
     reasons = validity.gate_reasons(trial, arm.load, bench.generator_rps, timing.fitted, service.settings)
-    return replace(trial, reasons=reasons)
+    return bench.with_log(replace(trial, reasons=reasons), service.stack.name)
 
 
 def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:

@@ -126,13 +126,13 @@ def noise_line(run: Run) -> list[Text]:
 
 
 def void_lines(run: Run) -> list[Text]:
-    """List every reason of every arm without a number, then each kind's remedy."""
+    """List every reason of every arm without a number, then the remedies."""
     lines: list[Text] = []
-    remedies: dict[str, str] = {}
+    remedies: dict[str, None] = {}
     for arm in run.arms:
         for reason in dict.fromkeys(arm.reasons if not arm.valid else []):
             load = f" {arm.load.label}" if several_loads(run) else ""
             name = f"{arm.variant_label} {arm.workload}{load}"
             lines.append(Text(f"{name}: {reason.kind}: {reason.detail}", style="red"))
-            remedies[reason.kind] = reason.remedy
-    return [*lines, *(Text(f"{kind}: {remedy}", style="yellow") for kind, remedy in remedies.items())]
+            remedies[f"{reason.kind}: {reason.remedy}"] = None
+    return [*lines, *(Text(remedy, style="yellow") for remedy in remedies)]

@@ -65,6 +65,12 @@ class RunDirectory:
     def records_file(self, trial: str) -> Path:
         return self.path / "records" / f"{trial}.npy"
 
+    def keep_log(self, trial: str, text: str) -> str:
+        """Write what the stack had logged by the end of a trial; return the file's name in this directory."""
+        name = f"logs/{trial}.log"
+        write_file(self.path / name, f"{text or 'nothing was logged'}\n")
+        return name
+
     def append(self, line: Trial | Probe | Explained | Profiled) -> None:
         """Keep a trial, a probe of a service level or an extra trial for good."""
         file = self.path / LINES[type(line)]

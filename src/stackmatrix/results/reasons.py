@@ -1,6 +1,6 @@
 """Why a number is not to be trusted, and what to do about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 ReasonKind = Literal[
@@ -30,9 +30,9 @@ ReasonKind = Literal[
     "lacking",
 ]
 
-REMEDIES: dict[ReasonKind, str] = {
-    "errors": "read the stack's log and run ./scripts/check-contract.py; a failing stack has no speed",
-    "stuck": "some requests are never answered while others are: read the stack's log; a body may be shorter than said",
+REMEDIES: dict[ReasonKind, str] = {  # `{log}`: where the end of the stack's log is kept
+    "errors": "read {log} and run ./scripts/check-contract.py; a failing stack has no speed",
+    "stuck": "some requests are never answered while others are: read {log}; a body may be shorter than said",
     "reconnects": "the stack closes connections between requests: mend its keep-alive, or its limit of requests",
     "generator": "the generator was near its own limit: give it a core of its own or more shards",
     "drift": "requests left late: lower the rate, or give the generator a core of its own",
@@ -42,7 +42,7 @@ REMEDIES: dict[ReasonKind, str] = {
     "steal": "the host took CPU time away: use a machine that is not shared",
     "throttled": "a CPU quota held the stack back: remove the container's limit",
     "oom": "the kernel killed a process for memory: raise the container's memory limit",
-    "restart": "a process of the stack came or went under load: read its log",
+    "restart": "a process of the stack came or went under load: read {log}",
     "early": "the stack answers before it has done what was asked; look for shortened waits, caches and early heads",
     "ledger": "what was answered is not what was done elsewhere: the two sides are printed; the stack is not honest",
     "physics": "no such stack can do that: mend [capacity] in stack.toml, or find what the stack leaves out",
@@ -50,7 +50,7 @@ REMEDIES: dict[ReasonKind, str] = {
     "identity": "what runs is not what the manifest says: mend stack.toml or the stack",
     "overlap": "run ./scripts/check-contract.py --only overlap, and mend [capacity] in stack.toml or what blocks",
     "contract": "run ./scripts/check-contract.py and mend the first difference",
-    "crash": "the stack or an upstream died: read its log, then go on with --resume",
+    "crash": "the stack or an upstream died: read {log}, then go on with --resume",
     "untimed": "give the run more time, or go on with --resume",
     "unfinished": "lengthen the window (--duration): too few requests end in it",
     "short": "offer fewer --users, or lengthen the window (--duration) to three response times",
@@ -80,7 +80,18 @@ class Reason:
 
     kind: AnyKind
     detail: str  # what was seen, with its figures
+    # the end of the stack's log, in the run's directory; two rounds in which the same was seen have one reason
+    log: str | None = field(default=None, compare=False)
 
     @property
     def remedy(self) -> str:
+        return self._template.replace("{log}", self.log or "the stack's log")
+
+    @property
+    def needs_log(self) -> bool:
+        """Whether the remedy is to be found in the stack's log."""
+        return "{log}" in self._template
+
+    @property
+    def _template(self) -> str:
         return REMEDIES.get(self.kind, OTHER_REMEDY)

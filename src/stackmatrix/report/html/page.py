@@ -110,11 +110,11 @@ def level_groups(view: View, looks: Mapping[str, StackLook], cells: Cells) -> li
 
 def void_reasons(view: View, cells: Cells) -> list[views.VoidReason]:
     """Write every reason why a number is missing, with the cells that it holds for."""
-    found: dict[Reason, list[MatrixCell]] = {}
+    found: dict[tuple[Reason, str | None], list[MatrixCell]] = {}
     for cell in view.cells:
         for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):
-            found.setdefault(reason, []).append(cell)
-    return [views.VoidReason(reason, [cells.brief(cell) for cell in members]) for reason, members in found.items()]
+            found.setdefault((reason, reason.log), []).append(cell)
+    return [views.VoidReason(reason, [cells.brief(cell) for cell in members]) for (reason, _), members in found.items()]
 
 
 def experiment_view(result: ExperimentResult | None) -> views.ExperimentView | None:
