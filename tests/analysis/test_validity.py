@@ -179,8 +179,13 @@ P50_100 = Latency(p50=100.0)
         ),
         (
             "unsteady",
-            {"warmup_s": 0.5, "first_answer_s": 1.0, "latency_ms": P50_100},
-            {"warmup_s": 0.5, "first_answer_s": 1.01, "latency_ms": P50_100},
+            {"warmup_s": 9.0, "first_answer_s": 3.0, "latency_ms": Latency(p50=300.0)},
+            {"warmup_s": 9.0, "first_answer_s": 3.01, "latency_ms": Latency(p50=300.0)},
+        ),
+        (
+            "early",  # the body fits one segment or takes time to send
+            {"first_byte_p50_ms": 0.4, "bytes": 4096 * 1000 + 1},
+            {"first_byte_p50_ms": 0.4, "bytes": 4096 * 1000},
         ),
     ],
 )

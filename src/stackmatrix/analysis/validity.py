@@ -16,7 +16,8 @@ DRIFT_MS = 5.0
 DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
 STEADY = 2.0  # how many times the goodput of one half of the window may be that of the other
-LATE_FIRST_ANSWER = 10.0  # how many response times the first answer may take where the warm-up saw none
+READY_S = 2.0  # in which a stack that is ready gives its first answer,
+LATE_FIRST_ANSWER = 10.0  # or in so many response times
 SMALL_BYTES = 4096  # of a body that head and body of an answer come together
 HEAD_GAP = 0.5  # of the latency, between an answer's first byte and its last
 HEAD_GAP_MS = 1.0
@@ -124,7 +125,7 @@ def short_window(trial: Trial, fitted: bool) -> Iterator[Reason]:
 def unsteady_halves(trial: Trial) -> Iterator[Reason]:
     """Stop a stack that warms up while it is timed, or breaks down: it has no one throughput."""
     first, p50 = trial.client.first_answer_s, trial.client.latency_ms.p50
-    if first is not None and p50 is not None and first > max(trial.client.warmup_s, LATE_FIRST_ANSWER * p50 / 1000):
+    if first is not None and p50 is not None and first > max(READY_S, LATE_FIRST_ANSWER * p50 / 1000):
         yield Reason(
             "unsteady",
             f"the first answer came after {first:.1f} s, where one takes {p50 / 1000:.2f} s: it was not ready",
