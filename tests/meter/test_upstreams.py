@@ -310,8 +310,11 @@ def test_delay_server_waits_and_counts(upstreams: Upstreams) -> None:
         assert response.headers["Content-Type"] == "application/json"
     assert 0.3 <= time.monotonic() - began < 3
     assert get(connections[0], "/?waitms=x")[0].status == 400
-    assert counters(upstreams) == {
+    found = counters(upstreams)
+    assert 20 * 300_000 <= found.pop("waited_us") < 20 * 3_000_000
+    assert found == {
         "received": 20,
+        "asked_ms": 20 * 300,
         "in_flight": 0,
         "max_in_flight": 20,
         "cancelled": 0,
