@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -144,3 +144,11 @@ def test_connections_are_counted_by_the_worker_that_holds_them(bench: Bench, sta
     dealt = trial(bench, two, WORKLOADS["sleep"], 0).server.connections_per_worker
     assert dealt is not None
     assert (len(dealt), sum(dealt)) == (2, USERS)
+
+
+def test_the_kernel_s_counters_are_those_of_the_stack(bench: Bench, stacks: Mapping[str, Stack]) -> None:
+    found = trial(bench, Variant(stacks[HONEST.name], {}), WORKLOADS["json-small"], 0)
+    counted = found.server.kernel
+    assert None not in astuple(counted)
+    assert found.per_answer(counted.writes) == pytest.approx(1.5, abs=0.6), "one or two, by the version of uvloop"
+    assert not counted.listen_drops, counted
