@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from stackmatrix.catalog.stacks import POOL_WAIT_S, Setting
+from stackmatrix.catalog.stacks import LATE_S, POOL_WAIT_S, Setting
 from stackmatrix.formatting import duration
 from stackmatrix.results.trial import Failure
 
@@ -30,6 +30,7 @@ class TimeOut:
     setting: str | None = None  # the stack's, in seconds
     seconds: float | None = None  # without a setting; None where only this time-out ends requests so
     server: str | None = None  # the only one that has it
+    late_s: float = 0.0  # how long after it requests may fail, for they also wait before it begins
 
     def ended(self, failure: Failure, settings: Mapping[str, Setting]) -> bool:
         """Tell whether requests failed in its way and after its time, on a stack that has it."""
@@ -42,7 +43,7 @@ class TimeOut:
         limit_s = self.seconds if self.setting is None else settings.get(self.setting)
         if not isinstance(limit_s, int | float):
             return False
-        return abs(failure.after_ms / 1000 - limit_s) <= NEAR * limit_s
+        return -NEAR * limit_s <= failure.after_ms / 1000 - limit_s <= max(NEAR * limit_s, self.late_s)
 
     def named(self, settings: Mapping[str, Setting]) -> str:
         """Say what it is, with the setting that has it."""
@@ -51,8 +52,8 @@ class TimeOut:
 
 TIME_OUTS: Final = (
     TimeOut("the load's own time-out", "timeout"),
-    TimeOut("the wait for a database connection", "status", 503, seconds=POOL_WAIT_S),
-    TimeOut("the wait for an upstream", "status", 504, setting="http_timeout"),
+    TimeOut("the wait for a database connection", "status", 503, seconds=POOL_WAIT_S, late_s=LATE_S),
+    TimeOut("the wait for an upstream", "status", 504, setting="http_timeout", late_s=LATE_S),
     TimeOut("Gunicorn's wait for a worker's sign of life", "closed", setting="worker_timeout", server="gunicorn"),
 )
 

@@ -14,6 +14,7 @@ from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, misfitting, 
 from stackmatrix.errors import UserError, pick, suggestion
 
 POOL_WAIT_S = 5.0  # for a database connection, by the contract; then a stack answers 503
+LATE_S = 1.5  # by the contract: how long after a time-out a stack may take to say so
 
 Setting = int | str | bool
 SettingName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", description="a lower-case name")]

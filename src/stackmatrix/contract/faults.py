@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import orjson
 
-from stackmatrix.catalog.stacks import POOL_WAIT_S
+from stackmatrix.catalog.stacks import LATE_S, POOL_WAIT_S
 from stackmatrix.catalog.workloads import fixture
 from stackmatrix.contract.answer import Deviation, problem, success
 from stackmatrix.contract.client import Flight, NoAnswer, Reply, Response, ask_once, together
@@ -17,7 +17,6 @@ from stackmatrix.runtime.base import Service, Upstream
 
 REFUSAL_S = POOL_WAIT_S + 2.0  # the longest that any stack may think about a database that is down
 RECOVERY_S = 10.0
-LATE_S = 1.5  # after the time at which a stack should give up
 
 READ = Exchange(Request("GET", "/notes/1"), success(note_json(1, "note 1", "description of note 1")))
 QUERY = get("/query?ms=1", {"waited_ms": 1})
