@@ -12,9 +12,9 @@ from stackmatrix.load.generator import Progress
 from stackmatrix.load.job import MOST_DRAIN_S, WHOLE_RESPONSES, Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.warm_up import (
     LEAST_ANSWERS,
+    LONGEST_FITTED_S,
     LONGEST_RESPONSE_S,
     LONGEST_WARM_UP_S,
-    LONGEST_WINDOW_S,
     SILENT_WINDOW_S,
     WARM_RESPONSES,
     WarmUp,
@@ -62,8 +62,8 @@ def test_a_window_holds_three_response_times_and_ten_answers_up_to_the_longest(
 ) -> None:
     assume(users / rate < LONGEST_RESPONSE_S)
     pace = warmed(rate, users)[0].pace(job(window_s))
-    assert window_s <= pace.window_s <= max(window_s, LONGEST_WINDOW_S)
-    if pace.window_s < LONGEST_WINDOW_S:
+    assert window_s <= pace.window_s <= max(window_s, LONGEST_FITTED_S)
+    if pace.window_s < LONGEST_FITTED_S:
         assert pace.window_s >= WHOLE_RESPONSES * users / rate * 0.99
         assert pace.window_s * rate >= LEAST_ANSWERS * 0.99
     assert pace.drain_s in (0.0, MOST_DRAIN_S)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from stackmatrix.errors import UserError
-from stackmatrix.measure.trial import LOG_LINES, Bench
+from stackmatrix.measure.trial import KEPT_LINES, Bench
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.reasons import Reason, ReasonKind
 from stackmatrix.results.trial import Trial
@@ -40,7 +40,7 @@ def test_the_end_of_the_log_is_kept_with_a_trial_that_failed(tmp_path: Path, kin
     assert (noise.log, own.log) == (None, "logs/r00-a0-x.log")
     assert "read logs/r00-a0-x.log" in own.remedy
     assert (tmp_path / str(own.log)).read_text() == "Traceback\nQueuePool limit reached\n"
-    assert runtime.asked == [("fastapi-sync", LOG_LINES)]
+    assert runtime.asked == [("fastapi-sync", KEPT_LINES)]
 
 
 def test_an_empty_log_says_so(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class LoadJob:
     port: int
     kinds: tuple[RequestKind, ...]
     load: Closed | Open
-    # the window, which opens `warmup_s` after the first request, or earlier when the caller finds it steady
+    # the window, which opens `warmup_s` after the first request, or when what watches the warm-up says so
     duration_s: float
     warmup_s: float = 0.0
     timeout_s: float = 30.0  # a request fails this long after the instant it was scheduled for

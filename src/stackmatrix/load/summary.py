@@ -34,7 +34,7 @@ class Summary:
     rps: float  # the same per second: goodput
     offered_rps: float  # requests scheduled in the window, per second
     under_way: int  # requests that had been scheduled and had not ended when the window closed
-    # X(R+Z)/N of a closed loop, 1 when nothing is lost; X and R over all requests that ended in the window
+    # X(R+Z)/N of a closed loop, 1 when nothing is lost; X over all by their shares, R over those that ended in it
     little: float | None
     latency: Latency  # of the right answers in the sample
     first_byte_p50_ms: float | None

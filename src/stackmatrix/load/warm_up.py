@@ -6,11 +6,11 @@ from stackmatrix.load.generator import Pace, Progress
 from stackmatrix.load.job import WHOLE_RESPONSES, LoadJob, Open
 
 LONGEST_WARM_UP_S = 10.0  # that is waited for two response times
-LONGEST_WINDOW_S = 12.0  # to which a window is lengthened for slow answers
+LONGEST_FITTED_S = 12.0  # to which a window is lengthened for slow answers
 SILENT_WINDOW_S = 4.0  # where the warm-up saw no answer at all
 WARM_RESPONSES = 2.0  # response times of a warm-up, at least
 FIT_MARGIN = 1.1  # of a response time, which differs from request to request
-LONGEST_RESPONSE_S = LONGEST_WINDOW_S / WHOLE_RESPONSES / FIT_MARGIN
+LONGEST_RESPONSE_S = LONGEST_FITTED_S / WHOLE_RESPONSES / FIT_MARGIN
 LEAST_ANSWERS = 10  # that a window should hold
 SPAN = 2  # ticks of the generator, ten a second
 
@@ -20,7 +20,7 @@ class WarmUp:
 
     Throughput holds when two spans of 0.2 s in a row differ by less than a tenth, or by less than three standard
     deviations of a count. After `longest_s` the window opens whatever was seen. With `fit_window` the window is
-    lengthened to WHOLE_RESPONSES response times and LEAST_ANSWERS answers, up to LONGEST_WINDOW_S. Response times that
+    lengthened to WHOLE_RESPONSES response times and LEAST_ANSWERS answers, up to LONGEST_FITTED_S. Response times that
     no such window can hold are not waited for: a long queue before one slot is answered in an even stream.
     """
 
@@ -71,4 +71,4 @@ class WarmUp:
             return SILENT_WINDOW_S
         each_s = self._seen[-1].at / self._seen[-1].ended
         whole_s = 0.0 if self._endless else WHOLE_RESPONSES * self._response_s
-        return min(FIT_MARGIN * max(whole_s, LEAST_ANSWERS * each_s), LONGEST_WINDOW_S)
+        return min(FIT_MARGIN * max(whole_s, LEAST_ANSWERS * each_s), LONGEST_FITTED_S)

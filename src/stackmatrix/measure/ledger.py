@@ -9,7 +9,7 @@ from stackmatrix.meter.upstreams import Counts
 from stackmatrix.results.trial import LedgerLine
 
 PROBE_EVERY_S = 30.0  # a container's health check asks its database one statement
-CLOCKS = 0.99  # of what is implied: two clocks differ, and so do two ways to count bytes
+LEAST_COUNTED = 0.99  # of what is implied: two clocks differ, and so do two ways to count bytes
 
 
 def reconcile(
@@ -51,7 +51,7 @@ def floors(workload: Workload, before: Counts, after: Counts, right: int) -> Ite
     }
     for what, (each, counted) in at_least.items():
         if each:
-            yield LedgerLine(what, int(CLOCKS * right * each), counted, at_least=True)
+            yield LedgerLine(what, int(LEAST_COUNTED * right * each), counted, at_least=True)
 
 
 def grown(name: str, before: Io | None, after: Io | None) -> int | None:

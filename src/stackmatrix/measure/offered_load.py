@@ -14,7 +14,7 @@ from stackmatrix.load.job import MOST_DRAIN_S, Closed, LoadJob, Open, RequestKin
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Floats, Records
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
-from stackmatrix.load.warm_up import LEAST_ANSWERS, LONGEST_WARM_UP_S, LONGEST_WINDOW_S, WarmUp
+from stackmatrix.load.warm_up import LEAST_ANSWERS, LONGEST_FITTED_S, LONGEST_WARM_UP_S, WarmUp
 from stackmatrix.results.plan import Load, Timing
 from stackmatrix.results.trial import ClientSide, Errors, Failure, ToolSays
 from stackmatrix.runtime.base import Service
@@ -166,7 +166,7 @@ def trial_job(service: Service, load: Load, workload: Workload, timing: Timing, 
     else:
         steps = tuple(Step(step.after_s, step.rate) for step in load.steps)
         offered = Open(load.rate or 1.0, load.arrivals or "poisson", steps=steps)
-    longest_s = timing.warmup_s + max(timing.window_s, LONGEST_WINDOW_S) + 2 * MOST_DRAIN_S + LONGEST_WARM_UP_S
+    longest_s = timing.warmup_s + max(timing.window_s, LONGEST_FITTED_S) + 2 * MOST_DRAIN_S + LONGEST_WARM_UP_S
     return LoadJob(
         host=service.host,
         port=service.port,

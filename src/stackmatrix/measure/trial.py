@@ -26,7 +26,7 @@ from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import ClientSide, ServerSide, Trial
 from stackmatrix.runtime.base import Runtime, Service
 
-LOG_LINES = 200  # of a stack's log that are kept with a trial
+KEPT_LINES = 200  # of a stack's log that are kept with a trial
 
 
 class HealingFailedError(UserError):
@@ -61,7 +61,7 @@ class Bench:
         if not any(reason.needs_log for reason in trial.reasons):
             return trial
         try:
-            log = self.directory.keep_log(trial.id, self.runtime.logs(stack, LOG_LINES))
+            log = self.directory.keep_log(trial.id, self.runtime.logs(stack, KEPT_LINES))
         except UserError:  # a stack that never came up
             return trial
         return replace(trial, reasons=[replace(each, log=log) if each.needs_log else each for each in trial.reasons])

@@ -6,7 +6,16 @@ ceiling evaluated again with that setting, never a rule of thumb. The model is n
 
 from collections.abc import Callable, Iterator, Mapping
 
-from stackmatrix.analysis.explain.phrases import BOUND_WORDS, REMEDIES, crowd, lines, program, thing, things, waited_for
+from stackmatrix.analysis.explain.phrases import (
+    BOUND_WORDS,
+    KERNEL_CHANGES,
+    crowd,
+    lines,
+    program,
+    thing,
+    things,
+    waited_for,
+)
 from stackmatrix.analysis.model.bottleneck import Verdict, verdict
 from stackmatrix.analysis.model.ceiling import BAND, Ceiling
 from stackmatrix.analysis.model.disagreement import in_flight, late
@@ -314,8 +323,8 @@ def outlook(facts: Facts, found: Verdict) -> list[str]:
     if facts.ceiling is None:
         return []
     without = f"{rate(facts.ceiling.goodput)}, bound by {BOUND_WORDS[facts.ceiling.bound]}"
-    if found.name in REMEDIES:
-        return [f"To go faster: {REMEDIES[found.name]} ({without})"]
+    if found.name in KERNEL_CHANGES:
+        return [f"To go faster: {KERNEL_CHANGES[found.name]} ({without})"]
     if found.doubt is not None:
         hidden = found.default is not None and found.pool is None
         return [f"Without that limit the ceiling is {without}"] if hidden else []

@@ -26,7 +26,7 @@ BOUND_WORDS: Mapping[str, str] = {
     "accept-queue": "its accept queue",
     "delayed-ack": "delayed acknowledgements",
 }
-REMEDIES: Mapping[str, str] = {
+KERNEL_CHANGES: Mapping[str, str] = {
     "accept-queue": "a larger BACKLOG and net.core.somaxconn, or workers that accept sooner",
     "delayed-ack": "TCP_NODELAY on the server's connections, or each answer in one write",
 }
