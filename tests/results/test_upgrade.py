@@ -1,5 +1,6 @@
 """Runs of schema 1: every line of theirs is read as schema 2 has it, with all that it said."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def test_a_trial_of_schema_1_is_read_in_its_parts(tmp_path: Path) -> None:
     assert trial.client.tool.rps == 36.0
     assert [line.what for line in trial.ledger] == ["new rows"]
     assert [reason.kind for reason in trial.reasons] == ["steal"]
+
+
+def test_what_is_read_is_not_changed() -> None:
+    before = deepcopy(OLD)
+    assert upgraded(OLD) is not OLD
+    assert before == OLD
 
 
 def test_a_probe_of_schema_1_is_read_with_its_trial(tmp_path: Path) -> None:

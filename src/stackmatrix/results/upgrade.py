@@ -19,5 +19,6 @@ def in_parts(trial: dict[str, Any]) -> dict[str, Any]:
     client = {field.name: rest.pop(field.name) for field in fields(ClientSide) if field.name in rest.keys() - {"cpu_s"}}
     server = {field.name: rest.pop(field.name) for field in fields(ServerSide) if field.name in rest}
     if isinstance(cpu := server.get("cpu_s"), dict):
-        client["cpu_s"] = cpu.pop("generator", None)
+        client["cpu_s"] = cpu.get("generator")
+        server["cpu_s"] = {name: value for name, value in cpu.items() if name != "generator"}
     return rest | {"client": client | {"tool": trial.get("told")}, "server": server}
