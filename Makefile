@@ -80,7 +80,7 @@ findings: ## docs/findings.md: every experiment, or from runs that are there: ma
 	@./scripts/findings.py $(RUN)
 
 docs: venv ## the tables of docs/results.md, from the code
-	@$(VENV)/python -m stackmatrix.results.docs
+	@$(VENV)/python scripts/_results_docs.py
 
 base-image: ## debian:trixie-slim, made here when no registry answers
 	@./scripts/base-image

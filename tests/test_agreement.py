@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+import _results_docs as docs  # of scripts/
 from stackmatrix.catalog.stacks import Stack, load_stacks
-from stackmatrix.results import docs
 from stackmatrix.runtime import compose_file
 
 STACKS = load_stacks()
