@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cores:
-    """Which CPUs each side of a measurement may use."""
-
     stack: tuple[int, ...]
     generator: tuple[int, ...]
     upstreams: tuple[int, ...]

@@ -31,7 +31,6 @@ def pick(kind: str, name: str, known: Mapping[str, Named]) -> Named:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say which known name was probably meant, or all of them."""
     names = list(known)
     near = nearest(name, names)
     return f"known: {', '.join(names) or 'none'}" if near is None else f"did you mean {near}?"

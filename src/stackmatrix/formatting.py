@@ -9,7 +9,6 @@ def listed(parts: Sequence[str], last: str = "and") -> str:
 
 
 def capital(text: str) -> str:
-    """Put the first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 

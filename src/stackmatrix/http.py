@@ -24,11 +24,9 @@ class Expected:
             raise ValueError("an expected body with a suffix needs a prefix")
 
     def has_status(self, status: int) -> bool:
-        """Tell whether the status is right."""
         return status == self.status or (self.status == 0 and 200 <= status < 300)
 
     def matches(self, status: int, body: bytes) -> bool:
-        """Tell whether an answer is right."""
         if status != self.status and not self.has_status(status):
             return False
         prefix, suffix = self.prefix, self.suffix

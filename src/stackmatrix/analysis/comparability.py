@@ -25,8 +25,6 @@ SETTINGS: Mapping[str, str] = {"warmup_s": "warm-up, s", "shards": "shards of th
 
 @dataclass(frozen=True)
 class Conditions:
-    """How one run was measured."""
-
     environment: Mapping[str, Any]
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]  # digests by path

@@ -58,8 +58,6 @@ CPU_WORDS: Mapping[Sense, SpeedVerdict] = {"better": "cheaper", "worse": "dearer
 
 @dataclass(frozen=True)
 class ArmRounds:
-    """One arm: what the run says of it, and its metrics by round."""
-
     result: ArmResult
     goodput: RoundValues
     cpu: RoundValues  # by every attempt of every round: a repeat is one more draw, and CPU time needs no quiet machine
@@ -78,8 +76,6 @@ Quotient = Callable[[RoundValues, RoundValues], Estimate | None]  # B, A â†’ B Ã
 
 
 class Noise(NamedTuple):
-    """The noise floors of one pair."""
-
     goodput: NoiseFloor
     cpu: NoiseFloor
 
@@ -157,7 +153,6 @@ def larger(*floors: NoiseFloor) -> NoiseFloor:
 
 
 def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: float | None = None) -> CellComparison:
-    """Compare two arms of one workload and load."""
     results = {"A": a.result, "B": b.result}
     void = {name: result for name, result in results.items() if not result.valid}
     faulty = {name: result for name, result in void.items() if not all(why.kind in NOISE for why in result.reasons)}

@@ -22,8 +22,6 @@ ENDINGS: Final = {
 
 @dataclass(frozen=True)
 class TimeOut:
-    """A limit of time by which requests fail in one way."""
-
     what: str
     ending: str
     status: int = 0
@@ -46,7 +44,6 @@ class TimeOut:
         return -NEAR * limit_s <= failure.after_ms / 1000 - limit_s <= max(NEAR * limit_s, self.late_s)
 
     def named(self, settings: Mapping[str, Setting]) -> str:
-        """Say what it is, with the setting that has it."""
         return self.what if self.setting is None else f"{self.what} ({self.setting.upper()}={settings[self.setting]})"
 
 

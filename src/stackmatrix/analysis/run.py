@@ -19,8 +19,6 @@ from stackmatrix.results.run import Identity, Run
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What is known of a run besides its plan and trials."""
-
     ended_by: str
     environment: dict[str, Any]
     cpus: Sequence[int]  # the machine's

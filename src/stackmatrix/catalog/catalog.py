@@ -9,12 +9,9 @@ from stackmatrix.catalog.workloads import Workload, load_workloads
 
 @dataclass(frozen=True)
 class Catalog:
-    """What the arms' names stand for."""
-
     stacks: Mapping[str, Stack]
     workloads: Mapping[str, Workload]
 
     @classmethod
     def of_checkout(cls) -> "Catalog":
-        """Read both from this checkout."""
         return cls(load_stacks(), load_workloads())

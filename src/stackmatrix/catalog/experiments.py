@@ -56,7 +56,6 @@ class Scale(FileTable, frozen=True):
 
     @property
     def full(self) -> bool:
-        """Whether it is as published."""
         return self.waits == self.windows == 1.0
 
 
@@ -64,8 +63,6 @@ AS_PUBLISHED: Final = Scale()
 
 
 class PublishedLoad(FileTable, frozen=True):
-    """How the load was offered, as it was published."""
-
     tool: Literal["ab", "wrk", "h2load", "locust"]
     users: Whole
     seconds: Positive  # how long; with `requests`, the longest that it may take
@@ -111,7 +108,6 @@ class Candidate:
         return Variant(self.stack, changed)
 
     def scaled(self, scale: Scale) -> Workload:
-        """Shorten the workload's wait."""
         ms = self.workload.params.get("ms")
         if not self.waits or not isinstance(ms, int):
             return self.workload
@@ -139,8 +135,6 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure of one arm."""
-
     metric: MetricName
     by: By
     arm: str
@@ -171,7 +165,6 @@ class Claim(FileTable, frozen=True):
             raise MisfitError("least", self.least, "give least, most or both, in order, so that the claim can fail")
 
     def misfit(self, arms: Sequence[str]) -> MisfitError | None:
-        """Find what in it is none of the arms, or no place for a figure."""
         for key, name in (("arm", self.arm), ("against", self.against), *(("of", name) for name in self.of or ())):
             if name is not None and name not in arms:
                 return MisfitError(key, name, f"is no arm of this experiment; {suggestion(name, arms)}")
@@ -236,8 +229,6 @@ class ExperimentFile(FileTable, frozen=True):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One question."""
-
     name: str
     question: str
     source: str  # what kind of comparison it was
@@ -250,7 +241,6 @@ class Experiment:
     file: Path
 
     def candidate(self, name: str) -> Candidate:
-        """Look an arm up by its name."""
         return next(one for one in self.candidates if one.name == name)
 
 

@@ -38,7 +38,6 @@ def in_bounds(schema: Mapping[str, Any], value: int | str) -> bool:
 
 
 def resolved(contract: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow a part of the document to what it refers to."""
     if "$ref" not in part:
         return part
     found: Any = contract

@@ -27,14 +27,11 @@ Port = Annotated[int, Meta(ge=1024, le=65535, description="a whole number from 1
 
 
 class Processes(FileTable, frozen=True):
-    """Processes of one instance, as seen from outside."""
-
     processes: Whole  # with one worker
     # with more than one: those that are no workers; as many as beside one worker when nothing is said
     beside_workers: int | None = None
 
     def at(self, workers: int) -> int:
-        """Count those that run with so many workers."""
         beside = self.processes - 1 if self.beside_workers is None else self.beside_workers
         return self.processes if workers == 1 else workers + beside
 
@@ -143,11 +140,9 @@ class Stack(Manifest, frozen=True, kw_only=True):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages whose versions it tells."""
         return self.watched.watch
 
     def processes_at(self, settings: Mapping[str, Setting]) -> int:
-        """Count the processes that run with these settings."""
         due = self.identity.server.get(str(settings.get("server")), self.identity)
         return due.at(int(settings.get("workers", 1)))
 
@@ -177,12 +172,10 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """The name that the command line takes and the tables show."""
         return variant_label(self.stack.name, self.changed)
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """All settings in force."""
         return self.stack.with_settings(self.changed)
 
     @property
@@ -202,7 +195,6 @@ def variant_label(stack: str, changed: Mapping[str, Setting]) -> str:
 
 
 def written(value: Setting) -> str:
-    """Write a setting as the command line and the environment do."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -224,7 +216,6 @@ class Stacks(dict[str, Stack]):
 
 
 def load_stacks(root: Path = ROOT) -> Stacks:
-    """Read every stack of a checkout."""
     stacks = Stacks()
     ports: dict[int, str] = {}
     for file in sorted(root.glob("stacks/*/stack.toml")):

@@ -26,8 +26,6 @@ class FileTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MisfitError(ValueError):
-    """A value that its key does not allow."""
-
     def __init__(self, key: str, value: object, remedy: str) -> None:
         super().__init__(f"{key} = {value!r}: {remedy}")
         self.key, self.value, self.remedy = key, value, remedy
@@ -58,7 +56,6 @@ def shown(file: Path) -> Path:
 
 
 def misfitting(file: Path, misfit: MisfitError) -> CatalogError:
-    """Make the error to raise for a misfit in a file."""
     return CatalogError(shown(file), misfit.key, misfit.value, misfit.remedy)
 
 

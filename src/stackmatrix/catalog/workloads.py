@@ -62,8 +62,6 @@ class RowRange(FileTable, frozen=True):
 
 
 class EachRow(RowRange, frozen=True, kw_only=True):
-    """A template that is filled once for each row."""
-
     json: str
 
 
@@ -149,7 +147,6 @@ class Workload(WorkloadFile, frozen=True, kw_only=True):
         return tuple(self._request(row) for row in self.request.rows)
 
     def effects(self) -> Effects:
-        """Fill in what each answered request must have done."""
         return Effects(*(self._number(getattr(self.effect, key), f"effects.{key}") for key in Effects.__slots__))
 
     def waiting(self) -> Waiting | None:

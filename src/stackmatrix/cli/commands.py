@@ -27,7 +27,6 @@ def main() -> NoReturn:
 
 
 def door(name: str) -> NoReturn:
-    """Run one subcommand for a script of its own."""
     sys.exit(ending(lambda: run_tokens([name, *sys.argv[1:]])))
 
 
@@ -95,7 +94,6 @@ def is_checkout(place: Path) -> bool:
 
 
 def in_one_line(error: CycloptsError, tokens: Sequence[str]) -> str:
-    """Say what is wrong with the command line, where, and the remedy."""
     match error:
         case UnknownOptionError():
             word = (error.token.keyword or error.token.value).partition("=")[0]

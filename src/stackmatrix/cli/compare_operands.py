@@ -95,7 +95,6 @@ def provided(side: Timed, stacks: Mapping[str, Stack], copies: "Copies") -> Stac
 
 
 def free(name: str, stacks: Mapping[str, Stack], copies: "Copies") -> str:
-    """Find a name, derived from this one, that no stack has yet."""
     while name in stacks or name in copies.stacks:
         name = f"{name}-copy"
     return name

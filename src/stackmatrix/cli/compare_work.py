@@ -39,7 +39,6 @@ def compare_work_of(sides: Sides, stacks: Stacks, work: Work, limit: float | Non
 
 
 def counted(variants: Sequence[Variant], catalog: Catalog, work: Work, limit: float | None) -> list[WorkComparison]:
-    """Count every workload on both variants."""
     out = console()
     found: list[WorkComparison] = []
     with NativeRuntime(out.print) as runtime:

@@ -76,7 +76,6 @@ class CompareRequest:
         return INTERRUPTED if run.ended_by == "interrupted" else status
 
     def show(self, report: ComparisonReport) -> int:
-        """Print the report, write it where that is asked for, and return the exit code."""
         json = self.execution.json
         console(stderr=STDOUT in (json, self.markdown)).print(terminal(report))
         deliver(msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n", json)

@@ -26,8 +26,6 @@ FROM_ZERO = values.DURATION.within("0", "24h")
 @Parameter(name="*", group=Group("What is sent"))
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """The request, and the answer that is right."""
-
     method: Annotated[str | None, Parameter(help="default: GET, or POST when there is a body")] = None
     header: Annotated[
         tuple[tuple[str, str], ...], repeated(values.header, "'NAME: VALUE'", "a header of the request; repeatable")
@@ -39,8 +37,6 @@ class Sent:
 @Parameter(name="*", group=Group("How it is offered"))
 @dataclass(frozen=True, kw_only=True)
 class LoadShape:
-    """Users or arrivals, and for how long."""
-
     users: Annotated[int | None, option(values.COUNT, "N", "closed loop: users with one request under way each")] = None
     think: Annotated[float, option(FROM_ZERO, "TIME", "closed loop: wait after each answer (default 0)")] = 0.0
     ramp: Annotated[float, option(FROM_ZERO, "TIME", "closed loop: start users over this time (default 0)")] = 0.0

@@ -88,7 +88,6 @@ def ending(main: Callable[[], int]) -> int:
 
 
 def in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Write what the terminal's encoding lacks in ASCII."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]

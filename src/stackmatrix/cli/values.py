@@ -50,7 +50,6 @@ class Amount(Generic[Num]):
         return self._value(self.most) or 0.0
 
     def within(self, least: str, most: str, example: str | None = None) -> "Amount[Num]":
-        """Make the same kind of amount between other bounds."""
         return Amount(self.kind, example or self.example, least, most, self.as_type, self.units)
 
     def written(self, value: float) -> str:

@@ -64,7 +64,6 @@ def folded(sign: str, text: str, width: int | None) -> list[str]:
 
 
 def essence(answer: Response) -> Essence:
-    """Reduce an answer to what the contract fixes."""
     media_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     headers = {"content-type": media_type or None}
     for name in ("content-encoding", "location", "retry-after", "set-cookie"):
@@ -84,7 +83,6 @@ def methods(names: list[str]) -> str:
 
 
 def success(body: bytes, status: int = 200, location: str | None = None) -> Essence:
-    """Make the answer with this JSON."""
     extra = () if location is None else (("location", location),)
     return Essence(status, (("content-type", "application/json"), *extra), body)
 
@@ -104,7 +102,6 @@ DELETED = Essence(204, (), b"")
 
 
 def compact(value: object) -> bytes:
-    """Write JSON as the contract has it."""
     return orjson.dumps(value)
 
 
@@ -119,7 +116,6 @@ def deviations(asked: object, expected: Essence, got: Essence | NoAnswer) -> lis
 
 
 def as_text(answer: Essence, body: bytes) -> str:
-    """Write an answer for people: status, headers, body, one a line."""
     headers = [f"{name}: {value}" for name, value in answer.headers]
     return "\n".join([str(answer.status), *headers, "", readable(body)])
 
@@ -138,6 +134,5 @@ def window(one: bytes, other: bytes) -> tuple[bytes, bytes]:
 
 
 def readable(body: bytes) -> str:
-    """Write bytes as text, and escape what does not print."""
     text = body.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -59,23 +59,19 @@ def notes_in_table(subject: Subject) -> int:
 
 
 def refused(status: int, name: str, method: str, target: str, allow: str | None = None) -> Case:
-    """Make a request without a body that must be refused."""
     return Case(name, Request(method, target), problem(status, allow))
 
 
 def accepted(name: str, target: str, answer: object, headers: Headers = ()) -> Case:
-    """Make an odd GET that must be answered all the same."""
     return Case(name, Request("GET", target, None, headers), success(compact(answer)))
 
 
 def body(name: str, text: bytes, due: Stored | int, headers: Headers = JSON, chunked: bool = False) -> Case:
-    """Make a body for a new note: stored, or refused with a status."""
     answer = due if isinstance(due, Stored) else problem(due)
     return Case(f"body: {name}", Request("POST", "/notes/", text, headers, chunked=chunked), answer)
 
 
 def members(name: str, title: object, description: object, due: Stored | int) -> Case:
-    """Make a well-formed body with these members."""
     return body(name, orjson.dumps({"title": title, "description": description}), due)
 
 

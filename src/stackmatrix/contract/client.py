@@ -64,7 +64,6 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
         self.socket.close()
 
     def ask(self, request: Request) -> Response:
@@ -198,7 +197,6 @@ class Flight:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
         for connection in self._connections:
             connection.close()
 

@@ -53,7 +53,6 @@ def fixed() -> Iterator[Exchange]:
 
 
 def refusals() -> Iterator[Exchange]:
-    """Yield one request for each kind of refusal."""
     yield Exchange(Request("GET", "/nowhere"), problem(404))
     yield Exchange(Request("POST", "/sleep?ms=1"), problem(405, allow="GET"))
     yield Exchange(Request("POST", "/notes/", b" " * 65_537, JSON), problem(413), "65 537 bytes")
@@ -140,15 +139,12 @@ def works(service: Service, workload: Workload) -> Iterator[Deviation]:
 
 
 def get(target: str, answer: object) -> Exchange:
-    """Make a GET and the JSON that it must be answered with."""
     return Exchange(Request("GET", target), success(compact(answer)))
 
 
 def draft(method: str, target: str, title: str, description: str) -> Request:
-    """Make a request that stores a note."""
     return Request(method, target, compact({"title": title, "description": description}), JSON)
 
 
 def note_json(number: int, title: str, description: str) -> bytes:
-    """Write a note as every stack does."""
     return compact({"id": number, "title": title, "description": description})

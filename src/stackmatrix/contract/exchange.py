@@ -45,7 +45,6 @@ class Subject:
     on_step: OnStep = lambda _done, _of: None
 
     def steps(self, steps: Sequence[Stepped]) -> Iterator[Stepped]:
-        """Go through the steps of a check, and tell how many are done."""
         for done, step in enumerate(steps):
             self.on_step(done, len(steps))
             yield step
@@ -74,7 +73,6 @@ def reply_to(service: Service, request: Request) -> Essence | NoAnswer:
 
 
 def boiled(answer: Response | NoAnswer) -> Essence | NoAnswer:
-    """Reduce an answer, if it is one, to its essence."""
     return essence(answer) if isinstance(answer, Response) else answer
 
 

@@ -87,7 +87,6 @@ def upstream_timeout(subject: Subject) -> Iterator[Deviation]:
 
 
 def one_file() -> Exchange:
-    """Ask for one file from Nginx."""
     return Exchange(Request("GET", "/data?n=1"), success(b"[%b]" % fixture("data/000.json")))
 
 
@@ -114,7 +113,6 @@ def recovers(service: Service, exchanges: Iterable[Exchange], together_now: int)
 
 
 def wrong(service: Service, exchange: Exchange, times: int) -> Deviation | None:
-    """Return the first deviation among so many requests at once."""
     try:
         replies = together(service, [exchange.request] * times)
     except NoAnswer as error:
@@ -146,5 +144,4 @@ def same_process(subject: Subject) -> Iterator[Callable[[], Iterator[Deviation]]
 
 
 def pid(service: Service) -> object:
-    """Ask for the process that answers."""
     return orjson.loads(ask_once(service, Request("GET", "/")).body).get("pid")

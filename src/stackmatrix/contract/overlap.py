@@ -66,7 +66,6 @@ class CapacityRange:
         return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
 
     def confirms(self, declared: int | None) -> bool:
-        """Tell whether this is the declared capacity, and for a finite one no other."""
         return self.most == declared and (declared is None or self.least == declared)
 
 

@@ -39,7 +39,6 @@ def with_short_waits() -> schemathesis.BaseSchema:
 
 
 def operations(schema: schemathesis.BaseSchema) -> Iterator[Operation]:
-    """Yield every operation of the document."""
     for found in schema.get_all_operations():
         if not isinstance(found, Ok):
             raise found.err()
@@ -92,7 +91,6 @@ def property_of(
 
 
 def conformance() -> list[schemathesis.CheckFunction]:
-    """List what each answer is held to."""
     return [
         schemathesis.checks.not_a_server_error,
         checks.status_code_conformance,

@@ -51,8 +51,6 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found on one variant of a stack."""
-
     variant: str
     check: str
     seconds: float

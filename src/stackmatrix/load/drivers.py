@@ -57,7 +57,6 @@ class Driver(ABC):
 
     @abstractmethod
     def opened(self, connection: Connection, now: float) -> None:
-        """Take note that the connection is open for its first request."""
         self.connections.add(connection)
         self.opened_count += 1
         self.peak = max(self.peak, len(self.connections))
@@ -73,12 +72,10 @@ class Driver(ABC):
 
     @property
     def busy(self) -> int:
-        """Requests under way."""
         return sum(connection.request is not None for connection in self.connections)
 
     @property
     def queued(self) -> int:
-        """Requests that wait in the client."""
         return 0
 
     def owes(self, end: float) -> bool:
@@ -251,7 +248,6 @@ class Arrivals(Driver):
 
     @property
     def queued(self) -> int:
-        """Requests that wait in the client for a connection."""
         return len(self._queue)
 
     def owes(self, end: float) -> bool:
@@ -259,22 +255,18 @@ class Arrivals(Driver):
         return (bool(self._queue) and self._queue[0][0] < end) or super().owes(end)
 
     async def prepare(self) -> None:
-        """Open the first connection."""
         await self._connect(self._connection())
 
     def start(self, at: float) -> None:
-        """Let the first request be due."""
         self._began = at
         self._due = at + next(self._arrivals)
         self._alarm.set(self._due)
 
     def opened(self, connection: Connection, now: float) -> None:
-        """Take the connection into use."""
         super().opened(connection, now)
         self.idle(connection, now)
 
     def idle(self, connection: Connection, now: float) -> None:  # noqa: ARG002
-        """Send the request that has waited longest, or wait for one."""
         if self._queue:
             due, request = self._queue.popleft()
             connection.send(request, due)
@@ -341,7 +333,6 @@ class Arrivals(Driver):
 
 
 def driver(job: LoadJob, host: str, recorder: Recorder, shard: int, shards: int) -> Driver:
-    """Make the driver of a job's load."""
     if isinstance(job.load, Closed):
         return Users(job, job.load, host, recorder, shard, shards)
     return Arrivals(job, job.load, host, recorder, shard, shards)

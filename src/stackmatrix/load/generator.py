@@ -42,8 +42,6 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Progress(NamedTuple):
-    """How far the load is, over all shards."""
-
     at: float  # seconds since the load began
     ended: int
     failed: int
@@ -94,13 +92,10 @@ class LoadRun:
 
     @property
     def reconnects(self) -> int:
-        """Connections that replaced another one."""
         return self.connections - self.peak
 
 
 class Worker:
-    """One worker process, and the parent's side of the pipes to it."""
-
     def __init__(self, job: ShardJob) -> None:
         self.ready = self.complete = False
         self.tick: dict[str, float] | None = None  # how far it is; None once that is passed on
@@ -116,7 +111,6 @@ class Worker:
 
     @property
     def stdout(self) -> IO[bytes]:
-        """Where the worker speaks."""
         assert self.process.stdout is not None
         return self.process.stdout
 
@@ -131,7 +125,6 @@ class Worker:
             return float(times.user + times.system)
 
     def order(self, **message: float) -> None:
-        """Send a message."""
         self._send(json.dumps(message).encode() + b"\n")
 
     def _send(self, data: bytes) -> None:
@@ -161,7 +154,6 @@ class Worker:
             self.done = message.get("done", self.done)
 
     def reap(self) -> int:
-        """Wait for its exit, note its CPU, and return its exit code."""
         if self.process.returncode is None:
             _, status, usage = os.wait4(self.process.pid, 0)
             self.process.returncode = os.waitstatus_to_exitcode(status)
@@ -169,7 +161,6 @@ class Worker:
         return self.process.returncode
 
     def end(self) -> None:
-        """Kill it if it still runs."""
         if self.process.returncode is None:
             self.process.kill()
             self.reap()
@@ -206,7 +197,6 @@ class Fleet:
             worker.end()
 
     def order(self, **message: float) -> None:
-        """Send all of them a message."""
         for worker in self.workers:
             worker.order(**message)
 
@@ -245,7 +235,6 @@ class Fleet:
         return all(worker.process.returncode is not None for worker in self.workers)
 
     def cpu_s(self) -> list[float]:
-        """Return the CPU that each has used so far."""
         return [worker.cpu_s() for worker in self.workers]
 
 
@@ -299,7 +288,6 @@ class Window:
         self._cpu: dict[Edge, list[float]] = {}
 
     def run(self, warm_up: Pacer | None) -> None:
-        """Go from the first request to the last row."""
         job, fleet = self._job, self._fleet
         self._began = fleet.began = clock() + LEAD_S
         fleet.order(go=self._began)
@@ -333,7 +321,6 @@ class Window:
         self._finish(self._given_up + START_OR_WRITE_S)
 
     def cut(self) -> None:
-        """End the load now, and the window with it."""
         now = clock()
         self._fleet.order(quit=1)
         if "start" in self._cpu:
@@ -358,7 +345,6 @@ class Window:
             raise GeneratorError("the generator's processes did not end in time")
 
     def outcome(self, records: Records, interrupted: bool) -> LoadRun:
-        """Put together what came of it."""
         workers = self._fleet.workers
         none = [0.0] * len(workers)
         used = [

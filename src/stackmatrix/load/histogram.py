@@ -39,7 +39,6 @@ class HdrHistogram:
 
     @property
     def total(self) -> int:
-        """How many values it holds."""
         return int(self.counts.sum())
 
     def percentile(self, percent: float) -> float:
@@ -78,7 +77,6 @@ def bucket(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def tops() -> NDArray[np.int64]:
-    """Return the highest value of each bucket."""
     places = np.arange(SIZE, dtype=np.int64)
     shift = np.maximum((places >> HALF_BITS) - 1, 0)
     return np.asarray(((places - (shift << HALF_BITS) + 1) << shift) - 1)

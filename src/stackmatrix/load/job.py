@@ -31,7 +31,6 @@ class Prepared:
     source: Request
 
     def numbered(self, number: int) -> "Prepared":
-        """Write the number wherever there is a place for it."""
         digits, expected = b"%010d" % number, self.expected
         prefix, suffix = (part and part.replace(NUMBER_PLACE, digits) for part in (expected.prefix, expected.suffix))
         own = Expected(expected.status, prefix, suffix)
@@ -40,8 +39,6 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class RequestKind:
-    """One kind of request: its share of the traffic, and its requests, taken in turn."""
-
     name: str
     requests: tuple[Request, ...]
     weight: float = 1.0
@@ -129,7 +126,6 @@ class LoadJob:
 
     @property
     def authority(self) -> str:
-        """Host and port as a URL has them, and the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 80 else f"{host}:{self.port}"
 
@@ -177,7 +173,6 @@ def all_arrivals(load: Open, seed: int) -> Iterator[float]:
 
 
 def unit_arrivals(load: Open, seed: int) -> Iterator[float]:
-    """Yield arrivals at a rate of one."""
     if load.arrivals == "constant":
         yield from itertools.count()
     gap, at = random.Random(f"arrivals {seed}").expovariate, 0.0

@@ -29,8 +29,6 @@ NEVER: Final = float("nan")
 
 
 class Ending(IntEnum):
-    """What became of a request."""
-
     OK = 0
     STATUS = 1  # answered in full, with another status than the right one
     BODY = 2  # the right status, and another body than the right one
@@ -55,7 +53,6 @@ class Recorder:
 
     @property
     def count(self) -> int:
-        """Rows taken so far."""
         return self._written + len(self.rows) // ROW_BYTES
 
     def take(

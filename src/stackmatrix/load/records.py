@@ -28,7 +28,6 @@ def read_records(path: Path) -> Records:
 
 
 def write_records(path: Path, records: Records) -> None:
-    """Write rows as a record file."""
     with path.open("wb") as file:
         file.write(npy_header(len(records)))
         records.tofile(file)

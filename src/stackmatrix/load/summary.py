@@ -43,12 +43,10 @@ class Summary:
 
     @property
     def failed(self) -> int:
-        """All that was not a right answer."""
         return sum(self.errors.values())
 
 
 def summarise(outcome: LoadRun) -> Summary:
-    """Work the numbers of a load out."""
     records, start, end = outcome.records, outcome.start, outcome.end
     seconds = end - start
     per_second = 1 / seconds if seconds else 0.0

@@ -51,7 +51,6 @@ class KnownServer:
 
     @property
     def body(self) -> bytes:
-        """The body of every answer."""
         return b"x" * self.size
 
     def answered_at(self, asked_at: float) -> float:
@@ -69,23 +68,18 @@ class Server(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport for the answers."""
         self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Answer this connection no more."""
         self.transport = None
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request when it is due."""
         now = clock()
         for _ in range(data.count(b"\r\n\r\n")):
             self._timeline.ask(self, now)
 
 
 class Timeline:
-    """Answers that are due later, in order."""
-
     def __init__(self, target: KnownServer) -> None:
         self._target = target
         # ab speaks HTTP/1.0, and keeps a connection only when it is told that it may.
@@ -96,7 +90,6 @@ class Timeline:
         self._alarm = alarm(asyncio.get_running_loop(), self._ring)
 
     def ask(self, server: Server, now: float) -> None:
-        """Answer a request when it is due."""
         due = self._target.answered_at(now)
         if due <= now:
             self._reply(server)
@@ -163,7 +156,6 @@ def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 async def serve(target: KnownServer) -> None:
-    """Serve until killed."""
     timeline = Timeline(target)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Server(timeline), "127.0.0.1", 0, backlog=BACKLOG)
@@ -172,7 +164,6 @@ async def serve(target: KnownServer) -> None:
 
 
 def main() -> None:
-    """Serve what comes pickled on stdin."""
     order: Any = pickle.load(sys.stdin.buffer)
     target, cpu, parent = order
     die_with(parent)

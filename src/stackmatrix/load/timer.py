@@ -56,14 +56,11 @@ class TimerFd:
         self._ring()
 
     def close(self) -> None:
-        """Ring no more."""
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 
 
 class LoopTimer:
-    """An alarm on the event loop's own timers."""
-
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop = loop
         self._ring = ring
@@ -75,13 +72,11 @@ class LoopTimer:
         self._handle = self._loop.call_later(max(0.0, at - clock()), self._ring)
 
     def close(self) -> None:
-        """Ring no more."""
         if self._handle is not None:
             self._handle.cancel()
 
 
 def alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
-    """Make the most precise alarm that this system has."""
     if sys.platform == "linux":
         try:
             return TimerFd(loop, ring)

@@ -31,7 +31,6 @@ class WarmUp:
         self._seen: list[Progress] = []
 
     def steady(self, progress: Progress) -> bool:
-        """Tell whether it lasted long enough, and throughput holds."""
         self._seen.append(progress)
         if progress.at < WARM_RESPONSES * self._response_s and not self._endless:
             return False

@@ -27,16 +27,12 @@ UNTIL_CLOSE: Final = -2
 
 
 class Head(NamedTuple):
-    """What an answer's head says about what follows."""
-
     status: int
     length: int  # bytes of the body, or CHUNKED, or UNTIL_CLOSE
     keep: bool  # whether the connection stays open after it
 
 
 class HeadParser:
-    """Collects what httptools finds in one head."""
-
     def __init__(self) -> None:
         self.length = UNTIL_CLOSE
         self.keep = False
@@ -55,7 +51,6 @@ class HeadParser:
         self.keep = self._parser is not None and self._parser.should_keep_alive()
 
     def parse(self, head: bytes) -> Head:
-        """Parse a whole head."""
         parser = self._parser = httptools.HttpResponseParser(self)
         try:
             parser.feed_data(head)
@@ -89,7 +84,6 @@ class PartialAnswer:
         self._kept: list[bytes] = []
 
     def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body."""
         prefix, suffix = self.expected.prefix or b"", self.expected.suffix
         if suffix is None:
             self._right = self._right and prefix.startswith(piece, self.size)
@@ -106,7 +100,6 @@ class PartialAnswer:
         self.ends += 1
 
     def ending(self) -> Ending:
-        """Compare, once all of it is in."""
         expected, status = self.expected, self.head.status
         if not expected.has_status(status):
             return Ending.STATUS
@@ -171,7 +164,6 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket, and tell the driver."""
         self._transport = cast(asyncio.Transport, transport)
         self._fd = transport.get_extra_info("socket").fileno()
         self._driver.opened(self, clock())
@@ -256,7 +248,6 @@ class Connection(asyncio.Protocol):
         return data
 
     def _take_body(self, answer: PartialAnswer, data: bytes, now: float) -> None:
-        """Take a piece of the body, and close the request when that was the last."""
         if answer.length == CHUNKED:
             if self._chunks is not None and data:
                 self._chunks.feed_data(data)
@@ -270,7 +261,6 @@ class Connection(asyncio.Protocol):
             self._finish(answer, now, keep=answer.head.keep)
 
     def _finish(self, answer: PartialAnswer, now: float, *, keep: bool) -> None:
-        """Take the row of an answer that is all in, and tell the driver."""
         self.answered = True
         self._take_row(answer.ending(), now)
         if keep:
@@ -304,7 +294,6 @@ class Connection(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note that the other side has closed the connection."""
         if self._transport is None:  # it was closed here, or this was known since the end of file
             return
         now, answer = clock(), self._answer

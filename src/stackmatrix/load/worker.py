@@ -34,8 +34,6 @@ SPARE_FILES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """One worker's share of a job."""
-
     job: LoadJob
     address: str
     shard: int
@@ -46,8 +44,6 @@ class ShardJob:
 
 
 class Control:
-    """Takes the parent's orders from stdin."""
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.go_at: asyncio.Future[float] = loop.create_future()
         self.end_at: asyncio.Future[float] = loop.create_future()
@@ -96,7 +92,6 @@ def say(**message: object) -> None:
 
 
 async def carry_out_job(mine: ShardJob) -> None:
-    """Carry the job out, from the first connection to the last row."""
     loop = asyncio.get_running_loop()
     control = Control(loop)
     recorder = Recorder(mine.records)
@@ -166,12 +161,10 @@ class Ticks:
         self._handle = self._loop.call_later(FLUSH_S, self._tick)
 
     def stop(self) -> None:
-        """Tick no more."""
         self._handle.cancel()
 
 
 def error_words(error: OSError) -> str:
-    """Say why a connection could not be opened."""
     if isinstance(error, TimeoutError):
         return "timed out"
     return os.strerror(error.errno).lower() if error.errno else str(error)
@@ -187,7 +180,6 @@ def allow_files(wanted: int) -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Choose the fastest event loop that is installed."""
     try:
         import uvloop
     except ImportError:
@@ -196,7 +188,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def main() -> None:
-    """Read the job, and do it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which says what is to become of this
     mine: ShardJob = pickle.load(sys.stdin.buffer)
     load = mine.job.load

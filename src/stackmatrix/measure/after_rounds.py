@@ -143,7 +143,6 @@ def total_s(planned: Sequence[PlannedExtra]) -> float:
 
 
 def quickest(planned: Sequence[PlannedExtra], seconds: float) -> list[PlannedExtra]:
-    """Choose as many as fit, the quickest first."""
     chosen: list[PlannedExtra] = []
     for one in sorted(planned, key=lambda one: one.seconds):
         if total_s([*chosen, one]) <= seconds:

@@ -22,7 +22,6 @@ EXPLAINED_S = 4.0  # of one arm in the explaining pass
 
 
 def arms(experiment: Experiment, scale: Scale, rounds: int) -> tuple[list[Arm], PlannedExperiment]:
-    """Make the arms of a run, and say which arm of the experiment each stands for."""
     found: list[Arm] = []
     named: dict[str, tuple[str, str]] = {}
     for candidate in experiment.candidates:

@@ -119,7 +119,6 @@ def loop_of(pids: list[int]) -> str | None:
 
 
 def installed(pids: list[int], packages: Collection[str]) -> dict[str, list[str]]:
-    """List the versions of some packages that are installed where the processes loaded their libraries from."""
     found: dict[str, set[str]] = {}
     for pid in pids:
         for place in {match[0] for file in mapped(pid) if (match := SITE_PACKAGES.match(file))}:

@@ -166,7 +166,6 @@ class SearchRounds:
         return self._keep(Probe(arm.id, number, step, rate, found, seen.requests, seen.failed, seen.value_ms, trial))
 
     def _overload(self, arm: Arm, number: int) -> None:
-        """Overload an arm that has a rate, unless that is on disk already."""
         found = statistics.location(values(self._of(arm), self.rounds))
         if found is not None and not self._kept("overload", arm, number, 0):
             rate = found.value

@@ -41,7 +41,6 @@ class Cgroup:
         return self._read("memory", file).get("oom_kill")
 
     def _read(self, controller: str, file: str) -> dict[str, int]:
-        """Read a flat-keyed file."""
         directory = self.directories.get(controller, self.directories.get("", ""))
         pairs = (line.split() for line in (Path(directory) / file).read_text().splitlines())
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}

@@ -25,7 +25,6 @@ def describe() -> dict[str, str | int | float | bool | None]:
 
 
 def cpu_model() -> str:
-    """Read the processor's name as the kernel gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -34,7 +33,6 @@ def cpu_model() -> str:
 
 
 def system() -> str:
-    """Read the distribution's name."""
     try:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):

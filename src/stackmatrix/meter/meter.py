@@ -25,14 +25,11 @@ class Reading:
 
 @dataclass(slots=True)
 class Peaks:
-    """The most that was seen while sampling."""
-
     anonymous_bytes: int | None = None
     threads: int | None = None
     processes: int | None = None
 
     def see(self, anonymous_bytes: int | None, census: Census | None) -> None:
-        """Take one more sample in."""
         if anonymous_bytes is not None:
             self.anonymous_bytes = max(self.anonymous_bytes or 0, anonymous_bytes)
         if census is not None and census.processes:

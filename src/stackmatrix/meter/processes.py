@@ -12,14 +12,11 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What was seen at one moment."""
-
     processes: int
     threads: int
 
 
 def census(pids: Iterable[int]) -> Census:
-    """Count the processes that still live, and their threads."""
     threads = [count for pid in pids if (count := len(thread_ids(pid)))]
     return Census(len(threads), sum(threads))
 

@@ -64,10 +64,8 @@ def uncounted_words(arms: Iterable[ArmResult]) -> str | None:
 
 
 def marked_name(arm: ArmResult) -> str:
-    """Return the stack variant, with a mark where its ledger lacks a line."""
     return f"{arm.variant_label} {UNCOUNTED}" if arm.valid and uncounted(arm) else arm.variant_label
 
 
 def void_kinds(arm: ArmResult) -> str:
-    """Name the kinds of reasons why an arm has no number."""
     return ", ".join(dict.fromkeys(reason.kind for reason in arm.reasons)) or "not timed"

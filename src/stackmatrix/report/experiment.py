@@ -97,7 +97,6 @@ def scale(result: ExperimentResult) -> str:
 
 
 def exceptions(result: ExperimentResult) -> list[str]:
-    """List what is not as predicted, or say that there is nothing."""
     return result.exceptions or ["None: every arm that load or slots bind was measured within ±10 % of its prediction."]
 
 
@@ -117,7 +116,6 @@ def figure_axis_title(result: ExperimentResult) -> str:
 
 
 def points(result: ExperimentResult) -> list[FigurePoint]:
-    """Return what the figure draws: a point for each arm and whoever has a figure of it."""
     metric = charted(result)
     return [
         FigurePoint(row.arm, series, value)

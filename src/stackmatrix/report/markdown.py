@@ -158,7 +158,6 @@ def void_section(view: View) -> list[str]:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0, 1)) -> str:
-    """Write a table, words to the left and figures to the right."""
     rule = ["---" if place in words else "--:" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(escape(word) for word in line)} |" for line in (head, rule, *rows))
 
@@ -168,5 +167,4 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def escape(word: str) -> str:
-    """Keep a word from ending its cell."""
     return word.replace("|", "\\|").replace("\n", " ")

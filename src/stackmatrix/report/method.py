@@ -90,7 +90,6 @@ def notes(view: View) -> list[tuple[str, str, str]]:
 
 
 def limits(view: View) -> list[str]:
-    """List what these numbers do not say."""
     found = [
         "These are small services on one machine, over loopback or a container bridge. They rank concurrency models "
         "and drivers under equal work; they do not predict your production.",

@@ -22,7 +22,6 @@ class Metric:
     write: Callable[[float | None], str] = quantity
 
     def show(self, arm: ArmResult) -> str:
-        """Write it as tables do, without its unit."""
         return self.write(self.value(arm))
 
 

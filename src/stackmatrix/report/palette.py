@@ -106,7 +106,6 @@ def stack_looks(names: Sequence[str]) -> Mapping[str, StackLook]:
 
 
 def step(share: float) -> int:
-    """Find the step of the scale that a share of the ceiling falls in, from 1."""
     return sum(share >= least for least, _ in STEPS) or 1
 
 

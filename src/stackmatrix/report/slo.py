@@ -104,7 +104,6 @@ def level_cells(level: ServiceLevel) -> list[str]:
 
 
 def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
-    """Find each by the arm whose load it began from."""
     return {level.arm: level for level in levels}
 
 

@@ -25,8 +25,6 @@ Parts = dict[str, float | None]
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """One arm, with its trials and what is drawn of them."""
-
     arm: ArmResult
     slug: str
     trials: list[Trial]  # every attempt, in order
@@ -41,7 +39,6 @@ class MatrixCell:
 
     @cached_property
     def standing(self) -> list[Trial]:
-        """The last attempt of each round."""
         return last_attempts(self.trials)
 
     @cached_property
@@ -132,7 +129,6 @@ class Group:
         return [self.versus(first, second) for first, second in combinations(self.ranked, 2)]
 
     def versus(self, first: MatrixCell, second: MatrixCell) -> Pair:
-        """Compare two arms round by round."""
         goodput = statistics.ratio(first.goodputs, second.goodputs)
         standing = statistics.standing(goodput, self.floor)
         settles = statistics.rounds_to_settle(goodput, self.floor) if goodput else None
@@ -169,7 +165,6 @@ class View:
         return len({group.load for group in self.groups}) > 1
 
     def group_title(self, group: Group) -> str:
-        """Name a group, with its load and its parameters where these tell groups apart."""
         alike = [other for other in self.groups if (other.workload, other.load) == (group.workload, group.load)]
         params = " ".join(f"{key}={value}" for key, value in group.params.items()) if len(alike) > 1 else ""
         return " · ".join(filter(None, (group.workload, params, group.load.label if self.several_loads else "")))

@@ -22,24 +22,19 @@ Say = Callable[[str], None]  # shows the user one line about what is going on
 
 @dataclass(frozen=True)
 class Service:
-    """One running stack: where it answers and how it was set."""
-
     variant: Variant
     host: str
     port: int
 
     @property
     def stack(self) -> Stack:
-        """The stack that runs."""
         return self.variant.stack
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        """All its settings."""
         return self.variant.settings
 
     def accepts(self) -> bool:
-        """Tell whether it still takes connections."""
         try:
             socket.create_connection((self.host, self.port), timeout=5).close()
         except OSError:
@@ -110,7 +105,6 @@ class Runtime(Protocol):
         ...
 
     def reset_notes(self) -> None:
-        """Put the notes table back to its seed."""
         self.sql((self.root / "upstream" / "postgres" / "seed.sql").read_text(encoding="utf-8"))
 
     def counters(self) -> dict[str, int]:
@@ -124,9 +118,7 @@ class Runtime(Protocol):
         """Count the requests that the server of the fixtures has had, without those that asked for this count."""
         ...
 
-    def logs(self, name: str, lines: int = 20) -> str:
-        """Read the last lines that a stack or upstream wrote."""
-        ...
+    def logs(self, name: str, lines: int = 20) -> str: ...
 
     def environment(self) -> dict[str, str]:
         """Name the engine, PostgreSQL, Nginx and Go that serve, for the report."""

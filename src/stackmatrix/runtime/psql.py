@@ -25,7 +25,6 @@ class Psql:
 
     @property
     def alive(self) -> bool:
-        """Whether it still takes statements."""
         return self._process.poll() is None
 
     def ask(self, statements: str) -> str:
@@ -47,6 +46,5 @@ class Psql:
         raise UserError(f"PostgreSQL refused {statements.strip().splitlines()[0]!r}: {words}")
 
     def close(self) -> None:
-        """End it."""
         self._process.kill()
         self._process.communicate()

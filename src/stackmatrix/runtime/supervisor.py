@@ -67,7 +67,6 @@ def start(command: list[str], user: str | None) -> subprocess.Popen[bytes]:
 
 
 def primary_group(user: str) -> int:
-    """Look up the group that the password database gives this user."""
     import pwd
 
     return pwd.getpwnam(user).pw_gid
@@ -94,7 +93,6 @@ def hold(leash: socket.socket, pid: int, stop_signal: signal.Signals, grace: flo
 
 
 def ask_to_end(pid: int, stop_signal: signal.Signals) -> None:
-    """Send the program the signal that means "please end"."""
     with suppress(ProcessLookupError):
         os.kill(pid, stop_signal)
 
@@ -117,14 +115,12 @@ def sweep() -> None:
 
 
 def kill() -> None:
-    """Send SIGKILL to every descendant."""
     for process in family():
         with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
 def family() -> list[psutil.Process]:
-    """List every descendant of this process."""
     return psutil.Process().children(recursive=True)
 
 

@@ -11,7 +11,6 @@ from stackmatrix.results.experiment import ClaimOutcome, ClaimResult
 
 
 def judge_claim(claim: Claim, sight: Sight) -> ClaimResult:
-    """Tell whether a claim holds, in its words with the figures filled in."""
     value = value_of(claim, sight)
     outcome: ClaimOutcome = "unknown" if value is None else "holds" if claim.least <= value <= claim.most else "fails"
     arms = [claim.arm, *([claim.against] if claim.against else []), *(claim.of or ())]
@@ -67,7 +66,6 @@ def claimed_words(claim: Claim, value: float | None) -> str:
 
 
 def unknown(claim: Claim, arms: Sequence[str], sight: Sight) -> str:
-    """Say that a claim could not be judged, and for want of what."""
     measure = MEASURES[claim.metric]
     without = []
     for name in dict.fromkeys(arms):

@@ -33,8 +33,6 @@ COUNTS: Final = "requests"  # where a tool's window has its own number of whole 
 
 @dataclass(frozen=True)
 class ArmView:
-    """One arm of the experiment as one side saw it."""
-
     candidate: Candidate
     by: By
     scale: Scale
@@ -152,7 +150,6 @@ def mean_ms(seen: ArmView) -> float | None:
 
 
 def requests(trial: Trial) -> float:
-    """Count the right answers of one window, or all that a tool counts."""
     return trial.client.tool.requests if trial.client.tool else trial.client.answered
 
 

@@ -148,7 +148,6 @@ def by_side(facts: Facts, found: Verdict) -> str | None:
 
 
 def by_kernel(_facts: Facts, found: Verdict) -> str | None:
-    """Say what the kernel counted."""
     return found.doubt.words if found.doubt else None
 
 
@@ -236,7 +235,6 @@ def unnamed_time(rest_s: float, phases: Phases, line: str | None) -> TimedParts:
 
 
 def with_database(facts: Facts, found: Verdict) -> TimedParts:
-    """Split its time with the database: what the database counted itself, and what is around that."""
     whole = facts.phases.db_s if facts.phases else None
     if whole is None or facts.waits_on != "database":
         return []  # nothing counts statements here that would confirm it

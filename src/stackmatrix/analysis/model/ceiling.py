@@ -89,7 +89,6 @@ class Demand:
 
     @property
     def service_s(self) -> float:
-        """S + D: a request's time when it is alone."""
         return self.wait_s + (self.cpu_s or 0.0)
 
     @property

@@ -98,7 +98,6 @@ class Facts:
 
     @property
     def cpus(self) -> int:
-        """CPUs that the stack's processes see."""
         return len(self.cores.stack) if self.cores else 1
 
     @property
@@ -109,7 +108,6 @@ class Facts:
 
     @property
     def pool(self) -> Pool | None:
-        """The declared pool that runs out first."""
         return min(self.pools, key=lambda pool: pool.requests, default=None)
 
     @property

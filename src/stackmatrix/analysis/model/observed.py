@@ -26,7 +26,6 @@ class Setup:
     shards: int = 1  # processes of the generator
 
     def cores(self, workers: int) -> Cores:
-        """Share the CPUs out as the run did."""
         return share_cores(self.cpus, workers, self.shards)
 
     def variant(self, arm: Arm) -> Variant:

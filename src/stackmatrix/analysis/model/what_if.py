@@ -15,8 +15,6 @@ NO_CHANGE = 0.01  # a ceiling that a change lifts by less than this does not mov
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing changed, and what then bounds the arm."""
-
     what: str  # after `to go faster`: `500 threads`; of a change that does nothing, after `more`: `users`
     demand: Demand
     pools: tuple[Pool, ...]

@@ -58,14 +58,11 @@ class Level:
 
     @property
     def least_rate(self) -> float:
-        """The least rate at which it can be judged."""
         return self.due / MOST_PROBE_WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
 class LevelSample:
-    """What one window says of a level."""
-
     requests: int
     failed: int  # answered wrongly or not at all, cut-off ones not counted
     # of the level's metric; None where the sample cannot support it, or where so many have no answer

@@ -88,7 +88,6 @@ def values(probes: Iterable[Probe], rounds: int) -> list[float | None]:
 
 
 def judge_levels(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> list[ServiceLevel]:
-    """Judge each arm, with places among those of one workload."""
     by_arm: dict[str, list[Probe]] = {arm.id: [] for arm in arms}
     for probe in probes:
         if probe.arm in by_arm:

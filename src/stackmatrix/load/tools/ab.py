@@ -52,7 +52,6 @@ class ApacheBench(LoadTool):
     }
 
     def command(self, run: ToolRun) -> list[str]:
-        """Make the command line, and the file of its body."""
         first = run.requests[0]
         # A run by time must come before -n, which it would set to 50 000.
         by_time = ["-t", str(run.seconds), "-n", str(run.seconds * self.most_per_second)]
@@ -98,7 +97,6 @@ class ApacheBench(LoadTool):
 
 
 def keeps_connections(run: ToolRun) -> bool:
-    """Tell whether connections are to be kept."""
     return (run.requests[0].header("connection") or "").lower() != "close"
 
 

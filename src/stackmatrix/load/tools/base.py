@@ -29,8 +29,6 @@ ONE_BODY: Final = "sends one fixed body, where the job has many"
 
 @dataclass(frozen=True)
 class ToolRun:
-    """One run of a tool."""
-
     job: LoadJob
     load: Closed
     seconds: int  # how long the load lasts, in the tools' whole seconds
@@ -45,7 +43,6 @@ class ToolRun:
 
     @property
     def varies(self) -> bool:
-        """Whether each request is to have a body of its own."""
         return any(NUMBER_PLACE in (request.body or b"") for request in self.requests)
 
     @property
@@ -54,7 +51,6 @@ class ToolRun:
         return (self.requests[0].body or b"").replace(NUMBER_PLACE, b"0" * len(NUMBER_PLACE))
 
     def url(self, target: str = "") -> str:
-        """Write the URL of a request."""
         return f"http://{self.job.authority}{target}"
 
     def headers(self, *but: str) -> list[str]:
@@ -62,7 +58,6 @@ class ToolRun:
         return [f"{name}: {value}" for name, value in self.requests[0].headers if name.lower() not in but]
 
     def write(self, name: str, content: bytes) -> str:
-        """Put a file beside the command, and return its name."""
         (self.scratch / name).write_bytes(content)
         return name
 
@@ -80,7 +75,6 @@ class Left:
 
     @property
     def last_lines(self) -> str:
-        """What it printed last."""
         lines = [line for line in (self.stdout + "\n" + self.stderr).splitlines() if line.strip()]
         return "\n".join(lines[-6:])
 
@@ -122,11 +116,9 @@ class LoadTool(ABC):
         """Read what the tool counted; UserError when its output is not as expected."""
 
     def version(self, binary: str) -> str:
-        """Ask the binary at this path."""
         return version_of(binary, *self.asks_version)
 
     def unreadable(self, left: Left) -> UserError:
-        """Make the error for output that is not as expected."""
         return UserError(f"{self.name}: its output cannot be read; it ended with:\n{left.last_lines}")
 
 

@@ -41,7 +41,6 @@ class H2load(LoadTool):
     )
 
     def command(self, run: ToolRun) -> list[str]:
-        """Make the command line, and the files of its body and its paths."""
         first = run.requests[0]
         length = ["-n", str(run.stop_after)] if run.stop_after else ["-D", f"{run.seconds}s"]
         threads = min(max(len(run.cpus), 1), run.load.users)

@@ -31,7 +31,6 @@ class Locust(LoadTool):
         return importlib.metadata.version("locust")
 
     def command(self, run: ToolRun) -> list[str]:
-        """Make the command line, its locustfile and the file of the job."""
         run.write("locustfile.py", Path(__file__).with_name("locustfile.py").read_bytes())
         run.write("job.pickle", pickle.dumps((run.job, run.scratch / self.rows)))
         rate = run.load.users / run.load.ramp_s if run.load.ramp_s else run.load.users

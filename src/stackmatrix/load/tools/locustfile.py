@@ -28,8 +28,6 @@ following = prepared(job)
 
 
 class JobUser(FastHttpUser):
-    """Sends the job's next request, and waits."""
-
     host = f"http://{job.authority}"
     wait_time = constant(job.load.think_s if isinstance(job.load, Closed) else 0.0)
     connection_timeout = network_timeout = job.timeout_s
@@ -68,7 +66,6 @@ def headers_of(wanted: Prepared) -> dict[str, str]:
 
 
 def keep(response_time: float, response_length: int, response: Any, start_time: float, context: Any, **_: Any) -> None:
-    """Record a request."""
     wanted: Prepared = context["wanted"]
     started = start_time + offset
     status = response.status_code or 0
@@ -86,7 +83,6 @@ def keep(response_time: float, response_length: int, response: Any, start_time: 
 
 
 def became(wanted: Prepared, status: int, error: BaseException | None) -> Ending:
-    """Say how a request ended."""
     if status:
         return Ending.OK if wanted.expected.has_status(status) else Ending.STATUS
     failures: dict[type[BaseException], Ending] = {
@@ -100,7 +96,6 @@ def became(wanted: Prepared, status: int, error: BaseException | None) -> Ending
 
 
 def mark_edge(edge: str) -> None:
-    """Tell whoever started this that the load starts, or ends."""
     if MARKS in os.environ:
         os.write(int(os.environ[MARKS]), f"{edge} {clock()}\n".encode())
 

@@ -121,5 +121,4 @@ def never_outliving(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def text(file: Path) -> str:
-    """What was written there."""
     return file.read_text(errors="replace")

@@ -126,7 +126,6 @@ def reach(job: LoadJob) -> None:
 
 
 def notes_on_times(tool: LoadTool, job: LoadJob, load: Closed, stop_after: int | None) -> tuple[str, ...]:
-    """Say what the tool made of the job's times."""
     notes: tuple[str, ...] = ()
     if load.ramp_s and not tool.thinks:
         notes += ("all connections open at once: it cannot spread its users",)

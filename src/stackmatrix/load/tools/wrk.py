@@ -55,7 +55,6 @@ class Wrk(LoadTool):
     result = "wrk.json"
 
     def command(self, run: ToolRun) -> list[str]:
-        """Make the command line, and its script."""
         threads = max(count for count in range(1, max(len(run.cpus), 1) + 1) if run.load.users % count == 0)
         requests = [request.encode(run.job.authority) for request in run.requests]
         script = run.write("wrk.lua", (lua(requests, threads) + DONE.format(result=self.result)).encode())
@@ -94,6 +93,5 @@ def lua(requests: Sequence[bytes], threads: int) -> str:
 
 
 def quoted(data: bytes) -> str:
-    """Write any bytes as a Lua string."""
     plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03}" for byte in data)
     return '"' + "".join(plain) + '"'

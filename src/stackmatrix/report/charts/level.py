@@ -70,7 +70,6 @@ class ProbePoint:
 
 
 def probe_points(group: Group, view: View) -> list[FoundRate | ProbePoint]:
-    """Return what the chart of one workload draws: every probe of the searches, and what was found."""
     results = by_arm(view.run.levels)
     found: list[FoundRate | ProbePoint] = []
     for cell in group.cells:

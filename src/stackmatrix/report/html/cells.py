@@ -146,7 +146,6 @@ def kernel_tiles(good: Sequence[Trial]) -> Iterator[views.Triple]:
 
 
 def gauge(cell: MatrixCell) -> views.Gauge | None:
-    """Put measured, predicted and ceiling on one scale."""
     arm = cell.arm
     if arm.goodput is None or arm.ceiling is None:
         return None
@@ -227,7 +226,6 @@ def high(cell: MatrixCell) -> float:
 
 
 def span(ends: Sequence[float] | None, top: float) -> views.Stretch | None:
-    """Return where a stretch begins on a scale, and how wide it is."""
     return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
 
 

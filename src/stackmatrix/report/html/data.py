@@ -160,5 +160,4 @@ def differing_settings(first: MatrixCell, second: MatrixCell) -> list[Triple]:
 
 
 def setting(value: int | str | bool | None) -> str:
-    """Write a setting as the command line takes it."""
     return MISSING if value is None else str(value).lower() if isinstance(value, bool) else str(value)

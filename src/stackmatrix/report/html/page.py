@@ -109,7 +109,6 @@ def level_groups(view: View, looks: Mapping[str, StackLook], cells: Cells) -> li
 
 
 def void_reasons(view: View, cells: Cells) -> list[views.VoidReason]:
-    """Write every reason why a number is missing, with the cells that it holds for."""
     found: dict[tuple[Reason, str | None], list[MatrixCell]] = {}
     for cell in view.cells:
         for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):

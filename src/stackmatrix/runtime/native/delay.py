@@ -31,22 +31,18 @@ class Delay:
         return f"delay server built with {built_with(self.executable).read_text(encoding='utf-8')}"
 
     def recipe(self) -> Recipe:
-        """Tell how to start it."""
         command = [str(self.executable), "-addr", f"{HOST}:{self.port}"]
         if self.files is not None:
             command += ["-files", str(self.files)]
         return Recipe(command, healthy=lambda: serves(self.port, "/healthz"))
 
     def counters(self) -> dict[str, int]:
-        """Read what it counted since its start."""
         return {key: int(value) for key, value in json.loads(http_request(self.port, "/counters")[1]).items()}
 
     def reset(self) -> None:
-        """Let it count anew."""
         http_request(self.port, "/counters/reset", "POST")
 
     def served(self) -> int:
-        """Files that were asked for."""
         return self.counters()["files"]
 
 
@@ -68,12 +64,10 @@ def build(state: State) -> Path:
 
 
 def sources(state: State) -> Path:
-    """Locate the delay server's sources."""
     return state.root / "upstream" / "delay"
 
 
 def executable_path(state: State) -> Path:
-    """Name the executable after the sources that it is made from."""
     files = sorted(path for path in sources(state).iterdir() if path.suffix in (".go", ".mod", ".sum"))
     return state.path("delay") / f"delay-{short_digest(files)}"
 

@@ -66,22 +66,18 @@ def make(name: str, lock: Path, directory: Path) -> Path:
 
 
 def lock_of(stack: Stack) -> Path:
-    """Name the file that pins all that a stack needs."""
     return stack.directory / "requirements.txt"
 
 
 def venv_path(name: str, lock: Path, directory: Path) -> Path:
-    """Name the environment after its lock and this Python."""
     return directory / f"{name}-{short_digest(lock.read_bytes() if lock.is_file() else b'', sys.version)}"
 
 
 def made(venv: Path) -> bool:
-    """Tell whether it was made to the end."""
     return complete_mark(venv).exists()
 
 
 def complete_mark(venv: Path) -> Path:
-    """Name the file that is written last."""
     return venv / "complete"
 
 

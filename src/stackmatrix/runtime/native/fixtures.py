@@ -16,8 +16,6 @@ SBIN = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])  # where Debia
 
 @dataclass
 class Nginx:
-    """The machine's Nginx."""
-
     executable: str
     state: State
     port: int
@@ -25,12 +23,10 @@ class Nginx:
 
     @property
     def description(self) -> str:
-        """Its version, for the report."""
         told = run_command(["sh", "-c", '"$0" -v 2>&1', self.executable], "Nginx does not tell its version")
         return f"{told.rpartition('/')[2]}, the machine's"
 
     def recipe(self) -> Recipe:
-        """Tell how to start it."""
         home = self.state.path("nginx")
         original = self.state.root / "upstream" / "nginx" / "nginx.conf"
         configuration = home / "nginx.conf"
@@ -54,7 +50,6 @@ class Nginx:
 
 
 def find_nginx() -> str | None:
-    """Find the machine's Nginx, if it has one."""
     return shutil.which("nginx") or shutil.which("nginx", path=SBIN)
 
 

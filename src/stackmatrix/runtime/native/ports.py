@@ -22,7 +22,6 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on this port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: closed connections may linger
         try:
@@ -33,7 +32,6 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Tell whether something takes connections there."""
     try:
         socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
     except OSError:
@@ -53,7 +51,6 @@ def http_request(port: int, path: str, method: Literal["GET", "POST"] = "GET") -
 
 
 def serves(port: int, path: str) -> bool:
-    """Tell whether a GET gets 200."""
     try:
         return http_request(port, path)[0] == 200
     except (OSError, http.client.HTTPException):

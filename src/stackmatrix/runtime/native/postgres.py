@@ -33,24 +33,19 @@ PROGRAMS = ("postgres", "initdb", "psql", "pg_config", "pg_isready")
 
 @dataclass(frozen=True)
 class Binaries:
-    """The programs of one PostgreSQL."""
-
     directory: Path
     version: str
     source: str
 
     @property
     def major(self) -> int:
-        """16 of 16.4."""
         return int(self.version.partition(".")[0])
 
     def program(self, name: str) -> str:
-        """Name the path of one of its programs."""
         return str(self.directory / name)
 
     @cached_property
     def counts_statements(self) -> bool:
-        """Whether it has the library that the container preloads."""
         libraries = run_command([self.program("pg_config"), "--pkglibdir"], "pg_config does not answer")
         return Path(libraries, f"{COUNTER}.so").is_file()
 
@@ -67,7 +62,6 @@ class Postgres:
 
     @property
     def counts_statements(self) -> bool:
-        """Whether it counts statements as the container does."""
         return self.binaries.counts_statements
 
     def url(self, client: str) -> str:
@@ -76,7 +70,6 @@ class Postgres:
 
     @property
     def description(self) -> str:
-        """Version and origin, for the report."""
         without = "" if self.counts_statements else f", without {COUNTER}"
         return f"{self.binaries.version}, {self.binaries.source}{without}"
 
@@ -137,12 +130,10 @@ class Postgres:
         )
 
     def ready(self) -> bool:
-        """Tell whether it takes connections."""
         command = [self.binaries.program("pg_isready"), "-q", "-h", HOST, "-p", str(self.port)]
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
     def psql(self) -> Psql:
-        """Open a session with the stacks' database as its administrator."""
         return Psql(self._session(NAME), {**os.environ, "PGPASSWORD": NAME})
 
     def _session(self, database: str) -> list[str]:
@@ -177,7 +168,6 @@ def other_user() -> str | None:
 
 
 def may_enter(directory: Path, user: str) -> bool:
-    """Tell whether a user has access to a directory."""
     return subprocess.run(["test", "-x", str(directory)], user=user, extra_groups=[], check=False).returncode == 0
 
 

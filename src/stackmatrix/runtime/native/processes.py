@@ -104,21 +104,17 @@ class Program:
         self._leash.close()
 
     def wait(self) -> None:
-        """Return when it and all its descendants have ended."""
         self._supervisor.wait()
 
     def stop(self) -> None:
-        """Stop it and wait for the end."""
         self.let_go()
         self.wait()
 
     def kill(self) -> None:
-        """End it at once, with the requests that it still has."""
         self.signal(signal.SIGKILL)
         self.wait()
 
     def last_words(self, lines: int = 5) -> str:
-        """Read the last lines that it wrote."""
         try:
             words = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         except OSError:
@@ -150,7 +146,6 @@ class Program:
         return not self.running or self._recipe.healthy()
 
     def why_ended(self) -> str:
-        """Find in its log why it ended, and say where that is."""
         return f"{why_ended(self.last_words(200))} (all of it: {shown(self._log)})"
 
 

@@ -31,19 +31,15 @@ INHERITED = ("HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER")
 
 @dataclass(frozen=True)
 class Servers:
-    """The upstreams of one run."""
-
     postgres: Postgres
     nginx: Nginx | Delay
     delay: Delay
 
     def recipe(self, name: Upstream) -> Recipe:
-        """Tell how to start one of them."""
         server: Postgres | Nginx | Delay = getattr(self, name)
         return server.recipe()
 
     def environment(self, stack: str, root: Path) -> dict[str, str]:
-        """Make the variables that tell a stack where they are."""
         return {
             "DATABASE_URL": self.postgres.url(stack),
             "DELAY_URL": f"http://{HOST}:{self.delay.port}",
@@ -104,7 +100,6 @@ class NativeRuntime(Runtime):
             self._say(f"native: {stack.name} on http://{HOST}:{self._ports[stack.name]}/")
 
     def down(self) -> None:
-        """Stop everything, all at once."""
         self._hang_up()
         for program in self._programs.values():
             program.let_go()
@@ -177,7 +172,6 @@ class NativeRuntime(Runtime):
             self._cpus[name] = cpus
 
     def pids(self, name: str) -> list[int]:
-        """List the whole process tree of a stack or an upstream."""
         return [process.pid for process in self._program(name).tree()] if self._runs(name) else []
 
     def cgroup(self, name: str) -> Mapping[str, str] | None:  # noqa: ARG002 the protocol's
@@ -265,7 +259,6 @@ class NativeRuntime(Runtime):
                 self._environments[name] = result
 
     def _bring_up(self, servers: Servers) -> None:
-        """Start the upstreams, and fill the database."""
         self._servers = servers
         self.counts_statements = servers.postgres.counts_statements
         self._recipes |= {name: servers.recipe(name) for name in UPSTREAMS}
@@ -322,7 +315,6 @@ class NativeRuntime(Runtime):
             raise LackingError(self.lacking[name])
 
     def _vary(self, variant: Variant) -> None:
-        """Make this variant the one that starts next."""
         name = variant.stack.name
         where = self._up.environment(name, self.root)
         self._recipes[name] = recipe(variant, self._port(variant.stack), self._environments[name], where)

@@ -55,13 +55,11 @@ class State:
         self._lock = handle
 
     def release(self) -> None:
-        """Let others in."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def path(self, *parts: str) -> Path:
-        """Make a directory below the state when it is missing."""
         directory = self.directory.joinpath(*parts)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
