@@ -1,10 +1,26 @@
 """One way to write a number: what is there is never written as nothing, and more is never written as less."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
-from stackmatrix.formatting import MISSING, count, duration, factor, mib, percent, quantity, rate, some
+from stackmatrix.cli.shell import console
+from stackmatrix.formatting import (
+    MISSING,
+    count,
+    duration,
+    each_text,
+    factor,
+    mib,
+    percent,
+    printable,
+    quantity,
+    rate,
+    some,
+)
 
 shares = st.floats(0, 100)
 figures = st.floats(1e-6, 1e12)
@@ -107,3 +123,21 @@ def test_things_and_units() -> None:
     assert (duration(2.507), duration(0.1), duration(0.00041)) == ("2.51 s", "100 ms", "410 µs")
     assert (duration(0), duration(0.0000004), duration(0.00006)) == ("0 s", "0.4 µs", "60 µs")
     assert (mib(203.4), mib(0.31), mib(0), mib(None)) == ("203", "0.31", "0", MISSING)
+
+
+@given(st.text(alphabet=st.characters()))
+def test_no_text_is_left_that_a_terminal_obeys(text: str) -> None:
+    shown = printable(text)
+    assert not any(unicodedata.category(char) == "Cc" for char in shown if char not in "\t\n")
+    assert shown.encode().decode() == printable(shown) == shown
+
+
+def test_the_console_shows_control_characters_instead_of_sending_them(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(Text("said \x1b]0;title\x07 and \x9b2J"))
+    assert capsys.readouterr().err == "said \\x1b]0;title and \\x9b2J\n"  # Rich drops BEL itself
+
+
+@given(st.recursive(st.text(max_size=3), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner)))
+def test_a_changed_copy_has_every_text_changed_and_the_same_shape(value: object) -> None:
+    changed = each_text(value, lambda text: f"{text}!")
+    assert each_text(changed, lambda text: text.removesuffix("!") if text.endswith("!") else "lost") == value

@@ -1,6 +1,33 @@
-"""How numbers are written, the same in every table, sentence and picture; what is missing is a dash, never a zero."""
+"""How numbers are written, the same in every table, sentence and picture; what is missing is a dash, never a zero.
 
-from collections.abc import Sequence
+Text that a stack, a file or an option has put into a report is made harmless here as well.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+# a terminal obeys these, and the chart library dies of them; line feed, tab and no-break spaces are left
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Write control characters as escapes, so that nobody obeys them."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Copy a value with every text in its containers and dataclasses changed, keys too."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {each_text(key, change): each_text(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(each_text(item, change) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: each_text(getattr(value, each.name), change) for each in fields(value)})
+    return value
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:

@@ -1,7 +1,9 @@
 """What the reports say: sentences, shapes, comparisons, the list of runs, also without run.json or records."""
 
 import base64
+import csv
 import hashlib
+import io
 import itertools
 import re
 import shutil
@@ -30,7 +32,7 @@ from stackmatrix.report.html import index, index_html, run_html
 from stackmatrix.report.html.site import breakable, emphasis, inert, sentence
 from stackmatrix.report.palette import DARK, LIGHT, SERIES, STEPS, step
 from stackmatrix.report.reduced import latency_histogram, latency_spectrum
-from stackmatrix.report.view import Group, Slugs, view
+from stackmatrix.report.view import Group, Slugs, read_run, view
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.explain import Phases
 from stackmatrix.results.reasons import Reason
@@ -215,6 +217,25 @@ def test_nothing_that_a_run_says_becomes_markup(tmp_path: Path) -> None:
     text = run_html(view(make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))))
     assert "<script>alert" not in text and "<img src=x" not in text
     assert text.count("<script") == 4
+
+
+def test_no_report_obeys_what_a_stack_or_an_option_says(tmp_path: Path) -> None:
+    hostile = "=1+1 <script>alert(1)</script> \x1b]0;title\x07 p99<200ms"
+
+    def spoil(trial: Trial) -> Trial:
+        return replace(trial, reasons=[Reason("crash", hostile)]) if "sync" in trial.arm else trial
+
+    run = make(tmp_path, Sample(workloads=("http",), spoil=spoil, environment={"cpu": hostile}))
+    found = read_run(run)
+    arms = [replace(arm, stack=f"@{hostile}") for arm in found.arms]
+    run.write("run.json", replace(found, arms=arms, name=hostile))
+    write_reports(run)
+    texts = {name: (run.path / name).read_text() for name in ("report.html", "report.md", "report.csv")}
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", "".join(texts.values()).replace("\t", ""))
+    assert "<script" not in texts["report.md"] and "p99<200ms" in texts["report.md"]
+    rows = list(csv.reader(io.StringIO(texts["report.csv"])))
+    assert any(cell.startswith("'@=1+1") for row in rows for cell in row)
+    assert not any(re.match(r"[=+@-](?!\d)", cell) for row in rows for cell in row)
 
 
 def test_a_cell_shows_what_the_kernel_counted_unless_it_is_nothing(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackmatrix.errors import UserError
+from stackmatrix.formatting import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,9 +27,17 @@ ASCII = str.maketrans({"µ": "u", "–": "-", "—": "-", "…": "...", "×": "x
 
 def console(stderr: bool = True) -> "Console":
     """Make a console; progress goes to standard error, so that standard output holds nothing but the result."""
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
-    out = Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
+    class Printable(Console):
+        """Shows the control characters of a stack's log or answer; its own are segments without text."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for text, style, control in super().render(renderable, options):
+                yield Segment(text if control else printable(text), style, control)
+
+    out = Printable(stderr=stderr, highlight=False, soft_wrap=True, markup=False)
     if not out.is_terminal:
         out.width = LOG_WIDTH
     return out
@@ -76,7 +85,7 @@ def ending(main: Callable[[], int]) -> int:
         code = main()
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("interrupted: everything that was started is stopped", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stackmatrix.formatting import MISSING, factor, percent, quantity
+from stackmatrix.formatting import MISSING, each_text, factor, percent, printable, quantity
 from stackmatrix.report import markdown, method
 from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.compare import CellComparison, ComparisonReport, MetricRatio
@@ -52,6 +52,7 @@ def terminal(report: ComparisonReport) -> RenderableType:
 
 
 def compare_markdown(report: ComparisonReport) -> str:
+    report = each_text(each_text(report, printable), markdown.no_markup)
     legend = [f"{column.name}: {column.meaning}" for column in COMPARE_COLUMNS if column.meaning]
     parts = [
         f"## {compare_headline(report)}",

@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from stackmatrix.formatting import each_text
 from stackmatrix.report import slo
 from stackmatrix.report.arms import bound_of
 from stackmatrix.report.metrics import METRICS
@@ -22,8 +23,13 @@ def run_csv(view: View) -> str:
     rows = [csv_row(cell) | level_row(found.get(cell.arm.id)) for cell in view.cells]
     writer = csv.DictWriter(text, [*columns(), *LEVEL_COLUMNS], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(each_text(rows, no_formula))
     return text.getvalue()
+
+
+def no_formula(word: str) -> str:
+    """Keep a spreadsheet from computing a cell of text."""
+    return f"'{word}" if word.startswith(("=", "+", "-", "@", "\t", "\r")) else word
 
 
 def columns() -> list[str]:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from stackmatrix.formatting import each_text, printable
 from stackmatrix.report import csv, html, markdown
 from stackmatrix.report.charts.experiment import experiment_pictures
 from stackmatrix.report.charts.matrix import matrix_picture
 from stackmatrix.report.charts.pictures import png, svg
 from stackmatrix.report.charts.sweep import curve_pictures
-from stackmatrix.report.view import view
+from stackmatrix.report.view import View, view
 from stackmatrix.results.directory import RESULTS, RunDirectory, write_file
 
 
@@ -16,7 +17,7 @@ def write_reports(directory: RunDirectory) -> None:
 
     UserError when the run was never judged, or cannot be written.
     """
-    found = view(directory)
+    found: View = each_text(view(directory), printable)
     matrix = matrix_picture(found)
     files: dict[str, str | bytes] = {
         "report.html": html.run_html(found),

@@ -1,9 +1,10 @@
 """`report.md`: the run for a pull request, with the matrix as a picture and every number in tables."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from stackmatrix.analysis.explain.phases import PARTS, time_by_part
-from stackmatrix.formatting import MISSING, duration, percent
+from stackmatrix.formatting import MISSING, duration, each_text, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
 from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, marked_name, place_of, uncounted_words, void_kinds
@@ -16,6 +17,7 @@ SHOWN_METRICS = ("p50_ms", "p99_ms", "failed", "cpu_us_stack", "memory_mib", "th
 
 
 def run_markdown(view: View) -> str:
+    view = each_text(view, no_markup)
     parts = [
         f"# {headline.headline(view).replace('**', '')}",
         f"{view.run.name} · {view.run.started} · {method.machine(view.run.environment)}",
@@ -164,6 +166,11 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Se
 
 def bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def no_markup(text: str) -> str:
+    """Keep a text from being read as HTML; `p99<200ms` begins no tag."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def escape(word: str) -> str:
