@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from stackmatrix.errors import UserError
 from stackmatrix.measure.rounds import Policy, Rounds, by_variant, window_for
 from stackmatrix.measure.watcher import Watcher
 from stackmatrix.results.directory import RunDirectory
-from stackmatrix.results.plan import Arm, Load
+from stackmatrix.results.plan import Arm, Load, twin_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Trial
 
@@ -87,6 +88,26 @@ def test_a_reason_repeats_the_round_of_all_arms_that_are_compared(tmp_path: Path
     assert {arm for arm, number, attempt in watcher.trials if (number, attempt) == (0, 1)} == {
         arm.id for arm in run.arms
     }
+
+
+def test_unpaired_arms_are_repeated_alone_and_those_of_one_variant_together(tmp_path: Path) -> None:
+    def once_bad(arm: Arm, number: int, attempt: int) -> Trial:
+        bad = arm.stack in ("s1", "s2") and attempt == 0
+        return trial(arm, number, attempt, reasons=[Reason("steal", "5 %")] if bad else [])
+
+    (tmp_path / "records").mkdir()
+    found = [replace(arm, id=f"{arm.id}/{w}", workload=w) for w in ("v", "w") for arm in arms(3)]
+    found.append(twin_of(found[0]))
+    watcher = Silent()
+    Rounds(found, Policy(seed=1, rounds=1, paired=False), RunDirectory(tmp_path), once_bad, watcher).execute()
+    first = [arm for arm, _, attempt in watcher.trials if attempt == 0]
+    again = [arm for arm, _, attempt in watcher.trials if attempt == 1]
+    assert sorted(first) == sorted(arm.id for arm in found)
+    assert sorted(again) == sorted(arm.id for arm in found if arm.stack in ("s1", "s2"))
+    for order in (first, again):  # nothing comes back to a variant that it has left
+        stacks = [arm[:2] + arm[-5:].strip("/vw8") for arm in order]
+        assert len([one for one, _ in groupby(stacks)]) == len(set(stacks))
+    assert watcher.repeated == 1
 
 
 def test_an_arm_that_stays_bad_is_repeated_twice_and_then_left_out(tmp_path: Path) -> None:

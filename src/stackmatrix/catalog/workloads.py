@@ -114,6 +114,7 @@ class WorkloadFile(FileTable, frozen=True, kw_only=True):
 
     summary: str
     users: Annotated[int, Meta(ge=1)] = 64  # of a closed load unless told otherwise: enough to saturate, no more
+    core: bool = False  # whether it is timed when a budget cannot hold all workloads
     request: RequestTemplate
     answer: AnswerTemplate
     params: Mapping[str, Param] = {}

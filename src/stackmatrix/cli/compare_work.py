@@ -15,7 +15,7 @@ from stackmatrix.cli.compare_operands import Sides
 from stackmatrix.cli.comparison import USUAL_WORKLOADS
 from stackmatrix.cli.options import Work
 from stackmatrix.cli.shell import STDOUT, console, deliver
-from stackmatrix.errors import UserError, pick
+from stackmatrix.errors import UserError
 from stackmatrix.formatting import factor, quantity
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.work import count_work
@@ -43,10 +43,10 @@ def counted(variants: Sequence[Variant], catalog: Catalog, work: Work, limit: fl
     found: list[WorkComparison] = []
     with NativeRuntime(out.print) as runtime:
         runtime.up({variant.stack.name: variant.stack for variant in variants}.values())
-        for name in work.workload or USUAL_WORKLOADS:
-            workload = pick("workload", name, catalog.workloads).with_params(work.params)
+        for named in catalog.chosen(work.workload or USUAL_WORKLOADS):
+            workload = named.with_params(work.params)
             a, b = count_work(runtime, variants, workload, out.print)
-            found.append(compare_work(name, dict(workload.params), a, b, limit))
+            found.append(compare_work(workload.name, dict(workload.params), a, b, limit))
     return found
 
 

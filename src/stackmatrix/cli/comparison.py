@@ -20,14 +20,14 @@ from stackmatrix.cli.report import judge_now
 from stackmatrix.cli.shell import INTERRUPTED, STDOUT, console, deliver
 from stackmatrix.cli.subcommands import as_typed
 from stackmatrix.cli.watch import ConsoleWatcher
-from stackmatrix.errors import UserError, pick
+from stackmatrix.errors import UserError
 from stackmatrix.measure.copies import copies
 from stackmatrix.measure.session import Session
 from stackmatrix.report.compare import compare_markdown, terminal
 from stackmatrix.report.view import read_run
 from stackmatrix.results.compare import CellComparison, ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
-from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, arms_of, digest
+from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, arms_of, digest, twin_of
 from stackmatrix.results.run import Run
 
 # one that waits for the database, one for an upstream, one for the CPU
@@ -85,10 +85,9 @@ class CompareRequest:
 
     def arms(self, variants: Sequence[Variant], catalog: Catalog) -> list[Arm]:
         """Combine both variants with every workload and load, each with a twin of the first, to see the noise by."""
-        names = self.work.workload or USUAL_WORKLOADS
-        workloads = [pick("workload", name, catalog.workloads) for name in names]
+        workloads = catalog.chosen(self.work.workload or USUAL_WORKLOADS)
         found = arms_of(variants, workloads, self.work.params, self.work.loads(), twice=False)
-        twins = [replace(arm, id=f"{arm.id} again", twin_of=arm.id) for arm in found[:: len(variants)]]
+        twins = [twin_of(arm) for arm in found[:: len(variants)]]
         return [*found, *twins]
 
     def of_runs(self, a: RunDirectory, b: RunDirectory) -> ComparisonReport:

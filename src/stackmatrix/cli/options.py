@@ -82,7 +82,12 @@ class Work:
     """Which requests are offered to the stacks, and how."""
 
     workload: Annotated[
-        tuple[str, ...], Parameter(metavar="NAME", help="a workload; repeatable", completer=names_of("workload"))
+        tuple[str, ...],
+        Parameter(
+            metavar="NAME",
+            help="a workload, or all; repeatable (default: as many as the budget holds)",
+            completer=names_of("workload"),
+        ),
     ] = ()
     param: Annotated[
         tuple[tuple[str, str], ...],

@@ -1,6 +1,7 @@
 """`stackmatrix run`: time stacks under workloads, all in the same way, and print the matrix."""
 
 from dataclasses import fields, replace
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,11 +9,15 @@ from cyclopts import Group, Parameter
 
 from stackmatrix.cli.options import EXECUTION, STACK_OPTION, WORK, Execution, Work, names_of, option
 from stackmatrix.cli.shell import console, try_outputs
-from stackmatrix.errors import UserError, pick
+from stackmatrix.cli.values import DURATION
+from stackmatrix.errors import UserError
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog
+    from stackmatrix.catalog.workloads import Workload
     from stackmatrix.results.plan import Arm
+
+TELLING_WINDOW_S = 1.0  # that a trial should have; the least is shorter
 
 TIMED = Group("What is timed")
 EXPERIMENTS = Group("A published comparison, reproduced and explained")
@@ -73,7 +78,6 @@ def time_matrix(
 
 def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path | None, execution: Execution) -> int:
     """Plan, execute and print; return the exit code. Names are checked before what takes long to import."""
-    from stackmatrix.analysis.statistics import LEAST_ROUNDS
     from stackmatrix.catalog.catalog import Catalog
     from stackmatrix.results.directory import RunDirectory
     from stackmatrix.results.plan import resume as plan_to_resume
@@ -88,28 +92,66 @@ def time_arms(stack: tuple[str, ...], work: Work, slo: str | None, resume: Path 
         return execute(plan, directory, catalog, execution.json)
     if slo is not None:
         refuse_beside_slo(work, execution)
-    has_interval = execution.rounds is None or execution.rounds >= LEAST_ROUNDS  # without one a twin is of no use
-    arms = matrix_arms(stack, work, catalog, twice=slo is None and has_interval)
+    arms = matrix_arms(stack, work, catalog, execution, slo)
 
     from stackmatrix.cli.execution import execute, make_plan, new_run
     from stackmatrix.measure.slo import LEAST_PROBE_S
 
     if slo is None:
         plan = make_plan(execution, arms, "performance")
+        if not work.workload:
+            tell_left_out(arms, catalog, execution)
     else:
         plan = replace(make_plan(execution, arms, "performance", window_s=execution.duration or LEAST_PROBE_S), slo=slo)
     return execute(plan, new_run(execution, plan), catalog, execution.json)
 
 
-def matrix_arms(stack: tuple[str, ...], work: Work, catalog: "Catalog", twice: bool) -> "list[Arm]":
+def matrix_arms(
+    stack: tuple[str, ...], work: Work, catalog: "Catalog", execution: Execution, slo: str | None
+) -> "list[Arm]":
     """Combine every stack with every workload and load; UserError for names that do not exist."""
+    from stackmatrix.analysis.statistics import LEAST_ROUNDS
+    from stackmatrix.catalog.catalog import ALL
     from stackmatrix.catalog.stacks import load_stacks, parse_variant
     from stackmatrix.results.plan import arms_of
 
     names = stack or [stack.name for stack in load_stacks().every(console().print)]
     variants = [parse_variant(text, catalog.stacks) for text in names]
-    workloads = [pick("workload", name, catalog.workloads) for name in work.workload or catalog.workloads]
-    return arms_of(variants, workloads, work.params, work.loads(), twice)
+    loads = work.loads()
+    if work.workload or slo is not None:
+        workloads = catalog.chosen(work.workload or [ALL])
+    else:
+        workloads = workloads_that_fit(catalog, len(variants) * len(loads), execution)
+    # a search has no twin, and without intervals one is of no use
+    twice = slo is None and (execution.rounds is None or execution.rounds >= LEAST_ROUNDS)
+    return arms_of(variants, workloads, work.params, loads, twice)
+
+
+def workloads_that_fit(catalog: "Catalog", arms_of_each: int, execution: Execution) -> "list[Workload]":
+    """Choose all workloads, or the core ones where the budget cannot give each arm an interval."""
+    every = list(catalog.workloads.values())
+    core = [workload for workload in every if workload.core]
+    return core if core and needed_s(len(every) * arms_of_each, execution) > execution.budget_s else every
+
+
+def needed_s(arms: int, execution: Execution) -> float:
+    """Estimate the seconds in which so many arms get an interval each."""
+    from stackmatrix.analysis.statistics import LEAST_ROUNDS
+    from stackmatrix.measure.after_rounds import ROUND_OVERHEAD_S
+
+    each_s = ROUND_OVERHEAD_S + (execution.duration or TELLING_WINDOW_S)
+    return arms * (execution.rounds or LEAST_ROUNDS) * each_s
+
+
+def tell_left_out(arms: "list[Arm]", catalog: "Catalog", execution: Execution) -> None:
+    """Say which workloads the budget is for when it is not for all, and how to get all."""
+    chosen, of = len({arm.workload for arm in arms}), len(catalog.workloads)
+    if chosen < of:
+        minutes = ceil(needed_s(len(arms) * of // chosen, execution) / 60)
+        console().print(
+            f"--budget {DURATION.written(execution.budget_s)} is for the {chosen} core workloads; "
+            f"all {of}: --workload all, best with --budget {minutes}m"
+        )
 
 
 def refuse_beside_slo(work: Work, execution: Execution) -> None:

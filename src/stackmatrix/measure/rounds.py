@@ -27,7 +27,9 @@ class Policy:
     rule: statistics.StoppingRule = field(default_factory=statistics.StoppingRule)
     rounds: int | None = None  # exactly so many rounds, whatever they show
     budget_s: float | None = None  # no round begins that would end later than this
-    together: bool = False  # whether arms of one variant follow one another in a round, which spares restarts
+    # whether arms that are compared follow one another in a round and are repeated together, for the sharpest ratios;
+    # else those of one variant follow one another, which spares switching servers, and each is repeated by itself
+    paired: bool = True
 
 
 TimeArm = Callable[[Arm, int, int], Trial]  # times one arm once: (arm, round, attempt) → the trial
@@ -86,17 +88,17 @@ class Rounds:
         done = {trial.arm: trial for trial in last_attempts(trial for trial in self.trials if trial.round == number)}
         order = self._taking_part(number)
         random.Random(f"{self.policy.seed} round {number}").shuffle(order)
-        if self.policy.together:
+        if not self.policy.paired:
             order = by_variant(order)
         fresh = [arm for arm in order if arm.id not in done]
         for arm in fresh:
             self._time(arm, number, 0)
-        for group in self.groups():
+        for group in self.groups() if self.policy.paired else [self.arms]:
             self._repeat(group, number)
         return len(fresh)
 
     def _repeat(self, group: Sequence[Arm], number: int) -> None:
-        """Repeat a failure alone, and the round of all arms that are compared while the machine spoils one."""
+        """Repeat what failed or was spoiled; where arms are paired, all of them for one that the machine spoiled."""
         arms = [arm for arm in group if arm.id not in self._void and arm.repeats]
         ids = {arm.id for arm in arms}
         while True:
@@ -111,11 +113,13 @@ class Rounds:
             if attempt > MOST_REPEATS or self._spent(0.0) or len(hopeless) == len(bad):
                 self._void.update(failed)
                 return
-            spoiled = len(failed) < len(bad)
-            order = [arm for arm in arms if (spoiled or arm.id in failed) and arm.id not in hopeless]
+            again = ids if self.policy.paired and len(failed) < len(bad) else {trial.arm for trial in bad}
+            order = [arm for arm in arms if arm.id in again - hopeless]
             self._watcher.round_repeated(order, bad)
             random.Random(f"{self.policy.seed} round {number} attempt {attempt}").shuffle(order)
-            for arm in order:
+            for arm in order if self.policy.paired else by_variant(order):
+                if self._spent(0.0):
+                    break
                 self._time(arm, number, attempt)
 
     def _time(self, arm: Arm, number: int, attempt: int) -> None:
@@ -161,10 +165,10 @@ class Rounds:
 
 
 def by_variant(arms: Sequence[Arm]) -> list[Arm]:
-    """Order arms by variant, the variants as their first arms stand."""
-    places: dict[str, list[Arm]] = {}
+    """Order arms by variant, the variants as their first arms stand; an A/A arm is as far from its twin as others."""
+    places: dict[tuple[str, bool], list[Arm]] = {}
     for arm in arms:
-        places.setdefault(arm.variant_label, []).append(arm)
+        places.setdefault((arm.variant_label, arm.twin_of is not None), []).append(arm)
     return [arm for together in places.values() for arm in together]
 
 

@@ -134,7 +134,7 @@ class Session:
             PRECISE_RULE if self.plan.fresh else DEFAULT_RULE,
             rounds=self.plan.rounds,
             budget_s=None if ends == inf else ends - monotonic(),
-            together=self.plan.experiment is not None,  # whose arms are variants of few stacks
+            paired=self.plan.fresh,
         )
         self.watcher.rounds_begin(len(cells), self.plan.window_s, self.directory.shown)
         return Rounds([cell.arm for cell in cells], policy, self.directory, time_arm, self.watcher).execute()

@@ -183,7 +183,12 @@ def arms_of(
             )
             for load, variant in product(own, variants)
         ]
-    return [*arms, replace(arms[0], id=f"{arms[0].id} again", twin_of=arms[0].id)] if twice else arms
+    return [*arms, twin_of(arms[0])] if twice else arms
+
+
+def twin_of(arm: Arm) -> Arm:
+    """Repeat an arm under another name, to measure the noise."""
+    return replace(arm, id=f"{arm.id} again", twin_of=arm.id)
 
 
 def cells_of(plan: Plan, catalog: Catalog) -> list[Cell]:
