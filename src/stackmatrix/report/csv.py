@@ -45,7 +45,7 @@ def csv_row(cell: MatrixCell) -> dict[str, Any]:
     return {
         "arm": arm.id,
         "workload": arm.workload,
-        "params": " ".join(f"{key}={value}" for key, value in arm.params.items()),
+        "params": arm.params_text,
         "load": arm.load.label,
         "stack": arm.stack,
         "variant": cell.name,

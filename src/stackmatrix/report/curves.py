@@ -25,10 +25,9 @@ AXES: Final[Mapping[Literal["closed", "open"], str]] = {"closed": "users", "open
 
 
 def sweep_title(groups: Sequence[Group]) -> str:
-    params = " ".join(f"{key}={value}" for key, value in groups[0].params.items())
     load = groups[0].load
     kind = f"{load.kind} loop by {load.tool}" if load.tool else f"{load.kind} loop"
-    return " · ".join(part for part in (groups[0].workload, params, kind) if part)
+    return " · ".join(part for part in (groups[0].workload, groups[0].params_text, kind) if part)
 
 
 def load_axis_title(groups: Sequence[Group]) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from stackmatrix.errors import UserError
 from stackmatrix.formatting import some
-from stackmatrix.report import experiment, method
+from stackmatrix.report import method
 from stackmatrix.report.charts.experiment import experiment_pictures
-from stackmatrix.report.markdown import bullets, markdown_table, themed
+from stackmatrix.report.markdown import bullets, experiment_parts
 from stackmatrix.report.view import read_run
 from stackmatrix.results.directory import RunDirectory, write_file
 from stackmatrix.results.experiment import ExperimentResult
@@ -41,16 +41,7 @@ def section(directory: RunDirectory, run: Run, result: ExperimentResult, back: s
     rounds = max((arm.rounds for arm in run.arms), default=0)
     return [
         f'## <a id="{result.name}"></a>{result.question}',
-        f"{experiment.as_sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
-        " ".join(result.answer),
-        themed(
-            f"{FIGURES}/{result.name}", "Published, predicted and measured figures of every arm; the table has them too"
-        ),
-        markdown_table(*experiment.experiment_table(result)),
-        "**Where the tool and the project's own generator differ**",
-        bullets(result.differences),
-        "**What is not as predicted**",
-        bullets(experiment.exceptions(result)),
+        *experiment_parts(result, " ".join(result.answer), f"{FIGURES}/{result.name}", "**{}**"),
         f"[The run]({kept}/report.md) of {run.started[:16].replace('T', ' ')} UTC, {some(rounds, 'round')} by the "
         f"project's own generator and one by the tool: `{run.command}`",
     ]

@@ -48,10 +48,8 @@ def highest(view: View) -> str:
         return f"No rate was found at which a stack keeps {level}"
     if len(view.groups) == 1:
         rates = [value for value in firsts[0].values() if value]
-        low, high = quantity(min(rates)), quantity(max(rates))
-        up_to = f"{low}/s" if low == high else f"{low} to {high}/s"
-        keeps = "keeps" if len(rates) == 1 else "keep"
-        return f"**{listed(list(firsts[0]))}** {keeps} {level} up to {up_to}, the highest rate that was found"
+        keeps = f"keeps {level}" if len(rates) == 1 else f"keep {level}"
+        return f"**{listed(list(firsts[0]))}** {keeps} up to {rate_range(rates)}, the highest rate that was found"
     (most, wins), *_ = Counter(name for first in firsts for name in first).most_common()
     return (
         f"**{most}** keeps {level} up to the highest rate, or shares it, in {wins} of {some(len(firsts), 'workload')}"
@@ -144,7 +142,10 @@ def leaders(group: Group) -> list[MatrixCell]:
 
 
 def goodput_range(cells: Sequence[MatrixCell]) -> str:
-    values = [cell.arm.goodput.value for cell in cells if cell.arm.goodput]
+    return rate_range([cell.arm.goodput.value for cell in cells if cell.arm.goodput])
+
+
+def rate_range(values: Sequence[float]) -> str:
     low, high = quantity(min(values)), quantity(max(values))
     return f"{low}/s" if low == high else f"{low} to {high}/s"
 

@@ -52,32 +52,32 @@ def experiment_section(result: ExperimentResult | None) -> list[str]:
     """Write the question of an experiment, its answer, and the figures that it rests on; nothing for any other run."""
     if result is None:
         return []
+    return [f"## {result.question}", *experiment_parts(result, bullets(result.answer), "figures/experiment", "### {}")]
+
+
+def experiment_parts(result: ExperimentResult, answer: str, figure: str, heading: str) -> list[str]:
+    """Write what stands below an experiment's question: the figure is a picture without its ending."""
     return [
-        f"## {result.question}",
         f"{experiment.as_sentence(result.source)} Published command: `{result.command}`. {experiment.scale(result)}",
-        bullets(result.answer),
-        themed("figures/experiment", "Published, predicted and measured figures of every arm; the table has them too"),
+        answer,
+        themed(figure, "Published, predicted and measured figures of every arm; the table has them too"),
         markdown_table(*experiment.experiment_table(result)),
-        "### Where the tool and the project's own generator differ",
+        heading.format("Where the tool and the project's own generator differ"),
         bullets(result.differences),
-        "### What is not as predicted",
+        heading.format("What is not as predicted"),
         bullets(experiment.exceptions(result)),
     ]
 
 
 def level_sections(view: View) -> list[str]:
     """Write the largest rates that keep a service level; nothing where none was asked for."""
-    found = slo.by_arm(view.run.levels)
-    if not found:
+    if not view.run.levels:
         return []
     parts = [f"## Service level: {slo.level_title(view.run.levels)}"]
-    for group in view.groups:
-        names = {cell.arm.id: cell.name for cell in group.cells if cell.arm.id in found}
-        if names:
-            told = slo.ordered([found[arm] for arm in names])
-            head = (group.workload, *(column.name for column in slo.SLO_COLUMNS))
-            rows = [(names[level.arm], *slo.level_cells(level)) for level in told]
-            parts += [bullets(level.words for level in told), markdown_table(head, rows, words=(0,))]
+    for group, found in view.levels():
+        head = (group.workload, *(column.name for column in slo.SLO_COLUMNS))
+        rows = [(cell.name, *slo.level_cells(level)) for cell, level in found]
+        parts += [bullets(level.words for _, level in found), markdown_table(head, rows, words=(0,))]
     return [*parts, bullets(f"**{column.name}**: {column.meaning}" for column in slo.SLO_COLUMNS)]
 
 
@@ -98,8 +98,7 @@ def themed(stem: str, about: str) -> str:
 
 
 def workload(view: View, group: Group) -> list[str]:
-    params = " ".join(f"{key}={value}" for key, value in group.params.items())
-    about = " · ".join(part for part in (group.summary, params, group.load.label) if part)
+    about = " · ".join(part for part in (group.summary, group.params_text, group.load.label) if part)
     names = [f"{BY_KEY[key].name}{f', {BY_KEY[key].unit}' if BY_KEY[key].unit else ''}" for key in SHOWN_METRICS]
     head = ("", "stack", "goodput/s", "±", *names, "bound by")
     arms = [cell.arm for cell in group.ranked]

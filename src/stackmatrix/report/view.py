@@ -13,11 +13,12 @@ from stackmatrix.analysis.statistics import middle
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
 from stackmatrix.errors import UserError
+from stackmatrix.report import slo
 from stackmatrix.report.reduced import Shape, shapes
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import ComparisonKey, Load
 from stackmatrix.results.run import ArmResult, Identity, Run
-from stackmatrix.results.slo import Probe
+from stackmatrix.results.slo import Probe, ServiceLevel
 from stackmatrix.results.trial import Trial
 
 Parts = dict[str, float | None]
@@ -105,6 +106,10 @@ class Group:
     floor: float
     summary: str
 
+    @property
+    def params_text(self) -> str:
+        return self.cells[0].arm.params_text
+
     @cached_property
     def ranked(self) -> list[MatrixCell]:
         valid = [cell for cell in self.cells if cell.arm.valid and cell.arm.goodput is not None]
@@ -164,9 +169,13 @@ class View:
     def several_loads(self) -> bool:
         return len({group.load for group in self.groups}) > 1
 
+    @property
+    def comparable(self) -> bool:
+        return any(len(group.ranked) > 1 for group in self.groups)
+
     def group_title(self, group: Group) -> str:
         alike = [other for other in self.groups if (other.workload, other.load) == (group.workload, group.load)]
-        params = " ".join(f"{key}={value}" for key, value in group.params.items()) if len(alike) > 1 else ""
+        params = group.params_text if len(alike) > 1 else ""
         return " · ".join(filter(None, (group.workload, params, group.load.label if self.several_loads else "")))
 
     def sweeps(self) -> list[list[Group]]:
@@ -177,6 +186,16 @@ class View:
             found.setdefault((group.workload, tuple(group.params.items()), offered), []).append(group)
         swept = (sorted(groups, key=lambda one: one.load.users or one.load.rate or 0) for groups in found.values())
         return [groups for groups in swept if len(groups) > 1]
+
+    def levels(self) -> list[tuple[Group, list[tuple[MatrixCell, ServiceLevel]]]]:
+        """Pair the cells of each group with their service levels, the best first; groups without any are left out."""
+        found = slo.by_arm(self.run.levels)
+        paired: list[tuple[Group, list[tuple[MatrixCell, ServiceLevel]]]] = []
+        for group in self.groups:
+            cells = {cell.arm.id: cell for cell in group.cells}
+            levels = slo.ordered([found[arm] for arm in cells if arm in found])
+            paired += [(group, [(cells[level.arm], level) for level in levels])] if levels else []
+        return paired
 
     def explained(self, pair: Pair) -> list[str]:
         """Return the sentences that say why two arms differ; none where the run has none."""

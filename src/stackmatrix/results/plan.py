@@ -77,6 +77,10 @@ class ArmSetup:
         return variant_label(self.stack, self.variant)
 
     @property
+    def params_text(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in self.params.items())
+
+    @property
     def comparison_key(self) -> ComparisonKey:
         """What arms have in common that are compared with one another."""
         return self.workload, tuple(sorted(self.params.items())), self.load

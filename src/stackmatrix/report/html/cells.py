@@ -1,6 +1,7 @@
 """Turns cells into what the page shows of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from stackmatrix.analysis.explain.phases import time_by_part
@@ -8,14 +9,17 @@ from stackmatrix.analysis.explain.phrases import POOLS
 from stackmatrix.analysis.statistics import middle, most
 from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
 from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, share_of_ceiling, void_kinds
-from stackmatrix.report.html import views
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook, step
 from stackmatrix.report.phases import cost, phase_remarks
 from stackmatrix.report.slo import by_arm
-from stackmatrix.report.view import MatrixCell, View
+from stackmatrix.report.view import Group, MatrixCell, View
+from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult, Identity
 from stackmatrix.results.trial import LedgerLine, Trial
+
+Stretch = tuple[float, float]  # left edge and width, in per cent of a scale
+Triple = tuple[str, str, str]
 
 TRIAL_COLUMNS: Final = (
     ("round", "n"),
@@ -49,17 +53,122 @@ PER_ANSWER: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class BoundView:
+    key: str
+    name: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Measured, predicted and ceiling on one scale, in per cent of its width."""
+
+    width: float
+    ci: Stretch | None
+    tick: float
+    predicted: str
+    predicted_band: str
+    predicted_ms: str
+    band: Stretch | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimePart:
+    name: str
+    duration: str
+    share: str
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    parts: list[TimePart]
+    remarks: list[str]
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    what: str
+    implied: str
+    counted: str
+    words: str
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellBrief:
+    slug: str
+    name: str
+    group: str
+    load: str
+    colour: str
+    valid: bool
+    kinds: str
+    goodput: str
+    half: str
+    width: float
+    ci: Stretch | None
+    place: str
+    first: bool
+    step: int
+    share: str
+    bound: BoundView | None
+    show: Mapping[str, str]  # every metric by its key, as tables write it
+
+
+@dataclass(frozen=True, slots=True)
+class CellDetail:
+    reasons: list[Reason]
+    level: str
+    both_loops: bool
+    explanation: list[str]
+    doubt: str
+    utilisation: list[tuple[str, str, float]]
+    tiles: list[Triple]
+    gauge: Gauge | None
+    times: TimeSplit | None
+    profile: Triple | None  # of its flame graph: file, samples, what drawing it cost
+    requests: str
+    others: bool
+    beyond: str
+    log: bool
+    cpu: list[tuple[str, str]]
+    ledger: list[LedgerView]
+    identity: list[tuple[str, str]]
+    elsewhere: list[CellBrief]
+    trials: list[list[str]]
+    command: str
+    rival: CellBrief | None  # the arm that a reader would compare it with: the best other one
+
+
 class Cells:
+    """Turns cells into what the templates read; a field that one names and these lack is an error."""
+
     def __init__(self, view: View, looks: Mapping[str, StackLook]) -> None:
         self._view = view
         self._looks = looks
         self._groups = {cell.slug: group for group in view.groups for cell in group.cells}
         self._levels = by_arm(view.run.levels)
 
-    def brief(self, cell: MatrixCell) -> views.CellBrief:
+    def row(self, group: Group) -> list[CellBrief | None]:
+        """Return a group's cells by the columns of the matrix; None where a stack has none in it."""
+        by_name = {cell.name: cell for cell in group.cells}
+        return [self.brief(by_name[name]) if name in by_name else None for name in self._view.stack_names]
+
+    def voids(self) -> list[tuple[Reason, list[CellBrief]]]:
+        """List every reason why a number is missing, with the cells that it holds for."""
+        found: dict[tuple[Reason, str | None], list[CellBrief]] = {}
+        for cell in self._view.cells:
+            for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):
+                found.setdefault((reason, reason.log), []).append(self.brief(cell))
+        return [(reason, members) for (reason, _), members in found.items()]
+
+    def brief(self, cell: MatrixCell) -> CellBrief:
         arm, group = cell.arm, self._groups[cell.slug]
         top = max((high(other) for other in group.ranked), default=1.0)
-        return views.CellBrief(
+        return CellBrief(
             slug=cell.slug,
             name=cell.name,
             group=self._view.group_title(group),
@@ -79,14 +188,14 @@ class Cells:
             show={metric.key: metric.show(arm) for metric in METRICS},
         )
 
-    def detail(self, cell: MatrixCell) -> views.CellDetail:
+    def detail(self, cell: MatrixCell) -> CellDetail:
         arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
         histogram, flames = shape.histogram if shape else None, arm.profile
         fullest_first = sorted(arm.utilisation.items(), key=lambda item: -item[1])
         elsewhere = self._view.elsewhere(cell)
         level = self._levels.get(arm.id)
         rival = next((other for other in group.ranked if other is not cell), None) if cell in group.ranked else None
-        return views.CellDetail(
+        return CellDetail(
             reasons=list(dict.fromkeys(arm.reasons)),
             level=level.words if level else "",
             both_loops=len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
@@ -96,7 +205,7 @@ class Cells:
             tiles=tiles(cell),
             gauge=gauge(cell),
             times=time_split(arm),
-            profile=views.FlameView(flames.file, count(flames.samples), cost(flames.cost)) if flames else None,
+            profile=(flames.file, count(flames.samples), cost(flames.cost)) if flames else None,
             requests=count(shape.requests) if shape else "",
             others=len(group.ranked) > 1,
             beyond=count(histogram.beyond) if histogram and histogram.beyond else "",
@@ -111,7 +220,7 @@ class Cells:
         )
 
 
-def tiles(cell: MatrixCell) -> list[views.Triple]:
+def tiles(cell: MatrixCell) -> list[Triple]:
     arm = cell.arm
     if arm.goodput is None:
         return []
@@ -135,7 +244,7 @@ def tiles(cell: MatrixCell) -> list[views.Triple]:
     ]
 
 
-def kernel_tiles(good: Sequence[Trial]) -> Iterator[views.Triple]:
+def kernel_tiles(good: Sequence[Trial]) -> Iterator[Triple]:
     """Show the kernel's counters that are not zero: mishaps of all rounds, the rest per answer."""
     for name, title in MISHAPS.items():
         if total := sum(getattr(trial.server.kernel, name) or 0 for trial in good):
@@ -145,13 +254,13 @@ def kernel_tiles(good: Sequence[Trial]) -> Iterator[views.Triple]:
             yield title, quantity(each), "an answer"
 
 
-def gauge(cell: MatrixCell) -> views.Gauge | None:
+def gauge(cell: MatrixCell) -> Gauge | None:
     arm = cell.arm
     if arm.goodput is None or arm.ceiling is None:
         return None
     model = arm.predicted
     top = 1.04 * max(arm.ceiling.goodput, high(cell), *(model.band if model else ()))
-    return views.Gauge(
+    return Gauge(
         width=round(arm.goodput.value / top * 100, 2),
         ci=span(arm.goodput.ci95, top),
         tick=round(arm.ceiling.goodput / top * 100, 2),
@@ -162,15 +271,15 @@ def gauge(cell: MatrixCell) -> views.Gauge | None:
     )
 
 
-def time_split(arm: ArmResult) -> views.TimeSplit | None:
+def time_split(arm: ArmResult) -> TimeSplit | None:
     """Write where the time of a request goes; None where nobody looked."""
     if arm.phases is None or arm.explaining is None:
         return None
     parts = time_by_part(arm.phases)
     whole = sum(parts.values()) or 1.0
-    return views.TimeSplit(
+    return TimeSplit(
         [
-            views.TimePart(part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
+            TimePart(part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
             for part, seconds in parts.items()
         ],
         phase_remarks(arm.phases),
@@ -211,13 +320,13 @@ def trial_row(trial: Trial, valid: bool) -> list[str]:
     ]
 
 
-def ledger_line(entry: LedgerLine) -> views.LedgerView:
+def ledger_line(entry: LedgerLine) -> LedgerView:
     words = {True: "balanced", False: "does not balance", None: "could not be asked"}[entry.balanced]
     allowed = entry.balanced and entry.counted != entry.implied and not entry.at_least
     slack = f", within {count(entry.slack)} allowed" if allowed else ""
     style = {True: "balanced", False: "unbalanced", None: "muted"}[entry.balanced]
     implied = f"≥ {count(entry.implied)}" if entry.at_least else count(entry.implied)
-    return views.LedgerView(entry.what, implied, count(entry.counted), words + slack, style)
+    return LedgerView(entry.what, implied, count(entry.counted), words + slack, style)
 
 
 def high(cell: MatrixCell) -> float:
@@ -225,11 +334,11 @@ def high(cell: MatrixCell) -> float:
     return (goodput.ci95[1] if goodput.ci95 else goodput.value) if goodput else 0.0
 
 
-def span(ends: Sequence[float] | None, top: float) -> views.Stretch | None:
+def span(ends: Sequence[float] | None, top: float) -> Stretch | None:
     return (round(ends[0] / top * 100, 2), round((ends[1] - ends[0]) / top * 100, 2)) if ends else None
 
 
-def bound_view(arm: ArmResult) -> views.BoundView | None:
+def bound_view(arm: ArmResult) -> BoundView | None:
     """Write what binds an arm; a pool that is full is named."""
     bound = bound_of(arm)
     if bound is None:
@@ -237,7 +346,7 @@ def bound_view(arm: ArmResult) -> views.BoundView | None:
     pool = arm.pool if bound == "slots" else None
     key = bound if bound in BOUND_MEANINGS else "warning"
     taken = f"its {POOLS.get(pool, pool)}{'' if pool == 'loop' else 's'}" if pool else ""
-    return views.BoundView(key, bound, taken or BOUND_MEANINGS.get(bound, bound))
+    return BoundView(key, bound, taken or BOUND_MEANINGS.get(bound, bound))
 
 
 def load_key(cell: MatrixCell) -> tuple[str, float]:

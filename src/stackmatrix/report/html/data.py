@@ -12,19 +12,13 @@ from stackmatrix.report.charts import sweep as sweep_charts
 from stackmatrix.report.charts.experiment import experiment_chart
 from stackmatrix.report.charts.level import FoundRate, ProbePoint
 from stackmatrix.report.charts.style import Spec
-from stackmatrix.report.html.views import Triple
+from stackmatrix.report.html.cells import Triple
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook
+from stackmatrix.report.reduced import Histogram
 from stackmatrix.report.view import Group, MatrixCell, Pair, View
 
 COMPARED: Final = tuple(metric for metric in METRICS if metric.key not in ("cpu_us_generator", "max_ms"))
-
-
-@dataclass(frozen=True, slots=True)
-class HistogramBars:
-    edges: list[float]
-    counts: list[int]
-    log: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +26,7 @@ class DrawnCell:
     stack: str
     group: str
     spectrum: list[tuple[float, float]]
-    histogram: HistogramBars
+    histogram: Histogram
     # by round: place in the window, goodput, median latency
     slices: list[tuple[int, list[tuple[float, float, float | None]]]]
     rounds: list[tuple[int, float, float | None, float | None]]  # round, goodput, p50, p99
@@ -123,14 +117,13 @@ def drawn_group(group: Group, view: View) -> DrawnGroup:
 def drawn_cell(cell: MatrixCell, group: Group) -> DrawnCell:
     arm, shape = cell.arm, cell.shape
     assert arm.goodput is not None, "only valid cells are drawn"
-    seen = shape.histogram if shape else None
     good = [trial for trial in cell.standing if not trial.reasons]
     slices = shape.slices.items() if shape else ()
     return DrawnCell(
         stack=cell.name,
         group=group.slug,
         spectrum=shape.spectrum if shape else [],
-        histogram=HistogramBars(seen.edges, seen.counts, seen.log) if seen else HistogramBars([], [], False),
+        histogram=(shape and shape.histogram) or Histogram([], [], 0, False),
         slices=[(number + 1, [(s.at, s.goodput, s.p50) for s in parts]) for number, parts in slices],
         rounds=[(t.round + 1, t.client.goodput, t.client.latency_ms.p50, t.client.latency_ms.p99) for t in good],
         estimate=(arm.goodput.value, *(arm.goodput.ci95 or (None, None))),

@@ -78,17 +78,6 @@ class Trend:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexPage:
-    title: str
-    home: str
-    runs: list[RunLine]
-    broken: list[str]
-    workloads: list[Trend]
-    looks: list[StackLook]
-    machines: int
-
-
-@dataclass(frozen=True, slots=True)
 class IndexData:
     specs: Mapping[str, Spec]
     trends: Mapping[str, list[TrendPoint]]
@@ -99,17 +88,19 @@ def index_html(base: Path) -> str:
     runs, broken = listed_runs(base)
     workloads = trends(runs)
     looks = stack_looks(list(dict.fromkeys(point.stack for workload in workloads for point in workload.points)))
-    page = IndexPage(
+    data = IndexData({"trend": trend()}, {item.slug: item.points for item in workloads}, looks)
+    return render(
+        "index.html",
+        ("index.js",),
+        data,
         title="All runs · Stack Matrix",
         home="#runs",
         runs=[run_line(item) for item in reversed(runs)],
         broken=broken,
         workloads=workloads,
-        looks=list(looks.values()),
+        looks=looks.values(),
         machines=len({item.machine for item in runs}),
     )
-    data = IndexData({"trend": trend()}, {item.slug: item.points for item in workloads}, looks)
-    return render("index.html", ("index.js",), data, page)
 
 
 def listed_runs(base: Path) -> tuple[list[Listed], list[str]]:
@@ -149,8 +140,7 @@ def trends(runs: Sequence[Listed]) -> list[Trend]:
     groups: dict[tuple[str, str, str], list[tuple[Listed, int, ArmResult]]] = {}
     for order, item in enumerate(runs):
         for arm in item.run.arms:
-            params = " ".join(f"{key}={value}" for key, value in arm.params.items())
-            groups.setdefault((arm.workload, params, arm.load.label), []).append((item, order, arm))
+            groups.setdefault((arm.workload, arm.params_text, arm.load.label), []).append((item, order, arm))
     found: list[Trend] = []
     for (workload, params, load), members in groups.items():
         points = [point for item, order, arm in members if (point := trend_point(item, order, arm))]

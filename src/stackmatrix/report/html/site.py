@@ -3,10 +3,9 @@
 import base64
 import hashlib
 import re
-from dataclasses import fields
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import jinja2
 import msgspec
@@ -14,9 +13,6 @@ from markupsafe import Markup, escape
 
 from stackmatrix.report.charts.pictures import library
 from stackmatrix.report.palette import DARK, FONT, LIGHT, css
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 # names with hyphens, and ratios with their interval
 WHOLE: Final = r"[a-z0-9]+(?:-[a-z0-9]+)+|[0-9.\u202f]+×(?: \([^)]*\))?"
@@ -37,15 +33,15 @@ def templates() -> jinja2.Environment:
     return environment
 
 
-def render(template: str, scripts: tuple[str, ...], data: object, page: "DataclassInstance") -> str:
-    """Write a whole page: its template reads the fields of `page`; `data` is what its scripts draw."""
+def render(template: str, scripts: tuple[str, ...], data: object, **page: object) -> str:
+    """Write a whole page: its template reads what `page` names; `data` is what its scripts draw."""
     drawing, theme = library(), asset("theme.js")
     script = "\n".join(asset(name) for name in ("page.js", *scripts))
     return (
         templates()
         .get_template(template)
         .render(
-            {field.name: getattr(page, field.name) for field in fields(page)},
+            **page,
             policy=policy(theme, drawing, script),
             font=FONT,
             light=css(LIGHT),
