@@ -32,11 +32,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from _nginx import NGINX, nginx  # of scripts/
 from stackmatrix.http import Expected, Request
 from stackmatrix.load.generator import LoadRun, generate
 from stackmatrix.load.job import Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.summary import percentile, summarise, within
-from stackmatrix.load.targets import NGINX, KnownServer, nginx, serving
+from stackmatrix.load.targets import KnownServer, serving
 from stackmatrix.load.tools.run import OTHER_GENERATORS, run_other
 
 USERS = 16

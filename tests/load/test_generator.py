@@ -18,13 +18,14 @@ import numpy as np
 import psutil
 import pytest
 
+from _nginx import NGINX, nginx  # of scripts/
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.generator import GeneratorError, Interrupted, LoadRun, Pace, Progress, generate
 from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.summary import percentile, summarise, within
-from stackmatrix.load.targets import NGINX, KnownServer, nginx, serving
+from stackmatrix.load.targets import KnownServer, serving
 
 from .scripted import Reader, Writer, answering, free_port, request, server, wait_for
 

@@ -7,7 +7,8 @@ from time import monotonic as clock
 
 import pytest
 
-from stackmatrix.load.targets import KnownServer, Server, Timeline, await_port, nginx
+from _nginx import await_port, nginx  # of scripts/
+from stackmatrix.load.targets import KnownServer, Server, Timeline
 
 from .scripted import free_port
 
@@ -88,6 +89,6 @@ def test_a_server_that_ends_before_it_listens_is_an_error() -> None:
 
 
 def test_without_nginx_there_is_no_nginx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stackmatrix.load.targets.NGINX", None)
+    monkeypatch.setattr("_nginx.NGINX", None)
     with pytest.raises(FileNotFoundError, match="nginx is not installed"), nginx("x"):
         pass

@@ -20,12 +20,13 @@ import numpy as np
 import psutil
 import pytest
 
+from _nginx import NGINX, nginx  # of scripts/
 from stackmatrix.errors import UserError
 from stackmatrix.http import Expected, Request
 from stackmatrix.load import records
 from stackmatrix.load.job import NUMBER_PLACE, Closed, LoadJob, Open, RequestKind
 from stackmatrix.load.recorder import Ending
-from stackmatrix.load.targets import NGINX, KnownServer, nginx, serving
+from stackmatrix.load.targets import KnownServer, serving
 from stackmatrix.load.tools.base import LoadTool
 from stackmatrix.load.tools.run import OTHER_GENERATORS, path_of, run_other
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from operator import attrgetter
+from typing import TypeVar
 
 from stackmatrix.analysis import statistics
 from stackmatrix.analysis.explain.arm import explain_arm
@@ -20,11 +21,13 @@ from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
 from stackmatrix.results.run import ArmResult, CeilingShare, Comparison, CpuPerRequest, Disagreement, Floor, Predicted
+from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Errors, LedgerLine, Trial
 
 UNEQUAL = 0.05  # database sessions opened per request by which two arms may differ and still do the same work
 # reads the records of some trials and gives the percentiles of all their requests together
 Pooled = Callable[[Sequence[Trial]], Latency]
+Line = TypeVar("Line", Trial, Probe)
 TrialMetric = Callable[[Trial], float | None]
 GOODPUT: TrialMetric = attrgetter("client.goodput")
 STACK_CPU: TrialMetric = attrgetter("stack_cpu_us")
@@ -86,10 +89,7 @@ def judge(
 ) -> Judgement:
     """Judge every arm of a run; `barred` says why some were never timed, `passes` what extra trials showed."""
     barred, passes = barred or {}, passes or ExtraTrials()
-    by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
-    for trial in trials:
-        if trial.arm in by_arm:
-            by_arm[trial.arm].append(trial)
+    by_arm = per_arm([arm.id for arm in arms], trials)
     kept = {arm: last_attempts(seen) for arm, seen in by_arm.items()}
     rounds = 1 + max((trial.round for seen in kept.values() for trial in seen), default=-1)
     goodputs = {arm: by_round(seen, rounds) for arm, seen in kept.items()}
@@ -138,6 +138,15 @@ def workload_answers(results: Sequence[ArmResult], facts: Mapping[str, Facts]) -
         for name, group in groups.items()
         if any(result.goodput and result.goodput.ci95 for result in group)
     }
+
+
+def per_arm(arms: Iterable[str], lines: Iterable[Line]) -> dict[str, list[Line]]:
+    """Part trials or probes by the ids of these arms; those of other arms are left out."""
+    found: dict[str, list[Line]] = {arm: [] for arm in arms}
+    for line in lines:
+        if line.arm in found:
+            found[line.arm].append(line)
+    return found
 
 
 def last_attempts(trials: Iterable[Trial]) -> list[Trial]:

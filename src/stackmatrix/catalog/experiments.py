@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, parse_variant
-from stackmatrix.catalog.toml import FileTable, MisfitError, Positive, Whole, misfitting, parsed, read_typed
+from stackmatrix.catalog.toml import FileTable, MisfitError, Positive, Whole, fields_of, misfitting, parsed, read_typed
 from stackmatrix.catalog.workloads import Param, Workload
 from stackmatrix.errors import UserError, pick, suggestion
 
@@ -208,14 +208,14 @@ class ExperimentFile(FileTable, frozen=True):
     """One file of `experiments/`."""
 
     question: str
-    source: str
-    command: str
+    source: str  # what kind of comparison it was
+    command: str  # as it was published
     arms: Annotated[tuple[ArmTable, ...], Meta(min_length=1, description="one or more tables [[arms]]")]
     claims: Annotated[tuple[Claim, ...], Meta(min_length=1, description="one or more tables [[claims]]")]
     load: Mapping[str, Any] = {}
-    scale: Scale = AS_PUBLISHED
-    rounds: Whole = 1
-    explain: bool = False
+    scale: Scale = AS_PUBLISHED  # of a run that is not asked to be full
+    rounds: Whole = 1  # of the project's own generator, in such a run
+    explain: bool = False  # whether there is an explaining pass, which the claims then rest on too
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -227,17 +227,9 @@ class ExperimentFile(FileTable, frozen=True):
                 raise MisfitError(f"claims[{number}].{misfit.key}", misfit.value, misfit.remedy)
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(ExperimentFile, frozen=True, kw_only=True):
     name: str
-    question: str
-    source: str  # what kind of comparison it was
-    command: str  # as it was published
-    scale: Scale  # of a run that is not asked to be full
-    rounds: int  # of the project's own generator, in such a run
-    explain: bool  # whether there is an explaining pass, which the claims then rest on too
     candidates: tuple[Candidate, ...]
-    claims: tuple[Claim, ...]
     file: Path
 
     def candidate(self, name: str) -> Candidate:
@@ -267,18 +259,7 @@ def read_experiment(file: Path, stacks: Mapping[str, Stack], workloads: Mapping[
             candidates.append(candidate(arm, stacks, workloads))
         except MisfitError as misfit:
             raise misfitting(file, MisfitError(f"arms[{number}].{misfit.key}", misfit.value, misfit.remedy)) from None
-    return Experiment(
-        name=file.stem,
-        question=told.question,
-        source=told.source,
-        command=told.command,
-        scale=told.scale,
-        rounds=told.rounds,
-        explain=told.explain,
-        candidates=tuple(candidates),
-        claims=told.claims,
-        file=file,
-    )
+    return Experiment(name=file.stem, candidates=tuple(candidates), file=file, **fields_of(told))
 
 
 def candidate(arm: ArmTable, stacks: Mapping[str, Stack], workloads: Mapping[str, Workload]) -> Candidate:

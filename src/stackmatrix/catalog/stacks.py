@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from stackmatrix.catalog import ROOT
-from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, misfitting, read_typed, shown
+from stackmatrix.catalog.toml import FileTable, MisfitError, Whole, fields_of, misfitting, read_typed, shown
 from stackmatrix.errors import UserError, pick, suggestion
 
 POOL_WAIT_S = 5.0  # for a database connection, by the contract; then a stack answers 503
@@ -233,9 +233,7 @@ def load_stacks(root: Path = ROOT) -> Stacks:
 
 def read_stack(file: Path) -> Stack:
     """Read the stack that one manifest describes; CatalogError for the first mistake in it."""
-    manifest = read_typed(file, Manifest)
-    fields = {key: getattr(manifest, key) for key in manifest.__struct_fields__}
-    stack = Stack(name=file.parent.name, directory=file.parent, **fields)
+    stack = Stack(name=file.parent.name, directory=file.parent, **fields_of(read_typed(file, Manifest)))
     lock = file.parent / "requirements.txt"
     if lock.exists():
         pinned = f"\n{lock.read_text(encoding='utf-8')}"

@@ -25,6 +25,10 @@ class FileTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a TOML file, typed; a `MisfitError` from `__post_init__` is told like any other mistake."""
 
 
+def fields_of(table: FileTable) -> dict[str, Any]:
+    return {key: getattr(table, key) for key in table.__struct_fields__}
+
+
 class MisfitError(ValueError):
     def __init__(self, key: str, value: object, remedy: str) -> None:
         super().__init__(f"{key} = {value!r}: {remedy}")

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from stackmatrix.catalog import FIXTURES, ROOT, openapi
 from stackmatrix.catalog.stacks import Wait
-from stackmatrix.catalog.toml import FileTable, MisfitError, misfitting, read_typed
+from stackmatrix.catalog.toml import FileTable, MisfitError, fields_of, misfitting, read_typed
 from stackmatrix.errors import UserError, pick
 from stackmatrix.http import Expected, Headers, Request
 
@@ -238,7 +238,6 @@ def load_workloads(root: Path = ROOT) -> dict[str, Workload]:
 
 def read_workload(file: Path) -> Workload:
     """Read the workload that one file describes; CatalogError for the first mistake in it."""
-    table = read_typed(file, WorkloadFile)
-    workload = Workload(name=file.stem, file=file, **{key: getattr(table, key) for key in table.__struct_fields__})
+    workload = Workload(name=file.stem, file=file, **fields_of(read_typed(file, WorkloadFile)))
     workload.check()
     return workload

@@ -5,8 +5,8 @@ import selectors
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Self
 
 from stackmatrix.http import Headers, Request
 from stackmatrix.runtime.base import Service
@@ -44,7 +44,7 @@ class Reply:
     seconds: float
 
 
-class Client:
+class Client(AbstractContextManager["Client"]):
     """One connection, kept alive for as long as the server does."""
 
     def __init__(self, service: Service, timeout_s: float = TIMEOUT_S) -> None:
@@ -56,9 +56,6 @@ class Client:
         except OSError as error:
             raise NoAnswer(f"could not connect: {error}") from None
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -174,7 +171,7 @@ def ask_once(service: Service, request: Request, timeout_s: float = TIMEOUT_S) -
         return connection.ask(request)
 
 
-class Flight:
+class Flight(AbstractContextManager["Flight"]):
     """Requests that are under way at the same time, each on a connection of its own."""
 
     def __init__(self, service: Service, requests: Sequence[Request], timeout_s: float = TIMEOUT_S) -> None:
@@ -189,9 +186,6 @@ class Flight:
         self._started = time.perf_counter()
         for connection, request in zip(self._connections, requests, strict=True):
             connection.send(request)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -74,10 +74,3 @@ def reply_to(service: Service, request: Request) -> Essence | NoAnswer:
 
 def boiled(answer: Response | NoAnswer) -> Essence | NoAnswer:
     return essence(answer) if isinstance(answer, Response) else answer
-
-
-def disagreements(one: str, reference: Transcript, other: str, transcript: Transcript) -> Iterator[Deviation]:
-    """Compare what two stacks answered to the same requests, whatever was due."""
-    for asked, got in transcript.items():
-        if asked in reference:
-            yield from deviations(f"{asked}, {one} against {other}", reference[asked], got)

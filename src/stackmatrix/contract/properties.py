@@ -9,7 +9,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 
@@ -21,6 +21,15 @@ from stackmatrix.runtime.base import Service
 
 DOCUMENT = ROOT / "contract" / "openapi.yaml"
 LONGEST_MS = 5
+CONFORMANCE = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.positive_data_acceptance,
+    checks.negative_data_rejection,
+]
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
@@ -56,7 +65,9 @@ def drawn_requests(subject: Subject) -> Iterator[Deviation]:
                 with suppress(Unsatisfiable):  # nothing to break in an operation without parameters
                     holds()
             except FailureGroup as failures:
-                yield from (as_deviation(failure) for failure in failures.exceptions)
+                for failure in failures.exceptions:
+                    title = f"{failure.operation}: {failure.title}"
+                    yield Deviation(title, "an answer that contract/openapi.yaml knows", failure.message)
 
 
 def property_of(
@@ -79,7 +90,7 @@ def property_of(
     def holds(case: schemathesis.Case[Any]) -> None:
         response = case.call(f"http://{service.host}:{service.port}", session, timeout=TIMEOUT_S)
         try:
-            case.validate_response(response, conformance())
+            case.validate_response(response, CONFORMANCE)
         except FailureGroup as failures:
             for failure in failures.exceptions:
                 asked = f"{response.request.method} {response.request.path_url}"
@@ -88,22 +99,3 @@ def property_of(
             raise
 
     return holds
-
-
-def conformance() -> list[schemathesis.CheckFunction]:
-    return [
-        schemathesis.checks.not_a_server_error,
-        checks.status_code_conformance,
-        checks.content_type_conformance,
-        checks.response_headers_conformance,
-        checks.response_schema_conformance,
-        checks.positive_data_acceptance,
-        checks.negative_data_rejection,
-    ]
-
-
-def as_deviation(failure: Failure) -> Deviation:
-    """Put a failed check in the words that every other check uses."""
-    return Deviation(
-        f"{failure.operation}: {failure.title}", "an answer that contract/openapi.yaml knows", failure.message
-    )

@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 
 from stackmatrix.catalog.stacks import Setting, Variant
 from stackmatrix.contract import bad_inputs, endpoints, faults, keepalive, modes, overlap, shutdown
-from stackmatrix.contract.answer import Deviation, Essence
+from stackmatrix.contract.answer import Deviation, Essence, deviations
 from stackmatrix.contract.client import NoAnswer
-from stackmatrix.contract.exchange import NotApplicable, OnStep, Subject, Transcript, disagreements
+from stackmatrix.contract.exchange import NotApplicable, OnStep, Subject, Transcript
 from stackmatrix.runtime.base import Runtime, Service
 
 SAME_BYTES = "same-bytes"
@@ -115,8 +116,10 @@ class Visit:
 
 def same_bytes(transcripts: Mapping[str, Transcript]) -> list[Result]:
     """Compare each variant's answers to the same requests with the first variant's."""
-    (first, reference), *others = transcripts.items()
-    return [
-        Result(name, SAME_BYTES, 0.0, tuple(disagreements(first, reference, name, transcript)))
-        for name, transcript in others
-    ]
+    (first, due), *others = transcripts.items()
+    found: list[Result] = []
+    for name, transcript in others:
+        both = (asked for asked in transcript if asked in due)
+        apart = [deviations(f"{asked}, {first} against {name}", due[asked], transcript[asked]) for asked in both]
+        found.append(Result(name, SAME_BYTES, 0.0, tuple(chain.from_iterable(apart))))
+    return found

@@ -34,18 +34,6 @@ class HdrHistogram:
         values = np.clip(np.rint(seconds * 1e6), 0, HIGHEST).astype(np.int64)
         return cls(np.bincount(bucket(values), minlength=SIZE))
 
-    def __add__(self, other: Self) -> Self:
-        return type(self)(self.counts + other.counts)
-
-    @property
-    def total(self) -> int:
-        return int(self.counts.sum())
-
-    def percentile(self, percent: float) -> float:
-        """Return the nearest-rank percentile in seconds: the top of its bucket, as HdrHistogram gives it."""
-        rank = max(int(np.ceil(round(self.total * percent / 100, 6))), 1)
-        return int(tops()[int(np.searchsorted(np.cumsum(self.counts), rank))]) / 1e6
-
     def encode(self) -> str:
         """Write HdrHistogram's own form: V2, compressed, base64."""
         filled = np.flatnonzero(self.counts)
@@ -54,32 +42,12 @@ class HdrHistogram:
         packed = zlib.compress(plain)
         return base64.b64encode(struct.pack(">ii", COMPRESSED_COOKIE, len(packed)) + packed).decode()
 
-    @classmethod
-    def decode(cls, text: str) -> Self:
-        """Read what `encode` wrote; ValueError for another form, unit, range or precision."""
-        data = base64.b64decode(text)
-        cookie, _ = struct.unpack_from(">ii", data)
-        if cookie != COMPRESSED_COOKIE:
-            raise ValueError("not a compressed HdrHistogram V2")
-        plain = zlib.decompress(data[8:])
-        cookie, length, offset, digits, lowest, highest, _ = HEADER.unpack_from(plain)
-        if (cookie, offset, digits, lowest, highest) != (PLAIN_COOKIE, 0, DIGITS, 1, HIGHEST):
-            raise ValueError("not an HdrHistogram of this unit, range and precision")
-        counts = unpack(plain[HEADER.size : HEADER.size + length])
-        return cls(np.array(counts + [0] * (SIZE - len(counts)), np.int64))
-
 
 def bucket(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Place each value in a bucket: HALF buckets per power of two, the first two powers in steps of one."""
     bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
     shift = np.maximum(bits - (HALF_BITS + 1), 0)
     return np.asarray((shift << HALF_BITS) + (values >> shift))
-
-
-def tops() -> NDArray[np.int64]:
-    places = np.arange(SIZE, dtype=np.int64)
-    shift = np.maximum((places >> HALF_BITS) - 1, 0)
-    return np.asarray(((places - (shift << HALF_BITS) + 1) << shift) - 1)
 
 
 SIZE: Final = int(bucket(np.array([HIGHEST]))[0]) + 1
@@ -101,17 +69,3 @@ def pack(counts: list[int]) -> bytes:
             out.append(left)
         zeros = 0
     return bytes(out)
-
-
-def unpack(payload: bytes) -> list[int]:
-    """Decode what `pack` wrote."""
-    counts: list[int] = []
-    number = shift = 0
-    for byte in payload:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            value = (number >> 1) ^ -(number & 1)
-            counts.extend([value] if value >= 0 else [0] * -value)
-            number = shift = 0
-    return counts

@@ -46,8 +46,7 @@ class RequestKind:
     def __post_init__(self) -> None:
         if not self.requests:
             raise ValueError(f"kind {self.name}: needs at least one request")
-        if not (self.weight > 0 and math.isfinite(self.weight)):
-            raise ValueError(f"kind {self.name}: weight = {self.weight}: must be above 0")
+        above_zero(**{f"kind {self.name}: weight": self.weight})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Step:
 
     def __post_init__(self) -> None:
         at_least_zero(after_s=self.after_s)
-        above_zero(self.rate)
+        above_zero(rate=self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Open:
     steps: tuple[Step, ...] = ()  # changes of the rate without a gap, in order of their time
 
     def __post_init__(self) -> None:
-        above_zero(self.rate)
+        above_zero(rate=self.rate)
         if list(self.steps) != sorted(self.steps, key=lambda step: step.after_s):
             raise ValueError("steps: must be in order of their time")
         if self.arrivals not in ("poisson", "constant"):
@@ -118,11 +117,8 @@ class LoadJob:
             raise ValueError("a job needs at least one kind of request")
         if not 0 < self.port < 65536:
             raise ValueError(f"port = {self.port}: must be between 1 and 65535")
-        if not self.duration_s > 0:
-            raise ValueError(f"duration_s = {self.duration_s}: must be above 0")
-        if not self.timeout_s > 0:
-            raise ValueError(f"timeout_s = {self.timeout_s}: must be above 0")
-        at_least_zero(warmup_s=self.warmup_s, drain_s=self.drain_s, duration_s=self.duration_s)
+        above_zero(duration_s=self.duration_s, timeout_s=self.timeout_s)
+        at_least_zero(warmup_s=self.warmup_s, drain_s=self.drain_s)
 
     @property
     def authority(self) -> str:
@@ -130,10 +126,11 @@ class LoadJob:
         return host if self.port == 80 else f"{host}:{self.port}"
 
 
-def above_zero(rate: float) -> None:
-    """Raise ValueError for a rate that is not above 0."""
-    if not (rate > 0 and math.isfinite(rate)):
-        raise ValueError(f"rate = {rate}: must be above 0")
+def above_zero(**values: float) -> None:
+    """Raise ValueError for the first value that is not above 0, or infinite."""
+    for name, value in values.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} = {value}: must be above 0")
 
 
 def at_least_zero(**values: float) -> None:

@@ -6,7 +6,7 @@ from math import inf
 from time import monotonic
 from typing import TypeVar
 
-from stackmatrix.analysis.judge import last_attempts
+from stackmatrix.analysis.judge import last_attempts, per_arm
 from stackmatrix.analysis.statistics import LEAST_ROUNDS, middle
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.errors import UserError
@@ -61,10 +61,8 @@ class AfterRounds:
         self._directory = bench.directory
         self._bench = bench
         self._watcher = watcher
-        by_arm: dict[str, list[Trial]] = {cell.arm.id: [] for cell in cells if cell.arm.twin_of is None}
-        for trial in self._directory.trials():
-            if trial.arm in by_arm:
-                by_arm[trial.arm].append(trial)
+        own = (cell.arm.id for cell in cells if cell.arm.twin_of is None)
+        by_arm = per_arm(own, self._directory.trials())
         self._counting = {arm: counting for arm, trials in by_arm.items() if (counting := trials_that_count(trials))}
         self._cells = [cell for cell in cells if cell.arm.id in self._counting and cell.arm.load.tool is None]
 

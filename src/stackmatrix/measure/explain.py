@@ -23,6 +23,7 @@ from stackmatrix.http import Request
 from stackmatrix.load.generator import Edge
 from stackmatrix.measure.offered_load import LEAST_TIMEOUT_S
 from stackmatrix.measure.trial import Bench, extra_fields, extra_trial
+from stackmatrix.meter.meter import repeating
 from stackmatrix.meter.upstreams import activity
 from stackmatrix.results.explain import Explained, Phases
 from stackmatrix.results.plan import Arm, Load, Timing
@@ -117,20 +118,13 @@ class Observers:
 @contextmanager
 def session_samples(runtime: Runtime, stack: str, found: list[tuple[int, int]]) -> Iterator[None]:
     """Sample meanwhile how many of a stack's database sessions are at work, and how many are not, into `found`."""
-    stop = threading.Event()
 
     def sample() -> None:
         with suppress(UserError):
-            while not stop.wait(SAMPLE_EVERY_S):
-                found.append(activity(runtime, stack))
+            found.append(activity(runtime, stack))
 
-    thread = threading.Thread(target=sample, name="sessions", daemon=True)
-    thread.start()
-    try:
+    with repeating(sample, SAMPLE_EVERY_S):  # whose end leaves the database free for others to ask
         yield
-    finally:
-        stop.set()
-        thread.join()  # until the database is free for others to ask
 
 
 def with_phases(variant: Variant) -> Variant:

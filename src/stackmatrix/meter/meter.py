@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -73,19 +73,28 @@ class Meter:
 
 @contextmanager
 def sampling(meter: Meter, every_s: float = 0.1) -> Iterator[Peaks]:
-    """Sample in a thread of its own until the context ends, and once more at its end."""
+    """Sample until the context ends, and once more at its end."""
     peaks = Peaks()
+    try:
+        with repeating(lambda: meter.sample(peaks), every_s):
+            yield peaks
+    finally:
+        meter.sample(peaks)
+
+
+@contextmanager
+def repeating(act: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Do something again and again in a thread of its own until the context ends, which waits for the last time."""
     stop = threading.Event()
 
     def loop() -> None:
         while not stop.wait(every_s):
-            meter.sample(peaks)
+            act()
 
-    thread = threading.Thread(target=loop, name="meter", daemon=True)
+    thread = threading.Thread(target=loop, name=act.__qualname__, daemon=True)
     thread.start()
     try:
-        yield peaks
+        yield
     finally:
         stop.set()
         thread.join()
-        meter.sample(peaks)

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain, combinations, count
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.judge import STACK_CPU, by_round, last_attempts
+from stackmatrix.analysis.judge import STACK_CPU, by_round, last_attempts, per_arm
 from stackmatrix.analysis.statistics import middle
 from stackmatrix.catalog.stacks import load_stacks
 from stackmatrix.catalog.workloads import load_workloads
@@ -210,12 +210,9 @@ class View:
 def view(directory: RunDirectory) -> View:
     """Gather a run from disk; UserError when it was never judged, or is of a newer schema than this program knows."""
     run = read_run(directory)
-    by_arm: dict[str, list[Trial]] = {arm.id: [] for arm in run.arms}
-    rounds = 0
-    for trial in directory.trials():
-        rounds = max(rounds, trial.round + 1)
-        if trial.arm in by_arm:
-            by_arm[trial.arm].append(trial)
+    trials = list(directory.trials())
+    rounds = 1 + max((trial.round for trial in trials), default=-1)
+    by_arm = per_arm([arm.id for arm in run.arms], trials)
     good = {
         arm.id: [trial for trial in last_attempts(by_arm[arm.id]) if not trial.reasons] for arm in run.arms if arm.valid
     }

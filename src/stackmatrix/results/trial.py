@@ -205,6 +205,10 @@ class Trial:
         answers = self.client.answered if self.client.answers is None else self.client.answers
         return None if amount is None or not answers else amount / answers
 
+    def per_right(self, count: float | None) -> float | None:
+        """Divide what was counted in the whole trial by all of its right answers."""
+        return None if count is None or not self.client.right else count / self.client.right
+
     def cpu_us(self, seconds: float | None) -> float | None:
         """Convert seconds of CPU in the window to µs per expected answer."""
         return self.per_answer(None if seconds is None else seconds * 1e6)

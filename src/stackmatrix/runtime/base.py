@@ -35,11 +35,16 @@ class Service:
         return self.variant.settings
 
     def accepts(self) -> bool:
-        try:
-            socket.create_connection((self.host, self.port), timeout=5).close()
-        except OSError:
-            return False
-        return True
+        return accepts(self.host, self.port)
+
+
+def accepts(host: str, port: int) -> bool:
+    """Tell whether something takes connections there."""
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def stands_still(settings: Mapping[str, Setting]) -> bool:

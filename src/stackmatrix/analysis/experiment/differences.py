@@ -85,7 +85,7 @@ def why(own: ArmView, tool: ArmView) -> list[str]:
 
 def whole_rounds(own: ArmView, tool: ArmView) -> str | None:
     """Say that the tool's window begins cold and cuts off its last round, if that changes its count."""
-    rounds, steady = tool.rounds, own.bounds
+    rounds, steady = tool.rounds, own.facts.ceiling
     if rounds is None or steady is None or not rounds.requests:
         return None
     lost = rounds.requests / counted_seconds(rounds, tool.offer) / steady.predicted_goodput - 1
@@ -126,7 +126,13 @@ def busy(tool: ArmView) -> str | None:
 def dearer(own: ArmView, tool: ArmView) -> str | None:
     """Say that a request cost the stack another amount of CPU, where that binds it."""
     one, other = MEASURES["cpu_us"].value(own), MEASURES["cpu_us"].value(tool)
-    if not one or not other or abs(other / one - 1) <= BAND or own.bounds is None or own.bounds.bound in WAIT_BOUNDS:
+    if (
+        not one
+        or not other
+        or abs(other / one - 1) <= BAND
+        or own.facts.ceiling is None
+        or own.facts.ceiling.bound in WAIT_BOUNDS
+    ):
         return None
     write = MEASURES["cpu_us"].write
     return f"{write(other)} of CPU a request with {tool.offer.tool}, {write(one)} with the generator"

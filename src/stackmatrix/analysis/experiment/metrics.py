@@ -6,10 +6,9 @@ from functools import cached_property
 from statistics import median
 from typing import Final
 
-from stackmatrix.analysis.judge import STACK_CPU, last_attempts
+from stackmatrix.analysis.judge import STACK_CPU, last_attempts, per_arm
 from stackmatrix.analysis.model.ceiling import (
     WAIT_BOUNDS,
-    Ceiling,
     Demand,
     WholeRounds,
     ceiling,
@@ -70,25 +69,22 @@ class ArmView:
         return kinds if self.by == "tool" else ""
 
     @cached_property
-    def demand(self) -> Demand | None:
-        return self.facts.demand
-
-    @cached_property
-    def bounds(self) -> Ceiling | None:
-        return None if self.demand is None else ceiling(self.demand)
-
-    @cached_property
     def offer(self) -> PublishedLoad:
         return self.candidate.offer.scaled(self.scale)
 
     @cached_property
     def rounds(self) -> WholeRounds | None:
         """What the tool should count; None where it counts requests itself, is none, or CPU binds instead of waits."""
-        if self.by == "generator" or self.offer.requests is not None or self.demand is None or self.bounds is None:
+        if (
+            self.by == "generator"
+            or self.offer.requests is not None
+            or self.facts.demand is None
+            or self.facts.ceiling is None
+        ):
             return None
         if not is_predictable(self) or self.candidate.expects_failures:
             return None
-        return in_window(self.demand, self.offer)
+        return in_window(self.facts.demand, self.offer)
 
 
 def in_window(demand: Demand, offer: PublishedLoad) -> WholeRounds:
@@ -101,16 +97,8 @@ def counted_seconds(rounds: WholeRounds, offer: PublishedLoad) -> float:
     return rounds.last_s if offer.tool == "locust" and rounds.last_s else offer.seconds
 
 
-def per_right(trial: Trial, count: float | None) -> float | None:
-    return None if count is None or not trial.client.right else count / trial.client.right
-
-
 def entry(what: str) -> Callable[[Trial], float | None]:
-    return lambda trial: next((per_right(trial, line.counted) for line in trial.ledger if line.what == what), None)
-
-
-def new_sessions(trial: Trial) -> float | None:
-    return per_right(trial, trial.server.new_db_sessions)
+    return lambda trial: next((trial.per_right(line.counted) for line in trial.ledger if line.what == what), None)
 
 
 def failed_share(trial: Trial) -> float | None:
@@ -155,7 +143,7 @@ def requests(trial: Trial) -> float:
 
 def reachable(seen: ArmView) -> float | None:
     """Count the slots that the connections can take, as the accepts dealt them to the workers."""
-    slots = seen.demand.slots_per_worker if seen.demand else None
+    slots = seen.facts.demand.slots_per_worker if seen.facts.demand else None
     deals = [trial.server.connections_per_worker for trial in seen.counted if trial.server.connections_per_worker]
     if not deals:
         return None
@@ -175,7 +163,7 @@ def of_predicted(seen: ArmView) -> float | None:
 
 def is_predictable(seen: ArmView) -> bool:
     """Tell whether load or slots bind it and the model knows how long a request waits."""
-    return seen.bounds is not None and seen.bounds.bound in WAIT_BOUNDS and seen.facts.wait_known
+    return seen.facts.ceiling is not None and seen.facts.ceiling.bound in WAIT_BOUNDS and seen.facts.wait_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +181,8 @@ def noun(one: str) -> Callable[[float], str]:
     return lambda value: some(float(f"{value:.3g}") if value < 1000 else round(value), one)
 
 
-def ms_words(value: float) -> str:
-    return duration(value / 1e3)
-
-
-def us_words(value: float) -> str:
-    return duration(value / 1e6)
+def time_in(per_second: float) -> Callable[[float], str]:
+    return lambda value: duration(value / per_second)
 
 
 def peak(name: str) -> Callable[[ArmView], float | None]:
@@ -220,9 +204,9 @@ def kilobytes(trial: Trial) -> float | None:
 MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
     "goodput": ArmMetric("rate", "requests/s", measured_rate, rate),
     "requests": ArmMetric("number of requests", "requests", clocked(requests), noun("request")),
-    "mean_ms": ArmMetric("mean time", "ms", mean_ms, ms_words),
-    "p50_ms": ArmMetric("median time", "ms", clocked(lambda trial: trial.client.latency_ms.p50), ms_words),
-    "cpu_us": ArmMetric("CPU per request", "µs", counted(STACK_CPU), us_words),
+    "mean_ms": ArmMetric("mean time", "ms", mean_ms, time_in(1e3)),
+    "p50_ms": ArmMetric("median time", "ms", clocked(lambda trial: trial.client.latency_ms.p50), time_in(1e3)),
+    "cpu_us": ArmMetric("CPU per request", "µs", counted(STACK_CPU), time_in(1e6)),
     "cpu_share": ArmMetric("use of CPU", "of a core", counted(cpu_share), percent),
     "threads": ArmMetric("number of threads", "threads", peak("threads"), noun("thread")),
     "processes": ArmMetric("number of processes", "processes", peak("processes"), noun("process")),
@@ -235,23 +219,28 @@ MEASURES: Final[Mapping[MetricName, ArmMetric]] = {
     "failed_share": ArmMetric("share of failures", "", counted(failed_share), percent),
     "statements": ArmMetric("count of statements", "a request", counted(entry("SQL statements")), noun("statement")),
     "sessions": ArmMetric("number of sessions", "sessions", peak("db_sessions"), noun("session")),
-    "new_sessions": ArmMetric("count of new sessions", "a request", counted(new_sessions), quantity),
+    "new_sessions": ArmMetric(
+        "count of new sessions",
+        "a request",
+        counted(lambda trial: trial.per_right(trial.server.new_db_sessions)),
+        quantity,
+    ),
     "calls": ArmMetric("count of calls", "a request", counted(entry("upstream calls")), noun("call")),
     "kilobytes": ArmMetric("size of answers", "kB", counted(kilobytes), lambda kb: f"{quantity(kb)} kB"),
     "reachable": ArmMetric("number of slots in reach", "slots", reachable, noun("slot")),
     "most_connections": ArmMetric("deal of connections", "connections", most_connections, noun("connection")),
     "of_predicted": ArmMetric("share of the prediction", "", of_predicted, percent),
-    "gather_ms": ArmMetric("time to gather", "ms", phase("gather_s"), ms_words),
-    "encode_ms": ArmMetric("time to encode", "ms", phase("encode_s"), ms_words),
-    "outside_ms": ArmMetric("time outside the application", "ms", phase("outside_s"), ms_words),
+    "gather_ms": ArmMetric("time to gather", "ms", phase("gather_s"), time_in(1e3)),
+    "encode_ms": ArmMetric("time to encode", "ms", phase("encode_s"), time_in(1e3)),
+    "outside_ms": ArmMetric("time outside the application", "ms", phase("outside_s"), time_in(1e3)),
 }
 
 
 def expected_figure(metric: str, seen: ArmView) -> float | None:
     """Say what the model expects of this side's very window; None where it says nothing about the metric."""
-    if seen.bounds is None or seen.candidate.expects_failures:
+    if seen.facts.ceiling is None or seen.candidate.expects_failures:
         return None
-    if seen.bounds.bound in WAIT_BOUNDS and not is_predictable(seen):
+    if seen.facts.ceiling.bound in WAIT_BOUNDS and not is_predictable(seen):
         return None  # no more than an upper bound
     if seen.rounds is not None:
         known = {
@@ -260,8 +249,8 @@ def expected_figure(metric: str, seen: ArmView) -> float | None:
         }
         return known.get(metric)
     if metric == "goodput":
-        return seen.bounds.predicted_goodput
-    response_s = seen.bounds.predicted_response_s
+        return seen.facts.ceiling.predicted_goodput
+    response_s = seen.facts.ceiling.predicted_response_s
     if metric != "mean_ms" or response_s is None or seen.arm.timing is None:
         return None
     # A queue takes a whole response time to build up: what has warmed up for less has not seen it.
@@ -271,10 +260,10 @@ def expected_figure(metric: str, seen: ArmView) -> float | None:
 def explained(metric: str, seen: ArmView) -> float | None:
     """Say what the model makes of the published command, where load or slots bind; CPU is another machine's."""
     waiting, offer = seen.candidate.workload.waiting(), seen.candidate.offer
-    if seen.demand is None or waiting is None or waiting.ms is None or seen.candidate.expects_failures:
+    if seen.facts.demand is None or waiting is None or waiting.ms is None or seen.candidate.expects_failures:
         return None
     stated = waiting.seconds or 0.0
-    demand = replace(seen.demand, wait_s=stated, rates={})
+    demand = replace(seen.facts.demand, wait_s=stated, rates={})
     if ceiling(demand).bound not in WAIT_BOUNDS or offer.requests is not None:
         return None
     rounds = in_window(demand, offer)
@@ -294,10 +283,7 @@ class Sight:
         setup: Setup,
     ) -> None:
         by_id, judged = {arm.id: arm for arm in arms}, {result.id: result for result in results}
-        kept: dict[str, list[Trial]] = {arm.id: [] for arm in arms}
-        for trial in trials:
-            if trial.arm in kept:
-                kept[trial.arm].append(trial)
+        kept = per_arm(by_id, trials)
         self.scale = Scale(carried.waits, carried.windows)
         self.names = [candidate.name for candidate in experiment.candidates]
         self._seen: dict[tuple[str, str], ArmView] = {}

@@ -54,10 +54,13 @@ def verdict(facts: Facts) -> Verdict:
     used_up: Name = fullest_one if full[fullest_one] >= USED_UP or cut_off else "unexplained"
     name = doubted.bound if doubted and doubted.bound else used_up
     pool = facts.pool if name == "slots" and not (doubted and doubted.bound) else None
+    default = doubted.default if doubted else None
+    if pool is not None and doubted is None:
+        default = matching(pool.size, {pool.name}, facts.libraries, cpus=facts.cpus, tolerance=0)
     return Verdict(
         name=name,
         pool=pool,
-        default=doubted.default if doubted else default_of(pool, facts),
+        default=default,
         utilisation=utilisation(facts),
         full=full,
         shared=shared(facts),
@@ -65,10 +68,3 @@ def verdict(facts: Facts) -> Verdict:
         of_predicted=facts.of_predicted,
         doubt=doubted,
     )
-
-
-def default_of(pool: Pool | None, facts: Facts) -> Default | None:
-    """Return the library's own limit that a declared pool equals."""
-    if pool is None:
-        return None
-    return matching(pool.size, {pool.name}, facts.libraries, cpus=facts.cpus, tolerance=0)

@@ -46,7 +46,8 @@ def facts_of(
         generator=middle(trial.cpu_us(trial.client.cpu_s) for trial in trials),
     )
     stated = stated_wait(variant, waiting)
-    database_s = middle(database_per_request(trial) for trial in trials) if effects.statements else None
+    # a lower bound of a wait that nobody states
+    database_s = middle(trial.per_right(trial.server.database_s) for trial in trials) if effects.statements else None
     # What is fetched from Nginx is waited for as well, for a time that nobody states.
     waits_on = waiting.on if waiting else ("upstream" if effects.fixtures else None)
     response_ms = middle(trial.client.latency_ms.mean for trial in trials)
@@ -103,12 +104,6 @@ def demand_of(arm: Arm, trials: Sequence[Trial], setup: Setup, cpu: CpuTimes, wa
 
 def workers_of(variant: Variant) -> int:
     return int(variant.settings.get("workers", 1))
-
-
-def database_per_request(trial: Trial) -> float | None:
-    """Return the seconds that the database counted for a right answer: a lower bound of a wait that nobody states."""
-    seconds, right = trial.server.database_s, trial.client.right
-    return None if seconds is None or not right else seconds / right
 
 
 def turned_away(kernel: Kernel) -> int:

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final
 
 from stackmatrix.analysis import statistics
-from stackmatrix.analysis.judge import interval
+from stackmatrix.analysis.judge import interval, per_arm
 from stackmatrix.analysis.slo.level import MOST_PROBE_WINDOW_S, Level, LevelSample, parse_level
 from stackmatrix.analysis.slo.overload import FACTOR
 from stackmatrix.analysis.slo.search import MOST_RATE, Bracket, RateAnswer
@@ -88,10 +88,7 @@ def values(probes: Iterable[Probe], rounds: int) -> list[float | None]:
 
 
 def judge_levels(arms: Sequence[Arm], probes: Iterable[Probe], level: Level) -> list[ServiceLevel]:
-    by_arm: dict[str, list[Probe]] = {arm.id: [] for arm in arms}
-    for probe in probes:
-        if probe.arm in by_arm:
-            by_arm[probe.arm].append(probe)
+    by_arm = per_arm([arm.id for arm in arms], probes)
     rounds = 1 + max((probe.round for seen in by_arm.values() for probe in seen), default=-1)
     places = level_ranks(arms, {arm: values(seen, rounds) for arm, seen in by_arm.items()})
     return [service_level(arm, by_arm[arm.id], rounds, level, places.get(arm.id)) for arm in arms]

@@ -14,6 +14,7 @@ from stackmatrix.runtime.commands import run_command
 from stackmatrix.runtime.native.state import State, short_digest
 
 UV = Path(sys.prefix) / "bin" / "uv"
+COMPLETE = "complete"  # the file that is written last
 NO_WHEEL = "building from source is disabled"
 
 
@@ -61,7 +62,7 @@ def make(name: str, lock: Path, directory: Path) -> Path:
                 "install one: apt-get install build-essential python3-dev"
             ) from None
         run_command(sync, f"{name}: could not build what requirements.txt asks for")
-    complete_mark(venv).touch()
+    (venv / COMPLETE).touch()
     return venv
 
 
@@ -74,11 +75,7 @@ def venv_path(name: str, lock: Path, directory: Path) -> Path:
 
 
 def made(venv: Path) -> bool:
-    return complete_mark(venv).exists()
-
-
-def complete_mark(venv: Path) -> Path:
-    return venv / "complete"
+    return (venv / COMPLETE).exists()
 
 
 def can_compile() -> bool:

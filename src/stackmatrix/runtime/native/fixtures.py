@@ -6,8 +6,9 @@ import shutil
 import signal
 from dataclasses import dataclass
 
+from stackmatrix.runtime.base import accepts
 from stackmatrix.runtime.commands import run_command
-from stackmatrix.runtime.native.ports import HOST, accepts, http_request
+from stackmatrix.runtime.native.ports import HOST, http_request
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State
 
@@ -41,7 +42,7 @@ class Nginx:
 
     def healthy(self) -> bool:
         """Tell whether it takes connections; asks nothing, because it counts every question."""
-        return accepts(self.port)
+        return accepts(HOST, self.port)
 
     def served(self) -> int:
         """Count the requests that it has had, without those that asked for this count."""

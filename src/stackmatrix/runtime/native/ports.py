@@ -31,14 +31,6 @@ def is_free(port: int) -> bool:
     return True
 
 
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), timeout=ANSWER_WITHIN_S).close()
-    except OSError:
-        return False
-    return True
-
-
 def http_request(port: int, path: str, method: Literal["GET", "POST"] = "GET") -> tuple[int, bytes]:
     """Send a request; status and body, OSError or HTTPException when there is no proper answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
