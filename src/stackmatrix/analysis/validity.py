@@ -16,6 +16,9 @@ DRIFT_MS = 5.0
 DRIFT_OF_P50 = 0.05
 SENT_SHARE = 0.99
 STEADY = 2.0  # how many times the goodput of one half of the window may be that of the other
+STALL_S = 0.25  # without an answer while requests are under way,
+STALL_SHARE = 0.1  # and so much of the window,
+STALL_OF_OTHERS = 4.0  # and so many times as long as any other such time
 READY_S = 2.0  # in which a stack that is ready gives its first answer,
 LATE_FIRST_ANSWER = 10.0  # or in so many response times
 SMALL_BYTES = 4096  # of a body that head and body of an answer come together
@@ -46,6 +49,7 @@ def gate_reasons(
         *effects(trial),
         *short_window(trial, fitted and load.tool is None),
         *unsteady_halves(trial),
+        *stalls(trial),
         *processes(trial),
         *(closed(trial, load) if load.kind == "closed" else open_(trial, load)),
         *generator(trial, generator_rps if load.tool is None else None),
@@ -136,6 +140,17 @@ def unsteady_halves(trial: Trial) -> Iterator[Reason]:
     if more > STEADY * less and more - less > SIGMAS * (more + less) ** 0.5:
         before, after = trial.client.halves
         yield Reason("unsteady", f"goodput went from {before:.0f}/s to {after:.0f}/s within the window")
+
+
+def stalls(trial: Trial) -> Iterator[Reason]:
+    """Stop where everything stood still for a part of the window: its throughput is that of the rest, watered down."""
+    longest, other = trial.client.gaps_s or (0.0, 0.0)
+    if longest > max(STALL_S, STALL_SHARE * trial.client.window_s, STALL_OF_OTHERS * other):
+        yield Reason(
+            "stall",
+            f"no answer came for {duration(longest)} of the window of {duration(trial.client.window_s)}, and otherwise "
+            f"never for longer than {duration(other)}",
+        )
 
 
 def processes(trial: Trial) -> Iterator[Reason]:

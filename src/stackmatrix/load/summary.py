@@ -18,6 +18,8 @@ from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.recorder import Ending
 from stackmatrix.load.records import Floats, Records
 
+LEAST_GAPS = 8  # between answers, by which a longer one can be told
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -40,6 +42,8 @@ class Summary:
     first_byte_p50_ms: float | None
     drift_p99_ms: float | None  # how late requests left: sent minus scheduled
     cpu_us_per_request: float | None  # the generator's own CPU in the window, over the requests served in it
+    # the longest times in the window, in s, in which requests were under way and none ended, longest first
+    gaps_s: tuple[float, float] | None
 
     @property
     def failed(self) -> int:
@@ -68,6 +72,7 @@ def summarise(outcome: LoadRun) -> Summary:
         first_byte_p50_ms=percentile(spans_ms(right, "scheduled", "first_byte"), 50),
         drift_p99_ms=percentile(spans_ms(sample, "scheduled", "sent"), 99),
         cpu_us_per_request=outcome.cpu_s / served * 1e6 if served else None,
+        gaps_s=longest_gaps(outcome),
     )
 
 
@@ -77,6 +82,27 @@ def count_inside(outcome: LoadRun, records: Records, start: float, end: float) -
         return float(within(records["end"], start, end).sum())
     load = outcome.job.load
     return float(np.nansum(shares_inside(records, start, end, load.think_s if isinstance(load, Closed) else 0.0)))
+
+
+def longest_gaps(outcome: LoadRun) -> tuple[float, float] | None:
+    """Find the longest time without an answer in the window, and the next longest; None where too few are compared.
+
+    Time in which nobody waited is no part of it. The second counts in full where an edge of the window cuts it, so that
+    the whole rounds of users in step are compared with one another.
+    """
+    records = outcome.records
+    ends = np.where(np.isnan(records["end"]), outcome.given_up, records["end"])
+    order = np.argsort(ends, kind="stable")
+    ends, scheduled = ends[order], records["scheduled"][order]
+    waiting_since = np.minimum.accumulate(scheduled[::-1])[::-1]
+    began = np.maximum(waiting_since, np.concatenate([scheduled[:1], ends[:-1]]))
+    inside = np.minimum(ends, outcome.end) - np.maximum(began, outcome.start)
+    if (inside > 0).sum() <= LEAST_GAPS:
+        return None
+    longest = int(inside.argmax())
+    whole = np.where(inside > 0, ends - began, 0.0)
+    whole[longest] = 0.0
+    return float(inside[longest]), float(whole.max())
 
 
 def cut_off(outcome: LoadRun) -> bool:

@@ -92,6 +92,7 @@ def by_generator(outcome: LoadRun, file: Path, wait_s: float) -> OfferedLoad:
         fastest_ms=float(took_s.min()) * 1000 if len(right) else None,
         first_byte_p50_ms=totals.first_byte_p50_ms,
         first_answer_s=float(right["end"].min()) - outcome.began if len(right) else None,
+        gaps_s=totals.gaps_s,
         stuck=stuck(records, outcome.given_up),
         latency_ms=summary.latency_ms(inside),
         bytes=int(inside["bytes"].sum()),

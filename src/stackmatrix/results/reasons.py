@@ -11,6 +11,7 @@ ReasonKind = Literal[
     "drift",
     "little",
     "unsteady",
+    "stall",
     "neighbour",
     "steal",
     "throttled",
@@ -38,6 +39,7 @@ REMEDIES: dict[ReasonKind, str] = {  # `{log}`: where the end of the stack's log
     "drift": "requests left late: lower the rate, or give the generator a core of its own",
     "little": "throughput × latency does not add up to the users: lengthen the window (--duration)",
     "unsteady": "the stack was not warm, or something else ran: lengthen the window (--duration) and repeat",
+    "stall": "the stack, an upstream or the machine stood still: read {log}, quiet the machine and repeat",
     "neighbour": "something else ran on the stack's core: quiet the machine and repeat",
     "steal": "the host took CPU time away: use a machine that is not shared",
     "throttled": "a CPU quota held the stack back: remove the container's limit",
@@ -58,7 +60,7 @@ REMEDIES: dict[ReasonKind, str] = {  # `{log}`: where the end of the stack's log
 }
 
 # what the machine or a short window did to a trial; every other kind speaks against the stack or the generator
-NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "unfinished"})
+NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "stall", "unfinished"})
 
 # reasons why a number is missing that speak against no stack
 NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "short", "untimed"}

@@ -110,6 +110,9 @@ class ClientSide:
     failures: list[Failure] = field(default_factory=list)
     failures_outside: list[Failure] = field(default_factory=list)
     even: bool = False  # whether the window's answers came in an even stream, so that counting them is enough
+    # the longest times in the window, in s, in which requests were under way and none ended, longest first; the second
+    # counts in full where the window's edge cuts it; None where too few answers came to tell
+    gaps_s: tuple[float, float] | None = None
     early: int = 0  # right answers of the whole trial whose first byte came before the wait that they stand for
     fastest_ms: float | None = None  # from the request's last byte to the first of any right answer
     first_byte_p50_ms: float | None = None  # of the expected answers in the window
