@@ -37,5 +37,4 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that is most like another; None when none is."""
     return next(iter(difflib.get_close_matches(name, known, n=1)), None)

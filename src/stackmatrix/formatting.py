@@ -59,7 +59,6 @@ def quantity(value: float | None) -> str:
 
 
 def exponent(value: float) -> int:
-    """Return the power of ten of a number's first digit; 0 for zero."""
     return int(f"{value:e}".partition("e")[2]) if value else 0
 
 
@@ -90,7 +89,6 @@ def duration(seconds: float) -> str:
 
 
 def whole(value: float) -> str:
-    """Write a figure without decimals from ten on."""
     return f"{value:.0f}" if value >= 9.95 else quantity(value)
 
 

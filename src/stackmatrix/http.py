@@ -38,7 +38,6 @@ class Expected:
 
     @property
     def example(self) -> bytes:
-        """A right body; empty where any is."""
         return (self.prefix or b"") + (b"" if self.suffix is None else b"1" + self.suffix)
 
 
@@ -67,7 +66,6 @@ class Request:
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     def encode(self, host: str) -> bytes:
-        """Write the request as it goes over the wire."""
         headers = [*self.headers] if self.header("host") is not None else [("Host", host), *self.headers]
         payload = self.body or b""
         if self.chunked:

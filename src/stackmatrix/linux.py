@@ -29,7 +29,6 @@ def prctl(option: int, value: int) -> None:
 
 
 def thread_ids(pid: int) -> list[int]:
-    """List the threads of a process; none when it has ended."""
     try:
         return [int(path.name) for path in (PROC / str(pid) / "task").iterdir()]
     except OSError:

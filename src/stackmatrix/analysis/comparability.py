@@ -38,10 +38,7 @@ class Mismatch:
 
 
 def mismatches(a: Conditions, b: Conditions) -> list[Mismatch]:
-    """List what keeps two runs from being compared: machine, software, settings, and inputs other than the stacks.
-
-    Of the workloads only those count that both runs have.
-    """
+    """List what keeps two runs from being compared; stacks do not, nor workloads that only one of them has."""
     both = {path: path for path in a.inputs if path in b.inputs and not path.startswith("stacks/")}
     tables = (
         (a.environment, b.environment, MUST_AGREE),

@@ -81,10 +81,7 @@ class Noise(NamedTuple):
 
 
 def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[CellComparison]:
-    """Compare two variants, by their labels, whose arms were timed in the same rounds, each beside a twin of A's.
-
-    `limit` is the share by which B may be worse.
-    """
+    """Compare variants A and B by label, timed in the same rounds beside a twin of A's; `limit` is a share."""
     arms, kept = measured.arms, measured.trials
     results = {result.id: result for result in measured.run.arms}
     found: list[CellComparison] = []
@@ -270,10 +267,7 @@ def worst_outcome(limit: float, goodput: MetricRatio, cpu: MetricRatio | None) -
 
 
 def outcome_of(limit: float, metric: MetricRatio) -> LimitOutcome:
-    """Judge by the whole interval of B ÷ A: worse below 1 − limit, no worse when it does not reach there.
-
-    A run whose noise floor is above the limit cannot say that nothing is worse.
-    """
+    """Judge by the whole interval of B ÷ A; a noise floor above the limit cannot show that nothing is worse."""
     if not metric.trusted or metric.ratio is None or metric.ratio.ci95 is None:
         return "undecided"
     low, high = metric.ratio.ci95

@@ -60,7 +60,6 @@ class ArmTrials:
 
     @cached_property
     def reasons(self) -> list[Reason]:
-        """Why the arm has no number; none where it has one."""
         if not self.standing:
             return [self.against or Reason("untimed", "the run ended before its first trial")]
         seen = dict.fromkeys(reason for trial in self.standing for reason in trial.reasons)

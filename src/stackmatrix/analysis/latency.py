@@ -19,7 +19,6 @@ def right_answers(records: Records, start: float, end: float) -> Records:
 
 
 def pooled_latency(directory: RunDirectory, trials: Sequence[Trial]) -> Latency:
-    """Pool the latencies of all requests of some trials, from the records on disk."""
     parts = [
         right_answers(
             read_records(directory.path / trial.client.records), trial.client.window_start, trial.client.window_end

@@ -120,10 +120,7 @@ class Candidate:
         return waiting is not None and waiting.ms is not None
 
     def at_published_scale(self, metric: MetricName, value: float, scale: Scale) -> float:
-        """Convert a figure measured at `scale` to the published one: waits longer, rates lower.
-
-        Counts of a window change by both factors; what costs CPU, and every share, stays.
-        """
+        """Convert a figure measured at `scale` to the published one; what costs CPU, and every share, stays."""
         if metric == "requests":
             return value / scale.windows * (scale.waits if self.waits else 1.0)
         if not self.waits:
@@ -205,8 +202,6 @@ class ArmTable(FileTable, frozen=True):
 
 
 class ExperimentFile(FileTable, frozen=True):
-    """One file of `experiments/`."""
-
     question: str
     source: str  # what kind of comparison it was
     command: str  # as it was published

@@ -24,14 +24,12 @@ def schemas(method: str, target: str, root: Path = ROOT) -> dict[str, Mapping[st
 
 
 def bounds_in_words(schema: Mapping[str, Any]) -> str:
-    """Say what a schema allows; nothing for an empty one."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     return f"a whole number from {schema['minimum']} to {schema['maximum']}" if schema else ""
 
 
 def in_bounds(schema: Mapping[str, Any], value: int | str) -> bool:
-    """Tell whether a value is within a schema's bounds; an empty one has none."""
     if "enum" in schema:
         return value in schema["enum"]
     return not schema or (isinstance(value, int) and schema["minimum"] <= value <= schema["maximum"])
@@ -48,7 +46,6 @@ def resolved(contract: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[st
 
 @cache
 def contract_document(root: Path) -> dict[str, Any]:
-    """Read the whole document, once."""
     import yaml  # here, since most commands change no parameter
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with libyaml

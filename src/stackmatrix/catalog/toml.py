@@ -103,14 +103,12 @@ def parts(value: Any, kind: Any, key: str, inside: str) -> dict[str, tuple[Any, 
 
 
 def instead(value: Any, kind: Any) -> str:
-    """Say what to write instead of `value`."""
     words = get_args(stripped(kind)) if get_origin(stripped(kind)) is Literal else ()
     near = nearest(value, words) if isinstance(value, str) else None
     return f"must be {in_words(kind)}" if near is None else f"did you mean {near}?"
 
 
 def refusal(value: Any, kind: Any) -> ValidationError | None:
-    """Find why a value is not of a type; None when it is."""
     try:
         msgspec.convert(value, kind)
     except ValidationError as error:
@@ -135,7 +133,6 @@ def is_table(kind: Any) -> bool:
 
 
 def in_words(kind: Any) -> str:
-    """Say what a type allows, by its own description when it has one."""
     kind = required(kind)
     if get_origin(kind) is Annotated:
         told = (one.description for one in get_args(kind)[1:] if isinstance(one, Meta) and one.description)

@@ -101,8 +101,6 @@ class EffectTemplates(FileTable, frozen=True):
 
 
 class WaitTemplate(FileTable, frozen=True):
-    """`[wait]` of one request."""
-
     on: Wait
     ms: Param | None = None
     calls: Param = 1
@@ -110,8 +108,6 @@ class WaitTemplate(FileTable, frozen=True):
 
 
 class WorkloadFile(FileTable, frozen=True, kw_only=True):
-    """One file of `workloads/`."""
-
     summary: str
     users: Annotated[int, Meta(ge=1)] = 64  # of a closed load unless told otherwise: enough to saturate, no more
     core: bool = False  # whether it is timed when a budget cannot hold all workloads
@@ -151,7 +147,6 @@ class Workload(WorkloadFile, frozen=True, kw_only=True):
         return Effects(*(self._number(getattr(self.effect, key), f"effects.{key}") for key in Effects.__slots__))
 
     def waiting(self) -> Waiting | None:
-        """Fill in what each request waits for; None when for nothing but the CPU."""
         if self.wait is None:
             return None
         mode = self._fill(self.wait.mode, "wait.mode")

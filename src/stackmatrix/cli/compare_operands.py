@@ -70,10 +70,7 @@ def both_sides(one: str, other: str, stacks: Stacks) -> Sides:
 
 
 def variants(sides: Sequence[Timed], stacks: Mapping[str, Stack], copies: "Copies") -> list[Variant]:
-    """Give each side a name of its own, and copy what is not in the working tree.
-
-    UserError for a revision, stack or setting that does not exist, and for a broken manifest.
-    """
+    """Name each side, copying what the working tree lacks; UserError for unknown names, broken manifests."""
     found: list[Variant] = []
     for side in sides:
         stack = provided(side, stacks, copies)

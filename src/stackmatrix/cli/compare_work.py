@@ -51,7 +51,6 @@ def counted(variants: Sequence[Variant], catalog: Catalog, work: Work, limit: fl
 
 
 def work_table(answers: Sequence[WorkComparison]) -> Table:
-    """Show the counts side by side, and in words."""
     table = Table(box=None, header_style="bold")
     for place, head in enumerate(("workload", "instructions A", "B", "B ÷ A", "calls A", "B", "")):
         table.add_column(head, justify="left" if place in (0, 6) else "right", overflow="fold")

@@ -38,10 +38,7 @@ FRESH_START_S = 1.0  # to kill a stack and start it anew before each trial
 def make_plan(
     execution: Execution, arms: list[Arm], name: str, fresh: bool = False, window_s: float | None = None
 ) -> Plan:
-    """Make the plan that the options ask for; UserError for a budget that cannot hold it, and too few cores.
-
-    `fresh`: each trial has a server that was just started. `window_s` stands instead of one sized to the budget.
-    """
+    """Make the plan that the options ask for; `fresh` starts a server for each trial. UserError if it cannot be."""
     check_bounds(execution)
     trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
     overhead_s, most_s = TRIAL_OVERHEAD_S, MOST_WINDOW_S

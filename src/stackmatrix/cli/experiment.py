@@ -79,7 +79,6 @@ def experiment_budget_s(execution: Execution, scale: "Scale") -> float | None:
 
 
 def list_all(full: bool) -> int:
-    """Print every experiment's name and question, and the minutes that it takes."""
     from rich.console import Group
     from rich.text import Text
 

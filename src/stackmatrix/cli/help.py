@@ -57,7 +57,6 @@ def row_of(argument: Argument) -> tuple[str, str]:
 
 
 def help_table(title: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """Write a titled table of names and explanations; nothing when it would be empty."""
     found = list(pairs)
     if not found:
         return ""

@@ -57,8 +57,6 @@ class LoadShape:
 @Parameter(name="*", group=Group("What offers it"))
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The project's own generator, or another tool."""
-
     generator: Annotated[
         Literal["stackmatrix"] | ToolName,
         Parameter(help="the project's own generator, or another tool as a second opinion", metavar="NAME"),

@@ -43,7 +43,6 @@ def print_summary(url: str, outcome: LoadRun, summary: Summary) -> None:
 
 
 def warnings(outcome: LoadRun, summary: Summary) -> Iterator[tuple[str, str]]:
-    """Say why the numbers may mislead, and what to do about it."""
     load, mean = outcome.job.load, summary.latency.mean
     held = summary.seconds * 1000 / mean if mean else WHOLE_RESPONSES
     if outcome.busiest > NEAR_LIMIT:

@@ -51,8 +51,6 @@ def _parameter(convert: Callable[..., Any], metavar: str, help: str) -> Paramete
 
 
 def names_of(kind: Literal["stack", "workload", "experiment"]) -> Callable[[object], Iterable[str]]:
-    """Find the names that the shell completes an option with."""
-
     def candidates(_context: object) -> Iterable[str]:
         from stackmatrix.catalog import ROOT
 

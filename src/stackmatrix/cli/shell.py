@@ -44,10 +44,7 @@ def console(stderr: bool = True) -> "Console":
 
 
 def deliver(text: str, path: Path | None) -> None:
-    """Put a result where an option asks for it, as UTF-8: `-` is standard output, None nowhere.
-
-    Raises UserError when the file cannot be written.
-    """
+    """Put a result where an option asks, as UTF-8: `-` is standard output, None nowhere; UserError on failure."""
     if path == STDOUT:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode())

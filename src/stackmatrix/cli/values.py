@@ -1,7 +1,4 @@
-"""Reads what people type for rates, durations, percentages, counts, and lists of them: the same grammar everywhere.
-
-Each reader raises ValueError with the remedy; the option's name and what was typed are put before it by `options`.
-"""
+"""Reads rates, durations, percentages, counts and lists as people type them; ValueError has the remedy."""
 
 import re
 from collections.abc import Callable, Mapping

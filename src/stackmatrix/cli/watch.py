@@ -72,7 +72,6 @@ class ConsoleWatcher(Watcher):
         self.note(f"{variant} is not timed: {words}")
 
     def searches_begin(self, level: Level, arms: int, rounds: int, directory: str) -> None:
-        """Say what is searched for, and show no bar: every rate is a line."""
         self._show(ExitStack())
         self._metric, self._searches = level.metric, rounds
         what = f"the largest rate at which each of {arms} arms keeps {level.words}, {rounds} times"

@@ -58,7 +58,6 @@ class Deviation:
 
 
 def folded(sign: str, text: str, width: int | None) -> list[str]:
-    """Cut a line into parts of at most this width, each behind the sign."""
     step = width - len(sign) if width else max(len(text), 1)
     return [sign + text[start : start + step] for start in range(0, max(len(text), 1), step)]
 

@@ -31,7 +31,6 @@ class Case:
     due: Essence | Stored
 
     def exchange(self, number: int) -> Exchange:
-        """Make the exchange of this case when the next note gets the id `number`."""
         if isinstance(self.due, Essence):
             return Exchange(self.request, self.due, self.name)
         body = note_json(number, self.due.title, self.due.description)
@@ -76,24 +75,20 @@ def members(name: str, title: object, description: object, due: Stored | int) ->
 
 
 def kept(name: str, title: str, description: str = "") -> Case:
-    """Make a text that must come back literally."""
     return members(name, title, description, Stored(title, description))
 
 
 def padded(size: int) -> bytes:
-    """Make a good body of exactly `size` bytes."""
     head, tail = b'{"title":"t","description":"d","ignored":"', b'"}'
     return head + b"x" * (size - len(head) - len(tail)) + tail
 
 
 def with_media_type(media_type: str | None, due: Stored | int) -> Case:
-    """Send a good body under this Content-Type."""
     headers = () if media_type is None else (("Content-Type", media_type),)
     return body(f"Content-Type {'missing' if media_type is None else repr(media_type)}", GOOD, due, headers)
 
 
 def with_headers(name: str, *headers: tuple[str, str]) -> Case:
-    """Make a plain request with odd headers that must change nothing."""
     return Case(f"header: {name}", Request("GET", FULL_PAGE, None, headers), FIRST_NOTES)
 
 

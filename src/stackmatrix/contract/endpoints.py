@@ -18,7 +18,6 @@ VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z]+)+")
 
 
 def exact_answers(subject: Subject) -> Iterator[Deviation]:
-    """Hold every endpoint to its exact answer, on the seeded table."""
     subject.runtime.reset_notes()
     for workload in load_workloads().values():
         yield from works(subject.service, workload)

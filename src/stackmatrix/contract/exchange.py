@@ -21,8 +21,6 @@ class NotApplicable(Exception):  # noqa: N818 - no error
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and the answer that is due, with a name where the request alone is not unique."""
-
     request: Request
     due: Essence
     name: str = ""
@@ -31,7 +29,6 @@ class Exchange:
         return f"{self.name}: {self.request}" if self.name else str(self.request)
 
     def judge(self, got: Essence | NoAnswer) -> list[Deviation]:
-        """Compare what came with the answer that was due; empty when they agree."""
         return deviations(self, self.due, got)
 
 

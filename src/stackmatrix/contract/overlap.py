@@ -87,10 +87,7 @@ def capacity_of(bursts: Sequence[Burst]) -> CapacityRange | None:
 
 
 def sizes_around(declared: int | None) -> list[int]:
-    """Choose how many requests to send: a few and then many, so that a stack that holds far less is soon found out.
-
-    Then so many that only the declared capacity explains the waves: itself, one more, twice as many if not too many.
-    """
+    """Choose how many to send: few, many, then so many that only the declared capacity explains the waves."""
     if declared is None:
         return [FEW, MANY]
     around = {min(FEW, declared), min(MANY, declared), declared, declared + 1}
@@ -98,10 +95,7 @@ def sizes_around(declared: int | None) -> list[int]:
 
 
 def sizes_for(declared: int | None, users: int, workers: int) -> list[int]:
-    """Choose the few bursts that a run of so many users relies on: two at once, one worker's capacity, one more.
-
-    With several workers one more need not wait: which of them a connection falls to is luck.
-    """
+    """Choose the bursts that a run of so many users relies on: two, a worker's capacity, one more if it is alone."""
     most = min(declared or users, users, MANY)
     sizes = {min(2, most), most}
     if declared is not None and declared < users and workers == 1:
@@ -110,7 +104,6 @@ def sizes_for(declared: int | None, users: int, workers: int) -> list[int]:
 
 
 def declared_capacity(subject: Subject) -> Iterator[Deviation]:
-    """Compare the capacity for each kind of wait, as measured, with the manifest's."""
     service = subject.service
     if (workers := service.settings.get("workers", 1)) != 1:
         raise NotApplicable(

@@ -18,8 +18,6 @@ SAME_BYTES = "same-bytes"
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a stack: what it proves, how it is made, and the settings that it needs."""
-
     name: str
     about: str
     run: Callable[[Subject], Iterable[Deviation]]
@@ -115,7 +113,6 @@ class Visit:
 
 
 def same_bytes(transcripts: Mapping[str, Transcript]) -> list[Result]:
-    """Compare each variant's answers to the same requests with the first variant's."""
     (first, due), *others = transcripts.items()
     found: list[Result] = []
     for name, transcript in others:

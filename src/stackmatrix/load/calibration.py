@@ -26,18 +26,12 @@ class Calibration:
 
     @property
     def ceiling(self) -> float:
-        """Requests per second with all of its cores used: the rate that no arm can exceed.
-
-        The null server's core may be busy with others, which lowers rate and share alike and leaves this alone.
-        """
+        """Requests/s with all of its cores used, whatever held the null server back: no arm can exceed it."""
         return self.rps / self.generator_share
 
 
 def calibrate(cpus: Collection[int], shards: int = 1) -> Calibration:
-    """Run the generator at its limit on these cores for about a second; the null server has another core, if any.
-
-    Raises GeneratorError when the cores cannot be had, or nothing was answered.
-    """
+    """Run the generator at its limit on these cores for about a second; GeneratorError when that cannot be."""
     others = sorted(os.sched_getaffinity(0) - set(cpus)) or sorted(cpus)
     with (
         tempfile.TemporaryDirectory(prefix="calibration-") as scratch,

@@ -147,7 +147,6 @@ class Users(Driver):
         self._order = itertools.count().__next__
 
     async def prepare(self) -> None:
-        """Open every user's connection, or with a ramp the first one's."""
         first, *rest = self._users
         await self._connect_user(first)
         if not self._ramp:

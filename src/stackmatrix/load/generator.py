@@ -215,7 +215,6 @@ class Fleet:
         return True
 
     def _add_up(self) -> None:
-        """Sum the workers' progress, once each has told its own."""
         ticks = [worker.tick for worker in self.workers if worker.tick is not None]
         if len(ticks) < len(self.workers):
             return
@@ -231,7 +230,6 @@ class Fleet:
             self._on_progress(self.progress)
 
     def ended(self) -> bool:
-        """Tell whether all of them have written their last row and are gone."""
         return all(worker.process.returncode is not None for worker in self.workers)
 
     def cpu_s(self) -> list[float]:
@@ -307,10 +305,7 @@ class Window:
         self._drain(end, pace.drain_s)
 
     def _drain(self, end: float, seconds: float) -> None:
-        """Keep the load up until every request of the window is over, then let the rest end.
-
-        If users stopped at the window's end, what is then under way would be served faster than in the window.
-        """
+        """Keep the load up until the window's requests are over, lest the last be served faster; then let go."""
         fleet = self._fleet
         fleet.order(end=end)
         complete = fleet.listen(end + seconds, heard=lambda: all(worker.complete for worker in fleet.workers))
@@ -340,7 +335,6 @@ class Window:
         return progress is not None and warm_up.steady(progress)
 
     def _finish(self, deadline: float) -> None:
-        """Wait for the workers' exit, so that their CPU is known."""
         if not self._fleet.listen(deadline, heard=self._fleet.ended):
             raise GeneratorError("the generator's processes did not end in time")
 

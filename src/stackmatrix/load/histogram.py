@@ -1,8 +1,4 @@
-"""HdrHistogram: latencies in a few kilobytes, to be kept, merged and read by any other tool that knows its format.
-
-Buckets and encoding are those of HdrHistogram (https://github.com/HdrHistogram/HdrHistogram, V2): here with a unit of
-1 µs, three significant digits, up to one hour.
-"""
+"""HdrHistogram V2 (https://github.com/HdrHistogram/HdrHistogram): unit 1 µs, three digits, up to one hour."""
 
 import base64
 import struct

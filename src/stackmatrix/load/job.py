@@ -51,10 +51,7 @@ class RequestKind:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """N users, each with one request under way at a time; each waits `think_s` after an answer.
-
-    Connections are all open before the first request, or opened evenly over `ramp_s` seconds when that is above 0.
-    """
+    """N users, one request each at a time, `think_s` after an answer; all connect first, or over `ramp_s`."""
 
     users: int
     think_s: float = 0.0
@@ -146,11 +143,7 @@ def even_share(total: int, shard: int, shards: int) -> int:
 
 
 def arrivals(load: Open, seed: int, shard: int = 0, shards: int = 1) -> Iterator[float]:
-    """Yield this shard's arrivals without end, as seconds since the load began.
-
-    Every shard draws the same one process and takes each K-th arrival of it, so that all shards together offer
-    the same arrivals however many they are.
-    """
+    """Yield this shard's arrivals, in seconds since the load began: each K-th of one process that all draw."""
     return itertools.islice(all_arrivals(load, seed), shard, None, shards)
 
 

@@ -1,7 +1,4 @@
-"""One row per request, packed as it ends and written through to a file; free of numpy, so that the worker starts fast.
-
-The file is a plain `.npy` of a structured array with the columns of `COLUMNS`: 41 bytes a request.
-"""
+"""One row per request, packed as it ends into a plain `.npy` file; free of numpy, so that workers start fast."""
 
 import struct
 from enum import IntEnum

@@ -17,10 +17,7 @@ Records = NDArray[np.void]  # a structured array of `ROW`: `records["end"]` is a
 
 
 def read_records(path: Path) -> Records:
-    """Read a record file, to its last whole row where its writer was killed.
-
-    Raises UserError when it is not there.
-    """
+    """Read a record file, to its last whole row where its writer was killed; UserError when it is gone."""
     if not path.exists():
         raise UserError(f"{path}: the records are gone, and without them its requests cannot be judged again")
     rows = max(path.stat().st_size - HEADER_BYTES, 0) // ROW.itemsize

@@ -112,13 +112,11 @@ def cut_off(outcome: LoadRun) -> bool:
 
 
 def sampled(outcome: LoadRun) -> Records:
-    """Select the requests that the numbers are about."""
     instants = "end" if isinstance(outcome.job.load, Closed) else "scheduled"
     return outcome.records[within(outcome.records[instants], outcome.start, outcome.end)]
 
 
 def histogram_of(outcome: LoadRun) -> HdrHistogram:
-    """Count the latencies of the sample's right answers, to be kept."""
     sample = sampled(outcome)
     right = sample[sample["verdict"] == Ending.OK]
     return HdrHistogram.of(right["end"] - right["scheduled"])
@@ -163,10 +161,7 @@ def shares_inside(records: Records, start: float, end: float, think_s: float) ->
 
 
 def little(load: Closed | Open, ended: Records, per_second: float) -> float | None:
-    """Return X(R+Z)/N of a closed loop: X over all requests of the window, R over those that ended in it.
-
-    None where none did; below 1 where users stood by whom nobody served.
-    """
+    """Return X(R+Z)/N of a closed loop: X over all of the window, R over those that ended in it; None if none."""
     if isinstance(load, Open) or not len(ended):
         return None
     response = float((ended["end"] - ended["scheduled"]).mean())

@@ -96,7 +96,6 @@ class Timeline:
 
 @contextlib.contextmanager
 def serving(target: KnownServer, cpu: int | None = None) -> Iterator[int]:
-    """Run the server in a process of its own, and yield its port on 127.0.0.1."""
     command = [sys.executable, "-P", "-m", "stackmatrix.load.targets"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:

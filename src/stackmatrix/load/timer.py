@@ -1,7 +1,4 @@
-"""One precise timer for the event loop: a Linux timerfd, accurate to some 30 µs where uvloop's timers have 1 ms grain.
-
-Where there is no timerfd the loop's own timer stands in, and requests leave up to 1 ms late (which drift shows).
-"""
+"""One precise timer for the event loop: a Linux timerfd (to some 30 µs), else the loop's own (to 1 ms)."""
 
 import asyncio
 import ctypes
@@ -42,7 +39,6 @@ class TimerFd:
         loop.add_reader(self._fd, self._expired)
 
     def set(self, at: float) -> None:
-        """Ring at this instant, or at once when it is past."""
         seconds = int(at)
         self._spec[2] = seconds
         self._spec[3] = int((at - seconds) * 1e9) or 1  # all zero would disarm it
@@ -67,7 +63,6 @@ class LoopTimer:
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, at: float) -> None:
-        """Ring at this instant, or at once when it is past."""
         self.close()
         self._handle = self._loop.call_later(max(0.0, at - clock()), self._ring)
 

@@ -169,7 +169,6 @@ class Connection(asyncio.Protocol):
         self._driver.opened(self, clock())
 
     def send(self, request: Prepared, scheduled: float) -> None:
-        """Send a request; its row will be taken when it is over."""
         self.request = request
         self.scheduled = scheduled
         data = request.data

@@ -131,7 +131,6 @@ async def carry_out_job(mine: ShardJob) -> None:
 
 
 async def until(over: Callable[[], bool], control: Control) -> None:
-    """Wait until something is over, or somebody wants to quit."""
     while not control.quit and not over():
         await asyncio.sleep(LINGER_S)
 

@@ -136,7 +136,6 @@ def trials_that_count(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def total_s(planned: Sequence[PlannedExtra]) -> float:
-    """Add up the seconds that they take, each variant started once."""
     return sum(one.seconds for one in planned) + RESTART_S * len({one.variant.label for one in planned})
 
 

@@ -38,7 +38,6 @@ class Copies:
         return self._made(name, lambda place: extract(commit, stack, place, self._root))
 
     def _made(self, name: str, write: Callable[[Path], object]) -> Stack:
-        """Return the copy called `name`; make it the first time."""
         if name not in self.stacks:
             place = self._directory / name
             write(place)
@@ -63,10 +62,7 @@ def copies(root: Path = ROOT) -> Iterator[Copies]:
 
 
 def rename_stack(place: Path, root: Path, port: int) -> None:
-    """Give everything in a copied stack the name of its directory and another port.
-
-    Its files name it where a container needs that: the manifest its port, the compose file and the Dockerfile both.
-    """
+    """Give a copied stack its directory's name and another port: manifest, compose file and Dockerfile."""
     manifest, compose, dockerfile = (place / name for name in ("stack.toml", "compose.yaml", "Dockerfile"))
     text, count = re.subn(r"(?m)^port = .*$", f"port = {port}", manifest.read_text(encoding="utf-8"))
     if count != 1:

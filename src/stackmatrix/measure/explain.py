@@ -1,8 +1,4 @@
-"""Explain where a request's time goes: an extra trial in which the application times its phases (SERVER_TIMING).
-
-Some of the load's users are observers, which read the whole head of each answer: the phases that the application
-reports there stand beside the response time that the observer saw. Headline trials never have this on.
-"""
+"""Explain where a request's time goes: an extra trial in which observers read the phases in answers' heads."""
 
 import os
 import re
@@ -44,10 +40,7 @@ MILLISECONDS = re.compile(r'("?)([0-9]+(?:\.[0-9]+)?)\1')
 
 
 def parse_server_timing(header: str) -> dict[str, float]:
-    """Read the seconds of each phase from a `Server-Timing` header (W3C, in ms), up to where it is broken.
-
-    A phase that is told more than once counts with all its times; one without a duration is left out.
-    """
+    """Read seconds by phase from `Server-Timing` (W3C, in ms) up to where it is broken; a phase's times add up."""
     found: dict[str, float] = {}
     at = 0
     while at < len(header) and (metric := TIMING_METRIC.match(header, at)):
@@ -132,10 +125,7 @@ def with_phases(variant: Variant) -> Variant:
 
 
 def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Explained:
-    """Put a service with SERVER_TIMING on under the arm's load once, and average the phases that observers see.
-
-    Raises UserError when a server or the generator is gone.
-    """
+    """Put a service with SERVER_TIMING on under the arm's load, and average its phases; UserError if one is gone."""
     load, number, pause_s = split_load(arm.load, timing)
     observers = Observers(service, workload.requests(), number, pause_s, bench.cores(service).generator)
     sessions: list[tuple[int, int]] = []
@@ -169,10 +159,7 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
 
 
 def split_load(load: Load, timing: Timing) -> tuple[Load, int, float]:
-    """Split a load into the generator's part, a number of observers, and how long each pauses after an answer.
-
-    Observers take the place of users, so that the load stays what it was; a single user has to be joined by one.
-    """
+    """Split a load into the generator's part and observers in place of users, with their pause after an answer."""
     if load.kind == "closed":
         users = load.users or 1
         number = min(MOST_OBSERVERS, max(1, users // USERS_PER_OBSERVER))

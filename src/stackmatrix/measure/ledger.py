@@ -15,11 +15,7 @@ LEAST_COUNTED = 0.99  # of what is implied: two clocks differ, and so do two way
 def reconcile(
     workload: Workload, before: Counts, after: Counts, right: int, doubtful: int, equal_work: bool
 ) -> list[LedgerLine]:
-    """Compare `right` answers, warm-up included, with the growth of what the other sides counted.
-
-    A doubtful request, sent and not answered as it should be, may or may not have had its effect: that is the slack.
-    Without `equal_work` the variant may send other statements on purpose; they are counted all the same.
-    """
+    """Compare what `right` answers imply with what grew elsewhere; `doubtful` ones are slack, `equal_work` binds."""
     effects = workload.effects()
     probes = 1 + int((after.at - before.at) / PROBE_EVERY_S)
 

@@ -49,10 +49,7 @@ def offer(
     shards: int,
     on_edge: OnEdge,
 ) -> OfferedLoad:
-    """Put a service under a load, by the load's tool or by the project's own generator, and count what comes back.
-
-    Every request is kept in `records`. Raises UserError when a server or what offers the load is gone.
-    """
+    """Put a service under a load, by tool or own generator, and keep every request; UserError if one is gone."""
     job = trial_job(service, load, workload, timing, seed)
     if load.tool is not None:
         return by_tool(load.tool, job, load.requests, records, cpus, on_edge)

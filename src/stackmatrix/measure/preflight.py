@@ -57,10 +57,7 @@ def check_variant(runtime: Runtime, service: Service, users: Mapping[Wait, int])
 
 
 def observe(runtime: Runtime, service: Service) -> Identity:
-    """Observe a running stack: from outside where possible, else by what it says of itself.
-
-    Raises UserError when it does not answer.
-    """
+    """Observe a running stack: from outside where possible, else by its own word; UserError if it is silent."""
     pids = runtime.pids(service.stack.name)
     seen = census(pids)
     told: dict[str, Any] = {}

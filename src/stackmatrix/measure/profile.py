@@ -70,10 +70,7 @@ class PySpy:
 
 
 def profile(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Profiled:
-    """Put the service under the arm's load once, and record its busiest process at work.
-
-    Raises TracingDeniedError; UserError when a server or the generator is gone, or the graph cannot be kept.
-    """
+    """Record the busiest process under the arm's load; TracingDeniedError, or UserError if a server is gone."""
     name = service.stack.name
     file = bench.directory.path / GRAPHS_DIRECTORY / f"{arm.file_name}.svg"
     with writing(file):

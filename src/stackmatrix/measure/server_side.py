@@ -80,10 +80,7 @@ class ServerObserver:
         return growth(self._readings["start", name].cpu_s, self._readings["end", name].cpu_s)
 
     def _foreign_share(self, cores: Sequence[int], window_s: float) -> float | None:
-        """Compute the share of the stack's cores that went to anything but the stack.
-
-        Waiting in the run queue would not tell: a stack's own threads queue for its core too.
-        """
+        """Compute the share of the stack's cores that went to anything but the stack; run queues would not tell."""
         own = self._cpu_s(self._stack)
         if own is None:
             return None
@@ -98,10 +95,7 @@ class ServerObserver:
 
 
 def per_worker(pids: Collection[int], service: Service) -> list[int] | None:
-    """Count the clients' connections of each worker; None where that cannot be seen.
-
-    A stack of several processes for one worker may have a router, which holds the connections of all its workers.
-    """
+    """Count the clients' connections of each worker; None where unseen, or where a router may hold them all."""
     if not pids or service.stack.identity.processes > 1:
         return None
     counts = connection_counts(pids, service.port)
@@ -115,5 +109,4 @@ def kernel_growth(before: Mapping[str, int], after: Mapping[str, int]) -> Kernel
 
 
 def growth(before: Counter | None, after: Counter | None) -> Counter | None:
-    """Compute how much a counter grew; None when it cannot be read."""
     return None if before is None or after is None else after - before

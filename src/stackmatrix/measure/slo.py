@@ -71,7 +71,6 @@ class SearchRounds:
         self._began = time.monotonic()
 
     def execute(self) -> EndedBy:
-        """Search, then overload; say what ended it."""
         ended = [self._each(number, self._search, self._cost) for number in range(self.rounds)]
         ended += [self._each(number, self._overload, self._overload_s) for number in range(self.rounds)]
         return "rounds" if all(ended) and not self._cut else "budget"
@@ -172,7 +171,6 @@ class SearchRounds:
             self._in_service(arm, number, "overload", lambda time_load: self._exceed(arm, number, rate, time_load))
 
     def _exceed(self, arm: Arm, number: int, rate: float, time_load: TimeArm) -> None:
-        """Offer more than the arm holds, and watch its recovery."""
         course = Course.of(self.level, rate)
         asked = replace(arm, id=f"{arm.id} above {self.level}", load=course.load(rate), timing=course.timing)
         trial = time_load(asked, number, 0)

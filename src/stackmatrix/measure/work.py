@@ -80,7 +80,6 @@ def system_calls(runtime: NativeRuntime, variant: Variant, workload: Workload) -
 
 
 def under_valgrind(runtime: NativeRuntime, variant: Variant, scratch: Path) -> AbstractContextManager[Service]:
-    """Run the variant so that each of its processes leaves its count in a file."""
     program = (*VALGRIND, f"--cachegrind-out-file={scratch}/%p", f"--log-file={scratch}/log.%p")
     return runtime.under(variant, program, {"PYTHONHASHSEED": "0"})
 

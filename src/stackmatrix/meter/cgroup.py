@@ -30,7 +30,6 @@ class Cgroup:
         return self._read("memory", "memory.stat")["total_rss" if "memory" in self.directories else "anon"]
 
     def throttling(self) -> Throttling:
-        """Read how the CPU quota held the group back so far."""
         stat = self._read("cpu", "cpu.stat")
         nanoseconds = stat.get("throttled_time", stat.get("throttled_usec", 0) * 1000)
         return Throttling(stat.get("nr_throttled", 0), nanoseconds / 1e9)

@@ -11,7 +11,6 @@ from stackmatrix.catalog import ROOT
 
 
 def describe() -> dict[str, str | int | float | bool | None]:
-    """List CPU, memory, kernel, Python and the checkout's revision."""
     return {
         "cpu": cpu_model(),
         "cpus": len(os.sched_getaffinity(0)),

@@ -73,7 +73,6 @@ class Meter:
 
 @contextmanager
 def sampling(meter: Meter, every_s: float = 0.1) -> Iterator[Peaks]:
-    """Sample until the context ends, and once more at its end."""
     peaks = Peaks()
     try:
         with repeating(lambda: meter.sample(peaks), every_s):

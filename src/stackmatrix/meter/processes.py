@@ -67,7 +67,6 @@ def cpus() -> Cpus:
 
 
 def steal_share(before: Cpus, after: Cpus) -> float:
-    """Compute the share of the machine's CPU time that its host took away."""
     total = after.total - before.total
     return (after.stolen - before.stolen) / total if total else 0.0
 

@@ -16,7 +16,6 @@ def connection_counts(pids: Iterable[int], port: int) -> list[int]:
 
 
 def connections(pid: int, port: int) -> set[str]:
-    """List the inodes of the established connections to a port, in the network that a process sees."""
     found: set[str] = set()
     for table in TABLES:
         with suppress(OSError):

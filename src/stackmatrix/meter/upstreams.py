@@ -30,12 +30,10 @@ class Counts:
 
 
 def sessions(runtime: Runtime, stack: str) -> int:
-    """Count the database sessions that a stack has open; its DATABASE_URL names it to the database."""
     return int(runtime.sql(f"select count(*) from pg_stat_activity where application_name = '{stack}'"))
 
 
 def activity(runtime: Runtime, stack: str) -> tuple[int, int]:
-    """Count a stack's database sessions that are at work at this moment, and those that are not."""
     active, _, idle = runtime.sql(f"""
         select count(*) filter (where state = 'active'), count(*) filter (where state <> 'active')
         from pg_stat_activity where application_name = '{stack}'

@@ -13,10 +13,7 @@ from stackmatrix.results.directory import RESULTS, RunDirectory, write_file
 
 
 def write_reports(directory: RunDirectory) -> None:
-    """Make a run's reports from what is on disk, and list it in `results/index.html` when it lies there.
-
-    UserError when the run was never judged, or cannot be written.
-    """
+    """Make a run's reports, and list it in `results/index.html`; UserError when it was never judged."""
     found: View = each_text(view(directory), printable)
     matrix = matrix_picture(found)
     files: dict[str, str | bytes] = {

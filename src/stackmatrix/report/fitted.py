@@ -25,7 +25,6 @@ class FittedColumn:
     meaning: str = ""
 
     def narrowest(self, cells: Sequence[Text]) -> int:
-        """Return the width below which something would be cut."""
         if self.least is not None:
             return min(self.least, self.widest(cells))
         return max([*(cell_len(word) for word in self.name.split(" ")), *(cell.cell_len for cell in cells)])
@@ -65,7 +64,6 @@ class FittedTable:
             yield Text(legend, "dim")
 
     def widths(self, room: int) -> dict[int, int]:
-        """Choose the columns that fit, by their place, with the width of each."""
         rows = [line for line in self.lines if not isinstance(line, str)]
         cells = [[row[place] for row in rows] for place in range(len(self.columns))]
         wanted = sorted(range(len(self.columns)), key=lambda place: self.columns[place].rank)

@@ -49,7 +49,6 @@ def run_markdown(view: View) -> str:
 
 
 def experiment_section(result: ExperimentResult | None) -> list[str]:
-    """Write the question of an experiment, its answer, and the figures that it rests on; nothing for any other run."""
     if result is None:
         return []
     return [f"## {result.question}", *experiment_parts(result, bullets(result.answer), "figures/experiment", "### {}")]
@@ -82,7 +81,6 @@ def level_sections(view: View) -> list[str]:
 
 
 def load_curves(view: View) -> list[str]:
-    """Show a picture for each sweep that has a number; the tables below have all of them."""
     swept = [groups for groups in view.sweeps() if curves.sweep_points(groups)]
     about = "Goodput with its ceiling (dotted), and p99 latency with p50 (dotted), against the load"
     drawn = [themed(curves.figure(groups), f"{about}: {curves.peaks(groups)}") for groups in swept]
@@ -123,7 +121,6 @@ def explanation_bullets(cell: MatrixCell) -> str:
 
 
 def spent(group: Group) -> list[str]:
-    """Show where requests spend their time, and the flame graphs, for the cells that were looked at."""
     rows: list[list[str]] = []
     for cell in group.ranked:
         if phases := cell.arm.phases:

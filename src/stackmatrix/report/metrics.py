@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from stackmatrix.formatting import count, mib, milliseconds, percent, quantity
 from stackmatrix.report.arms import share_of_ceiling
@@ -16,7 +16,6 @@ class Metric:
     key: str  # its column in `report.csv`
     name: str
     unit: str
-    better: Literal["higher", "lower"] | None
     meaning: str
     value: Callable[[ArmResult], Value]
     write: Callable[[float | None], str] = quantity
@@ -30,7 +29,6 @@ METRICS: Final = (
         "goodput",
         "Goodput",
         "requests/s",
-        "higher",
         "Expected answers per second: status and every byte of the body as the contract has them. A request that is "
         "cut by an edge of the window counts by the share of its time inside. The estimate is the Hodges–Lehmann "
         "centre over the rounds, with the exact Wilcoxon signed-rank interval of 95 %.",
@@ -40,39 +38,28 @@ METRICS: Final = (
         "p50_ms",
         "p50",
         "ms",
-        "lower",
         "Median latency, from the instant a request was due to its last byte, over the right answers of all rounds "
         "together. In a closed loop that is at full load: users divided by goodput, not what a lone user would see.",
         lambda arm: arm.latency_ms.p50,
         milliseconds,
     ),
     Metric(
-        "p90_ms",
-        "p90",
-        "ms",
-        "lower",
-        "Nine of ten right answers took no longer.",
-        lambda arm: arm.latency_ms.p90,
-        milliseconds,
+        "p90_ms", "p90", "ms", "Nine of ten right answers took no longer.", lambda arm: arm.latency_ms.p90, milliseconds
     ),
     Metric(
         "p99_ms",
         "p99",
         "ms",
-        "lower",
         "99 of 100 took no longer. A percentile is given only where at least ten requests lie beyond it; percentiles "
         "are never averaged.",
         lambda arm: arm.latency_ms.p99,
         milliseconds,
     ),
-    Metric(
-        "p999_ms", "p99.9", "ms", "lower", "999 of 1000 took no longer.", lambda arm: arm.latency_ms.p999, milliseconds
-    ),
+    Metric("p999_ms", "p99.9", "ms", "999 of 1000 took no longer.", lambda arm: arm.latency_ms.p999, milliseconds),
     Metric(
         "max_ms",
         "Longest",
         "ms",
-        "lower",
         "The slowest right answer of all rounds.",
         lambda arm: arm.latency_ms.max,
         milliseconds,
@@ -81,7 +68,6 @@ METRICS: Final = (
         "failed",
         "Failed",
         "",
-        "lower",
         "Wrong status, wrong body, time-out, refused or broken connection. One is enough to void a trial: a stack "
         "that errs does other work than one that answers.",
         lambda arm: arm.errors.total,
@@ -91,7 +77,6 @@ METRICS: Final = (
         "cpu_us_stack",
         "CPU",
         "µs/request",
-        "lower",
         "CPU time of the stack's processes per expected answer, from its cgroup or process tree: the most robust "
         "figure of efficiency on a noisy machine. It depends on the load, so compare it at the same load only.",
         lambda arm: arm.cpu_us_per_request.stack,
@@ -100,7 +85,6 @@ METRICS: Final = (
         "cpu_us_upstreams",
         "Upstream CPU",
         "µs/request",
-        None,
         "The same of PostgreSQL, Nginx and the delay server together.",
         lambda arm: arm.cpu_us_per_request.upstreams,
     ),
@@ -108,7 +92,6 @@ METRICS: Final = (
         "cpu_us_generator",
         "Generator CPU",
         "µs/request",
-        None,
         "The same of the load generator. Above 70 % of its core it may be what is measured, and the trial is void.",
         lambda arm: arm.cpu_us_per_request.generator,
     ),
@@ -116,7 +99,6 @@ METRICS: Final = (
         "memory_mib",
         "Memory",
         "MiB",
-        "lower",
         "The most anonymous memory of the stack's processes that was seen in any round; page cache is not counted.",
         lambda arm: arm.memory_mib,
         mib,
@@ -125,7 +107,6 @@ METRICS: Final = (
         "threads",
         "Threads",
         "",
-        None,
         "The most operating-system threads of the stack, counted from outside.",
         lambda arm: arm.threads,
         count,
@@ -134,7 +115,6 @@ METRICS: Final = (
         "db_sessions",
         "Sessions",
         "",
-        None,
         "The most sessions that the stack held at PostgreSQL.",
         lambda arm: arm.db_sessions,
         count,
@@ -143,7 +123,6 @@ METRICS: Final = (
         "ceiling",
         "Ceiling",
         "requests/s",
-        None,
         "The most that physics allows the arm: the least of users ÷ (wait + CPU), slots ÷ (wait + CPU), and cores ÷ "
         "CPU, each certain from conservation alone.",
         lambda arm: arm.ceiling.goodput if arm.ceiling else None,
@@ -152,7 +131,6 @@ METRICS: Final = (
         "share",
         "Share of ceiling",
         "",
-        "higher",
         "Goodput divided by the ceiling. Near 100 % the stack does all that can be asked of it; what is lacking is "
         "lost in queues or elsewhere. A cell on the CPU has none: its ceiling is made of its own CPU time.",
         share_of_ceiling,

@@ -1,8 +1,4 @@
-"""Colours, each named once: the page takes them as CSS variables, picture files as they are.
-
-Series and the scale of shares hold for readers who confuse red and green (checked by simulation in the tests);
-nothing is said by colour alone.
-"""
+"""Colours, each named once: CSS variables in a page, as they are in files; nothing is said by colour alone."""
 
 import json
 import re
@@ -87,7 +83,6 @@ def css(palette: dict[str, str]) -> str:
 
 
 def coloured(spec: dict[str, Any], palette: dict[str, str]) -> dict[str, Any]:
-    """Fill a chart's colours in, for files that know no CSS."""
     text = re.sub(r"var\(--([a-z0-9-]+)\)", lambda match: palette[match[1]], json.dumps(spec))
     filled: dict[str, Any] = json.loads(text)
     return filled

@@ -34,7 +34,6 @@ def cost(found: InstrumentationCost) -> str:
 
 
 def costs(view: View) -> list[str]:
-    """Say what each pass cost, over all arms; nothing of a pass that there was not."""
     explained = [cell.arm.explaining for cell in view.cells if cell.arm.explaining]
     profiled = [cell.arm.profile.cost for cell in view.cells if cell.arm.profile]
     passes = (

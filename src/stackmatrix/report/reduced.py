@@ -1,7 +1,4 @@
-"""Millions of records reduced to what a chart draws: a percentile spectrum, a histogram, and slices of every window.
-
-The result is kept in the run as `shapes.json`, so that a run whose records were not committed still has its charts.
-"""
+"""Records reduced to what a chart draws, and kept in the run as `shapes.json` for when the records are gone."""
 
 import math
 from collections.abc import Sequence

@@ -53,10 +53,7 @@ SLO_COLUMNS: Final = (
         percent,
     ),
     Column(
-        "level_kept",
-        "highest kept/s",
-        "The highest rate that was ever kept in one window.",
-        lambda level: level.kept,
+        "level_kept", "highest kept/s", "The highest rate that was ever kept in one window.", lambda level: level.kept
     ),
     Column(
         "level_broken",
@@ -64,13 +61,7 @@ SLO_COLUMNS: Final = (
         "The lowest rate that was ever not kept in one window.",
         lambda level: level.broken,
     ),
-    Column(
-        "level_searches",
-        "searches",
-        "How many searches found a rate.",
-        lambda level: level.rounds,
-        count,
-    ),
+    Column("level_searches", "searches", "How many searches found a rate.", lambda level: level.rounds, count),
     Column(
         "overload_goodput",
         "answered at 120 %/s",
@@ -108,5 +99,4 @@ def by_arm(levels: list[ServiceLevel]) -> Mapping[str, ServiceLevel]:
 
 
 def level_title(found: list[ServiceLevel]) -> str:
-    """Name the level that was asked about; empty where none was."""
     return found[0].level.replace("<", " < ").replace("ms", " ms") if found else ""

@@ -39,10 +39,7 @@ MATRIX_COLUMNS: Final = (
 
 
 def run_table(run: Run) -> RenderableType:
-    """Show the matrix: a block per workload and load, a row per stack, and below it why numbers are missing.
-
-    An experiment's answer stands in its place, for its arms are not one matrix.
-    """
+    """Show the matrix, a block per workload and load, and why numbers are missing; or an experiment's answer."""
     if run.experiment is not None:
         return Group(*experiment_answer(run.experiment), *void_lines(run))
     result = FittedTable(MATRIX_COLUMNS, ALL_COLUMNS)
@@ -94,7 +91,6 @@ def level_table(run: Run) -> list[RenderableType]:
 
 
 def terminal_row(arm: ArmResult) -> list[str | Text]:
-    """Write one arm's cells; an arm that is not valid shows no number."""
     name = marked_name(arm)
     if not arm.valid or arm.goodput is None:
         spent = arm.cpu_us_per_request.stack
@@ -126,7 +122,6 @@ def noise_line(run: Run) -> list[Text]:
 
 
 def void_lines(run: Run) -> list[Text]:
-    """List every reason of every arm without a number, then the remedies."""
     lines: list[Text] = []
     remedies: dict[str, None] = {}
     for arm in run.arms:

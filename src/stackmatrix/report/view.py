@@ -35,7 +35,6 @@ class MatrixCell:
 
     @property
     def name(self) -> str:
-        """Stack and variant, as the command line takes them."""
         return self.arm.variant_label
 
     @cached_property

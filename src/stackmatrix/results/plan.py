@@ -158,12 +158,7 @@ def arms_of(
     loads: Sequence[Load],
     twice: bool = True,
 ) -> list[Arm]:
-    """Combine every variant with every workload and load; `twice` repeats the first arm, to measure the noise.
-
-    A closed load without users has those that the workload states.
-
-    Raises UserError for a parameter that none of the workloads has.
-    """
+    """Combine variants, workloads and loads; `twice` repeats the first arm. UserError for an unknown parameter."""
     known = {key for workload in workloads for key in workload.params}
     for key in params.keys() - known:
         raise UserError(f"--param {key}: none of the workloads has it; they have {', '.join(sorted(known)) or 'none'}")

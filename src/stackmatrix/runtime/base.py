@@ -39,7 +39,6 @@ class Service:
 
 
 def accepts(host: str, port: int) -> bool:
-    """Tell whether something takes connections there."""
     try:
         socket.create_connection((host, port), timeout=5).close()
     except OSError:

@@ -11,10 +11,7 @@ from stackmatrix.runtime.native import NativeRuntime
 
 
 def choose(wanted: str, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> Runtime:
-    """Make the runtime called `wanted`; for `auto`, `say` gets the choice and its reason in one line.
-
-    `ports` asks for the ports of some stacks. Raises UserError when the runtime cannot be had as asked for.
-    """
+    """Make the runtime called `wanted`; for `auto`, `say` gets the choice and why. UserError if it cannot be had."""
     if wanted == "native":
         return NativeRuntime(say, root, ports)
     if ports and wanted == "docker":

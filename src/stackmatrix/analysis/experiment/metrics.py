@@ -112,7 +112,6 @@ def cpu_share(trial: Trial) -> float | None:
 
 
 def counted(value: Callable[[Trial], float | None]) -> Callable[[ArmView], float | None]:
-    """Return the median over the rounds that count."""
     return lambda seen: middle(map(value, seen.counted))
 
 
@@ -271,8 +270,6 @@ def explained(metric: str, seen: ArmView) -> float | None:
 
 
 class Sight:
-    """All arms of an experiment, by their names and who timed them."""
-
     def __init__(
         self,
         experiment: Experiment,

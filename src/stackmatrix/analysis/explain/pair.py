@@ -18,10 +18,7 @@ MOST_BOUNDS = 2  # that are named of arms that share a place
 
 
 def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor: float = LEAST_FLOOR) -> list[str]:
-    """List what two arms of one workload and load have apart; `ratio` is `one` ÷ `other`, paired by round.
-
-    Raises ValueError for arms of two workloads, of which nothing can be said together.
-    """
+    """List what parts two arms; `ratio` is `one` ÷ `other`, paired by round. ValueError for two workloads."""
     if one.workload != other.workload:
         raise ValueError(f"{one.arm} and {other.arm} are arms of two workloads: {one.workload}, {other.workload}")
     without = [facts.arm for facts in (one, other) if facts.goodput is None or facts.reasons]
@@ -37,7 +34,6 @@ def explain_pair(one: Facts, other: Facts, ratio: Interval | None = None, floor:
 
 
 def times_as_much(one: Facts, other: Facts, ratio: Interval, floor: float) -> str | None:
-    """Say how many times more, with the interval; or that no difference was shown."""
     if one.goodput is None or other.goodput is None:
         return None
     figures = f"{rate(one.goodput.value)} against {rate(other.goodput.value)}"

@@ -40,7 +40,6 @@ def arm_names(names: Sequence[str], most: int = 8) -> str:
 
 
 def lines(texts: Iterable[str | None]) -> list[str]:
-    """Keep those that say something, each with its full stop."""
     return [f"{text}." for text in texts if text]
 
 

@@ -15,8 +15,6 @@ Name = Literal[Bound, Cause, "unexplained", "void"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What bound the arm, and how much of everything was used."""
-
     name: Name
     pool: Pool | None = None  # of `slots`: which; None for a limit that no manifest names
     default: Default | None = None  # the library's own limit that the pool, or the number in flight, equals
@@ -39,10 +37,7 @@ class Verdict:
 
 
 def verdict(facts: Facts) -> Verdict:
-    """Find what bound the arm: void when its numbers are not to be trusted, or when nothing was metered.
-
-    A resource that is not used up binds nobody, however much emptier the others are.
-    """
+    """Find what bound the arm: void without trusted or metered numbers; what is not used up binds nobody."""
     if facts.reasons or facts.ceiling is None or facts.goodput is None:
         kinds = {reason.kind for reason in facts.reasons}
         return Verdict(

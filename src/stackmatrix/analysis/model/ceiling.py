@@ -97,7 +97,6 @@ class Demand:
 
     @property
     def deal(self) -> tuple[int, ...]:
-        """The users of each worker (closed load)."""
         if self.users_per_worker is not None:
             return self.users_per_worker
         each, more = divmod(self.users or 0, self.workers)

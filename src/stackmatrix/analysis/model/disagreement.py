@@ -1,8 +1,4 @@
-"""Where model and measurement disagree: the assumption of the model that the facts speak against.
-
-Every assumption is held against one measured fact, the most certain first; a doubt that no fact supports is
-never raised, except the last, which says that nothing metered explains the difference.
-"""
+"""Where model and measurement disagree: the first assumption of the model that a fact speaks against."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -151,10 +151,7 @@ def core_shares(facts: Facts) -> dict[Bound, float]:
 
 
 def rates(cpu: CpuTimes, cores: Cores) -> dict[Bound, float]:
-    """Return for `Demand.rates` the requests per second that upstreams and generator have CPU for, at most.
-
-    Sides on the same cores share them; all of that bound is the heaviest side's, since it is what to relieve.
-    """
+    """Return for `Demand.rates` the requests/s that each side has CPU for; shared cores bind the heaviest."""
     alone, crowd = own_rates(cpu, cores), crowded(cpu, cores)
     bounds = dict(alone)
     if crowd:

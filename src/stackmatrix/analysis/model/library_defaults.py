@@ -50,10 +50,7 @@ def known_defaults(cpus: int) -> tuple[Default, ...]:
 def matching(
     count: float, pools: Set[str], libraries: Set[str], *, workers: int = 1, cpus: int = 1, tolerance: float = TOLERANCE
 ) -> Default | None:
-    """Find the limit nearest to a number in flight, of the libraries that are used and the pools that count.
-
-    `count` is that of all workers together, and every worker has a limit of its own.
-    """
+    """Find the known limit nearest to `count` in flight, all workers together; each worker has its own."""
     near = [
         (abs(count / (default.size * workers) - 1), default)
         for default in known_defaults(cpus)

@@ -60,7 +60,6 @@ def idle(facts: Facts) -> list[str]:
 
 
 def doubled(demand: Demand, pools: tuple[Pool, ...]) -> Iterator[Change]:
-    """Double everything that a user can set, one at a time."""
     yield Change("arrivals" if demand.users is None else "users", more_load(demand)[1], pools)
     for pool in pools:
         if pool.name not in ("loop", "slots"):
@@ -85,7 +84,6 @@ def another_core(demand: Demand) -> tuple[str, Demand]:
 
 
 def more_of(pool: Pool, demand: Demand, pools: tuple[Pool, ...]) -> Change | None:
-    """Give as much of the pool as the next bound can use, and no more."""
     if pool.name == "slots":
         return None
     if pool.name == "loop":

@@ -43,7 +43,6 @@ class Level:
 
     @property
     def requests(self) -> int:
-        """How many a window must hold for the level to be judged."""
         percent = PERCENT_OF.get(self.metric)
         return LEAST_REQUESTS if percent is None else round(BEYOND * 100 / (100 - percent))
 
@@ -85,10 +84,7 @@ def parse_level(text: str) -> Level:
 
 
 def judge_window(records: Records, start: float, end: float, level: Level) -> LevelSample:
-    """Tell whether the requests scheduled in [start, end) kept the level.
-
-    `end` is the window's; what was scheduled so late that the drain gave it less time than the limit is left out.
-    """
+    """Tell whether requests scheduled in [start, end) kept the level; those the drain cut short are left out."""
     sample = records[within(records["scheduled"], start, end - max(0.0, level.limit_ms / 1000 - MOST_DRAIN_S))]
     failed = int(((sample["verdict"] != Ending.OK) & (sample["verdict"] != Ending.UNFINISHED)).sum())
     value = metric(latencies(sample), level.metric)

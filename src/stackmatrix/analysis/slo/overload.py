@@ -1,7 +1,4 @@
-"""More than a stack holds, for a while, and then half of it: what is answered meanwhile, and how long until it is over.
-
-The rate changes within one load, so that no gap lets the backlog drain unseen.
-"""
+"""More than a stack holds, then half of it, within one load so that no gap lets the backlog drain unseen."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -52,7 +49,6 @@ class Course:
         return Load("open", rate=RELIEF * rate, arrivals="poisson", steps=steps)
 
     def judge(self, records: Records, start: float, level: Level) -> Overload:
-        """Judge the records of the trial, whose window opened at `start`."""
         over, end = start + self.over_s, start + self.over_s + self.watch_s
         answered = within(records["end"], start, over) & (records["verdict"] == Ending.OK)
         value = metric(latencies(records[within(records["scheduled"], start, over)]), level.metric)

@@ -1,8 +1,4 @@
-"""Finds the largest rate that is kept, by asking about one rate after the other: doubling, then bisection.
-
-The rates lie on a logarithmic scale. The answers may be noisy: then the rate found scatters, and the interval of
-several searches says by how much.
-"""
+"""Finds the largest rate that is kept, on a logarithmic scale: doubling, then bisection."""
 
 import math
 from dataclasses import dataclass, field
@@ -57,7 +53,6 @@ class Search:
 
     @property
     def rate(self) -> float | None:
-        """Which rate to ask about next; None when the search is over."""
         kept, lost = self.bracket.kept, self.bracket.lost
         if self.bracket.narrow or (kept or 0) >= self.most or (lost or self.most) <= self.least:
             return None

@@ -53,8 +53,6 @@ def probe_outcome(trial: Trial, seen: LevelSample) -> ProbeOutcome:
 
 
 class Answers:
-    """What the outcomes of one search, one after the other, say of their rates."""
-
     def __init__(self) -> None:
         self._spoiled = 0
 
@@ -129,7 +127,6 @@ def service_level(arm: Arm, probes: Sequence[Probe], rounds: int, level: Level, 
 
 
 def level_end(asked: Sequence[Probe], level: Level) -> LevelEnd:
-    """Say why no rate was found: by the last search."""
     if not asked:
         return "untimed"
     last = asked[-1]
@@ -142,7 +139,6 @@ def level_end(asked: Sequence[Probe], level: Level) -> LevelEnd:
 
 
 def overloads(probes: Sequence[Probe]) -> Overloads | None:
-    """Sum up all overload trials of an arm; None without one."""
     seen = [probe.overload for probe in probes if probe.overload is not None]
     goodput = statistics.location([one.goodput for one in seen])
     if goodput is None:

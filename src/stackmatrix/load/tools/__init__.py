@@ -1,4 +1,1 @@
-"""Well-known load tools as second opinions, and to run published commands as they were published.
-
-A tool's numbers are its own; what it does not measure, or measures otherwise than the generator, its notes say.
-"""
+"""Well-known load tools as second opinions; what one does not measure, or otherwise, its notes say."""

@@ -101,7 +101,6 @@ def keeps_connections(run: ToolRun) -> bool:
 
 
 def has_one_length(run: ToolRun) -> bool:
-    """Tell whether every right answer is as long as the first."""
     expected = run.requests[0].expected
     return expected.prefix is not None and expected.suffix is None
 
@@ -135,7 +134,6 @@ def notes_on(run: ToolRun, requests: int, kept: int, failed: bool) -> list[str]:
 
 
 def read_percentiles(file: Path) -> dict[int, float]:
-    """Read the CSV: milliseconds, to the microsecond, by percentage."""
     lines = (line.split(",") for line in file.read_text().splitlines()[1:])
     return {int(percent): float(ms) for percent, ms in lines}
 

@@ -81,8 +81,6 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """A tool's own count of its run."""
-
     requests: int  # all that the tool counts in its rate, right or not
     n: int  # answers that the tool counts as right, of the whole run
     failed: Mapping[str, int]  # other requests by class, as far as the tool tells; the words are those of `Ending`
@@ -133,7 +131,6 @@ def version_of(binary: str, argument: str, pattern: str) -> str:
 
 
 def whole_s(seconds: float) -> int:
-    """Round up to the whole seconds that a tool takes."""
     return max(1, math.ceil(seconds))
 
 

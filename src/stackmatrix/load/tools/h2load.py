@@ -59,7 +59,6 @@ class H2load(LoadTool):
         return [*arguments, "-i", run.write("uris", "".join(f"{url}\n" for url in urls).encode())]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """Read the two lines of counts that it prints, and its log."""
         told = self.printed.search(left.stdout)
         if told is None:
             raise self.unreadable(left)

@@ -27,7 +27,6 @@ class Locust(LoadTool):
     rows = "rows.npy"
 
     def version(self, binary: str) -> str:  # noqa: ARG002
-        """Ask the package, which costs nothing."""
         return importlib.metadata.version("locust")
 
     def command(self, run: ToolRun) -> list[str]:
@@ -39,7 +38,6 @@ class Locust(LoadTool):
         return ["locust", "-f", "locustfile.py", *arguments, "-H", run.url(), *quiet]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """Read its JSON, and the rows that the locustfile wrote."""
         try:
             kinds: list[dict[str, Any]] = json.loads(left.stdout)
             requests = sum(int(kind["num_requests"]) for kind in kinds)

@@ -1,7 +1,4 @@
-"""The user class of a job, for locust: `locust -f locustfile.py` beside a `job.pickle`.
-
-Every request becomes a row as the generator's own does, for locust's histogram has two digits only.
-"""
+"""The user class of a job, for `locust -f locustfile.py` beside a `job.pickle`; every request becomes a row."""
 
 import os
 import pickle
@@ -40,7 +37,6 @@ class JobUser(FastHttpUser):
 
     @task
     def ask(self) -> None:
-        """Send one request; its status decides whether it was right."""
         wanted = next(following)
         body: Any = wanted.data.partition(b"\r\n\r\n")[2] or None  # bytes are taken, though not declared
         with self.client.request(

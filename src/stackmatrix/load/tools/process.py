@@ -76,7 +76,6 @@ def leash() -> list[str]:
 
 
 def pin(cpus: Collection[int]) -> list[str]:
-    """Keep the command on some cores; on any when none are given."""
     return ["taskset", "--cpu-list", ",".join(map(str, sorted(cpus)))] if cpus else []
 
 

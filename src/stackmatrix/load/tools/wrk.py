@@ -62,7 +62,6 @@ class Wrk(LoadTool):
         return ["wrk", *arguments.split(), "-s", script, run.url(run.requests[0].target)]
 
     def read(self, run: ToolRun, left: Left) -> Tally:
-        """Read what the script's `done` wrote."""
         try:
             told: dict[str, Any] = json.loads((run.scratch / self.result).read_bytes())
             requests, seconds, timeouts = int(told["requests"]), told["us"] / 1e6, int(told["timeout"])

@@ -53,11 +53,9 @@ def config() -> alt.Config:
 
 
 def inline(rows: Sequence[object]) -> alt.InlineData:
-    """Put the rows into the specification, for files that nothing gives data to."""
     return alt.InlineData([msgspec.to_builtins(row) for row in rows])
 
 
 def finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, height: int = HEIGHT) -> Spec:
-    """Return the specification, as wide as its place in the page."""
     spec: Spec = chart.properties(width="container", height=height).configure(**config().to_dict()).to_dict()
     return spec

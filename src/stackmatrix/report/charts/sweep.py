@@ -30,10 +30,7 @@ Layers = alt.LayerChart | alt.FacetChart
 
 @cache
 def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
-    """Draw goodput with its interval and ceiling, or latency, against the loads of a sweep.
-
-    Rows: stack, colour, shape, load, goodput, low, high, ceiling, p50, p99.
-    """
+    """Draw a sweep's curves. Rows: stack, colour, shape, load, goodput, low, high, ceiling, p50, p99."""
     base = alt.Chart(ROWS).encode(x=load_axis(load, loads), color=STACK_COLOUR, detail="stack:N")
     return finished(CURVES[what](base, load))
 
@@ -93,7 +90,6 @@ METRIC_TITLES: Final = {
 
 
 def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook], load: str, title: str) -> Spec:
-    """Draw both curves of a sweep side by side, with a legend, for places that run no scripts."""
     drawn = {point.stack: looks[point.stack].colour for point in points}
     colour = alt.Color(
         "stack:N",
@@ -110,7 +106,6 @@ def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook],
 
 
 def curve_pictures(view: View) -> dict[str, str | bytes]:
-    """Draw all sweeps, by their file; none where none was swept."""
     looks = stack_looks(view.stack_names)
     found: dict[str, str | bytes] = {}
     for groups in view.sweeps():

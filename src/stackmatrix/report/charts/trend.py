@@ -9,10 +9,7 @@ from stackmatrix.report.charts.style import FIGURE, PLAIN_AXIS, ROWS, STACK_COLO
 
 @cache
 def trend() -> Spec:
-    """Draw goodput of one workload over the runs.
-
-    Rows: stack, colour, shape, machine, when, run, order, goodput, low, high.
-    """
+    """Draw goodput over the runs. Rows: stack, colour, shape, machine, when, run, order, goodput, low, high."""
     x = alt.X("when:O").sort(field="order").title(None).axis(labelAngle=0, labelOverlap=True)
     y = alt.Y("goodput:Q").scale(type="log", nice=False, padding=12).title("goodput, requests/s")
     y = y.axis(tickCount=5, labelExpr=PLAIN_AXIS)

@@ -158,7 +158,6 @@ class Cells:
         return [self.brief(by_name[name]) if name in by_name else None for name in self._view.stack_names]
 
     def voids(self) -> list[tuple[Reason, list[CellBrief]]]:
-        """List every reason why a number is missing, with the cells that it holds for."""
         found: dict[tuple[Reason, str | None], list[CellBrief]] = {}
         for cell in self._view.cells:
             for reason in dict.fromkeys(cell.arm.reasons if cell.arm.goodput is None else []):
@@ -272,7 +271,6 @@ def gauge(cell: MatrixCell) -> Gauge | None:
 
 
 def time_split(arm: ArmResult) -> TimeSplit | None:
-    """Write where the time of a request goes; None where nobody looked."""
     if arm.phases is None or arm.explaining is None:
         return None
     parts = time_by_part(arm.phases)
@@ -301,7 +299,6 @@ def identity_lines(seen: Identity) -> list[tuple[str, str]]:
 
 
 def trial_row(trial: Trial, valid: bool) -> list[str]:
-    """Write one trial; the numbers of one that does not count are not given."""
     counts = valid and not trial.reasons
     blank = "" if counts else MISSING
     return [
@@ -339,7 +336,6 @@ def span(ends: Sequence[float] | None, top: float) -> Stretch | None:
 
 
 def bound_view(arm: ArmResult) -> BoundView | None:
-    """Write what binds an arm; a pool that is full is named."""
     bound = bound_of(arm)
     if bound is None:
         return None

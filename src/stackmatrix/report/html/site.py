@@ -74,7 +74,6 @@ def inert(data: object) -> str:
 
 
 def sentence(text: str) -> Markup:
-    """Mark up a sentence so that no figure is parted from its unit."""
     return Markup(UNIT.sub("\u00a0", str(escape(text))))
 
 

@@ -25,7 +25,6 @@ class Delay:
 
     @property
     def description(self) -> str:
-        """How it was built, or in whose place it serves, for the report."""
         if self.files is not None:
             return "none on this machine: the delay server's file handler serves the fixtures"
         return f"delay server built with {built_with(self.executable).read_text(encoding='utf-8')}"
@@ -96,5 +95,4 @@ def go_version(go: str) -> tuple[int, int]:
 
 
 def built_with(executable: Path) -> Path:
-    """Name the file in which the build notes the Go that it used."""
     return executable.with_suffix(".txt")

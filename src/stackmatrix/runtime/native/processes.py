@@ -26,8 +26,6 @@ PIN_ROUNDS = 100
 
 @dataclass(frozen=True)
 class Recipe:
-    """What it takes to start a program, and to know that it serves."""
-
     command: list[str]
     healthy: Callable[[], bool]
     environment: Mapping[str, str] | None = None
@@ -88,7 +86,6 @@ class Program:
             return []
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to every process of the tree."""
         for process in self.tree():
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
@@ -122,11 +119,7 @@ class Program:
         return "\n".join(words)
 
     def pin(self, cpus: Iterable[int]) -> None:
-        """Confine every thread of every process of the tree; what they start later inherits it.
-
-        Affinity is a thread's, and a thread may start another one while this goes round: repeated until nothing new
-        turned up.
-        """
+        """Confine every thread of the tree, which later ones inherit: repeated until nothing new turned up."""
         wanted, user = set(cpus), self._recipe.user
         for _ in range(PIN_ROUNDS):
             all_threads = [thread for process in self.tree() for thread in thread_ids(process.pid)]

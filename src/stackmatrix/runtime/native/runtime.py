@@ -81,10 +81,7 @@ class NativeRuntime(Runtime):
         self._cpus: dict[str, tuple[int, ...]] = {}
 
     def up(self, stacks: Iterable[Stack]) -> None:
-        """Bring up the upstreams and these stacks with their defaults, making what they need; wait until healthy.
-
-        A stack of which a dependency is missing on this machine is named and left out; UserError when none is left.
-        """
+        """Bring these stacks up, and wait; what this machine cannot run is left out, UserError if that is all."""
         wanted = list(stacks)
         self._prepare(wanted)
         able = [stack for stack in wanted if stack.name not in self.lacking]
@@ -121,10 +118,7 @@ class NativeRuntime(Runtime):
 
     @contextmanager
     def under(self, variant: Variant, program: Sequence[str], environment: Mapping[str, str]) -> Iterator[Service]:
-        """Run this variant under another program, such as valgrind, and end it by SIGTERM; then it is as it was.
-
-        `environment` is added to the stack's own.
-        """
+        """Run this variant under another program, with more environment; end it by SIGTERM, leave it as it was."""
         name = variant.stack.name
         self._admit_variant(variant)
         self._vary(variant)
