@@ -15,7 +15,7 @@ from stackmatrix.analysis.model.ceiling import Demand, ceiling
 from stackmatrix.analysis.model.facts import Facts, Pool
 from stackmatrix.analysis.model.what_if import idle, lever
 from stackmatrix.formatting import duration, listed, percent, quantity, some
-from stackmatrix.results.explain import Phases
+from stackmatrix.results.explain import Phases, SustainedRate
 from stackmatrix.results.interval import Interval
 
 from .arms import (
@@ -117,6 +117,21 @@ class TestArms:
         assert bool(words) is told
         if each == 200_400.0:
             assert words == ["200 kB a request is what its memory grew by: at this rate it does not last."]
+
+    @pytest.mark.parametrize(
+        ("rate", "holds", "told"),
+        [
+            (0.68, False, "32 % less: its rate does not last"),
+            (1.2, False, "20 % more: short windows do not show its rate"),
+            (0.68, None, None),
+            (0.99, True, None),
+        ],
+    )
+    def test_a_rate_that_does_not_last_is_told(self, rate: float, holds: bool | None, told: str | None) -> None:
+        assert JSON.goodput is not None
+        long = SustainedRate(JSON.goodput.value * rate, 20.0, holds)
+        found = [line for line in explain_arm(replace(JSON, sustained=long)) if "one window of 20.0 s" in line]
+        assert found == [] if told is None else found[0].endswith(f"{told}.")
 
     def test_one_of_a_thing_is_singular(self) -> None:
         demand = Demand(wait_s=1.0, users=1, slots=1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stackmatrix.analysis.judge import Judgement, judge
+from stackmatrix.analysis.judge import Judgement, alike, judge
 from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import load_stacks, parse_variant
@@ -142,6 +142,16 @@ def test_noise_may_spoil_less_than_half_of_the_rounds(spoiled: int, valid: bool)
     result = judged([arm], [trial(arm, n, 1000.0, reasons=noisy * (n < spoiled)) for n in range(ROUNDS)]).arms[0]
     assert (result.valid, result.rounds) == (valid, ROUNDS - spoiled)
     assert [reason.kind for reason in result.reasons] == ([] if valid else ["neighbour"])
+
+
+def test_what_the_machine_did_to_several_rounds_is_told_once_and_each_failure_by_itself() -> None:
+    noise = [Reason("steal", f"{share} % taken") for share in (9, 7, 8)]
+    failures = [Reason("errors", "3 failed"), Reason("errors", "4 failed")]
+    assert list(alike([noise[0], failures[0], *noise[1:], failures[1]])) == [
+        Reason("steal", "9 % taken, and so in 2 more rounds"),
+        *failures,
+    ]
+    assert list(alike(noise[:1])) == noise[:1]
 
 
 def test_the_last_attempt_of_a_round_stands() -> None:

@@ -86,7 +86,10 @@ LIARS = (
     Liar("loses_workers", "sleep", {"restart": "processes of the stack came and [0-9]+ went"}, {"workers": 2}),
 )
 
-LYING_STACKS = tuple({liar.name: liar for liar in LIARS}.values())  # one lie may be told under several workloads
+FADING = Liar("burst_credit", "json-small", {})  # each of its trials is honest; only a long window tells
+
+# one lie may be told under several workloads
+LYING_STACKS = tuple({liar.name: liar for liar in (*LIARS, FADING)}.values())
 
 
 def checkout(root: Path) -> Path:
@@ -123,7 +126,7 @@ def build(liar: Liar, stacks: Path) -> None:
     for help in ("crowd.py", "shim.py"):
         shutil.copyfile(LIES / help, place / help)
     replace(place / "serve", "^import uvicorn$", "import lie\nimport uvicorn")
-    replace(place / "stack.toml", "^port = .*", f"port = {PORT + LIARS.index(liar)}")
+    replace(place / "stack.toml", "^port = .*", f"port = {PORT + (*LIARS, FADING).index(liar)}")
     for package, version in liar.lock.items():
         replace(place / "requirements.txt", rf"^{package}==\S+", f"{package}=={version}")
 

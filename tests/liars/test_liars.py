@@ -10,20 +10,23 @@ import pytest
 
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.model.observed import Setup
+from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stack, Variant, load_stacks
 from stackmatrix.catalog.workloads import Workload, load_workloads
 from stackmatrix.load.latency import Latency
+from stackmatrix.measure.after_rounds import sustain
 from stackmatrix.measure.preflight import PreflightResult, check_variant
 from stackmatrix.measure.trial import Bench, timed_trial
 from stackmatrix.results.directory import RunDirectory
+from stackmatrix.results.explain import ExtraTrials
 from stackmatrix.results.plan import Arm, Load, Timing, arms_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import Trial
 from stackmatrix.runtime.native import NativeRuntime
 
-from .liars import HONEST, LIARS, Liar, checkout, share_environment
+from .liars import FADING, HONEST, LIARS, Liar, checkout, share_environment
 
 STACKS = load_stacks()
 WORKLOADS = load_workloads()
@@ -96,6 +99,21 @@ def test_a_liar_is_caught(liar: Liar, bench: Bench, stacks: Mapping[str, Stack])
     stop(bench, variant)
     for kind, words in liar.reasons.items():
         assert any(reason.kind == kind and re.search(words, reason.detail) for reason in found), found
+
+
+def test_a_rate_that_lives_on_credit_is_told(bench: Bench, stacks: Mapping[str, Stack]) -> None:
+    variant, workload = Variant(stacks[FADING.name], {}), WORKLOADS[FADING.workload]
+    arm = arms_of([variant], [workload], {}, [Load("closed", users=USERS)], twice=False)[0]
+    rounds = [trial(bench, variant, workload, 0) for _ in range(LEAST_ROUNDS)]
+    with bench.alone(variant) as service:
+        long = sustain(bench, service, arm, workload, Timing(warmup_s=2.0, window_s=12.0))
+    stop(bench, variant)
+    trials = [replace(each, arm=arm.id, round=place, reasons=[]) for place, each in enumerate(rounds)]
+    passes = ExtraTrials(sustained={arm.id: replace(long, missing=None)})
+    setup = Setup(Catalog(stacks, WORKLOADS), bench.cpus)
+    found = judge([arm], trials, setup, lambda _: Latency(), passes=passes).arms[0]
+    assert found.sustained is not None and found.sustained.holds is False
+    assert any("less: its rate does not last" in line for line in found.explanation), found.explanation
 
 
 def test_unequal_work_is_not_compared(bench: Bench, stacks: Mapping[str, Stack]) -> None:

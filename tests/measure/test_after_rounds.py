@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackmatrix.analysis.judge import judge
+from stackmatrix.analysis.judge import judge, sustained
 from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.analysis.statistics import LEAST_ROUNDS
 from stackmatrix.catalog.catalog import Catalog
@@ -19,13 +19,22 @@ from stackmatrix.measure.after_rounds import (
     RESTART_S,
     ROUND_OVERHEAD_S,
     PlannedExtra,
+    busiest_of_each,
     quickest,
     reserved_s,
     total_s,
     trials_that_count,
 )
 from stackmatrix.results.directory import SCHEMA
-from stackmatrix.results.explain import Explained, ExtraTrials, InstrumentationCost, Phases, Profiled
+from stackmatrix.results.explain import (
+    Explained,
+    ExtraTrials,
+    InstrumentationCost,
+    Phases,
+    Profiled,
+    Sustained,
+    SustainedRate,
+)
 from stackmatrix.results.plan import Load, Plan, Timing, arms_of, cells_of
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult
@@ -62,6 +71,44 @@ def judged(trial: Trial = TRIAL, **passes: Any) -> ArmResult:
 
 def look(place: int, seconds: float) -> PlannedExtra:
     return PlannedExtra(CELLS[place], CELLS[place].variant, Timing(1, 1), seconds)
+
+
+ROUNDS = [replace(TRIAL, round=number) for number in range(LEAST_ROUNDS)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "floor", "rounds", "holds"),
+    [
+        (1000.0, 0.02, ROUNDS, True),
+        (1019.0, 0.02, ROUNDS, True),
+        (981.0, 0.02, ROUNDS, True),
+        (1021.0, 0.02, ROUNDS, False),
+        (980.0, 0.02, ROUNDS, False),
+        (980.0, 0.05, ROUNDS, True),
+        (500.0, 0.02, ROUNDS[1:], None),
+        (980.0, 0.02, [altered(ROUNDS[0], goodput=970.0), *ROUNDS[1:]], True),
+    ],
+)
+def test_a_rate_lasts_unless_it_leaves_all_rounds_by_more_than_the_floor(
+    rate: float, floor: float, rounds: list[Trial], holds: bool | None
+) -> None:
+    found = sustained(Sustained(arm=ARM.id, started="", window_s=20.0, goodput=rate), rounds, floor)
+    assert found == SustainedRate(rate, 20.0, holds)
+
+
+@pytest.mark.parametrize("gap", [{"goodput": None}, {"missing": "the host took 9 % of the CPU time"}])
+def test_a_long_window_that_was_disturbed_says_nothing(gap: dict[str, Any]) -> None:
+    long = replace(Sustained(arm=ARM.id, started="", window_s=20.0, goodput=500.0), **gap)
+    assert judged(sustained={ARM.id: long}).sustained is None
+    assert judged(sustained={ARM.id: replace(long, goodput=500.0, missing=None)}).sustained is not None
+
+
+def test_the_busiest_cell_of_each_variant_is_loaded_for_long() -> None:
+    workloads = [CATALOG.workloads[name] for name in ("sleep", "json-small")]
+    cells = cells_of(replace(PLAN, arms=arms_of(VARIANTS[:2], workloads, {}, [Load("closed", users=64)])), CATALOG)
+    rates = {cell.arm.id: rate for cell, rate in zip(cells, (900.0, 700.0, 800.0, 750.0, 100.0), strict=True)}
+    counting = {arm: [altered(TRIAL, goodput=rate)] for arm, rate in rates.items()}
+    assert [rates[cell.arm.id] for cell in busiest_of_each(cells, counting)] == [900.0, 750.0]
 
 
 @given(st.lists(st.builds(look, st.integers(0, 3), st.floats(0.1, 30)), max_size=12), st.floats(0, 200))

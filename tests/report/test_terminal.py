@@ -16,6 +16,7 @@ from stackmatrix.report.slo import SLO_COLUMNS, level_cells
 from stackmatrix.report.terminal import MATRIX_COLUMNS, run_table
 from stackmatrix.results.compare import CellComparison, ComparisonReport, MetricRatio
 from stackmatrix.results.directory import RESULTS, RunDirectory
+from stackmatrix.results.explain import SustainedRate
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.plan import Load
 from stackmatrix.results.run import Run
@@ -153,6 +154,16 @@ def test_a_cell_whose_ledger_could_not_be_counted_in_full_is_marked(reference: R
     assert "†: nobody counted what its answers imply: SQL statements and pages of the database" in text
     assert "†" not in "\n".join(printed(run_table(reference), 160))
     assert [marked_name(arm) for arm in arms if "†" in marked_name(arm)] == [f"{first.variant_label} †"]
+
+
+def test_a_rate_that_does_not_last_is_marked(reference: Run) -> None:
+    first, second, *others = reference.arms
+    fades, lasts = SustainedRate(400.0, 20.0, False), SustainedRate(400.0, 20.0, True)
+    arms = [replace(first, sustained=fades), replace(second, sustained=lasts), *others]
+    text = "\n".join(printed(run_table(replace(reference, arms=arms)), 160))
+    assert f"{first.variant_label} ‡" in text
+    assert text.count("‡") == 2
+    assert "‡: one long window showed another rate than the short ones" in text
 
 
 def test_every_verdict_has_its_meaning_and_its_sign() -> None:

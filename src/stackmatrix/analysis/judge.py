@@ -1,6 +1,6 @@
 """From the trials of a run to what it says of each arm: valid or void, intervals, ratios, ranks, ceilings."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -15,8 +15,16 @@ from stackmatrix.analysis.model.facts import Facts
 from stackmatrix.analysis.model.observed import Setup, facts_of, workers_of
 from stackmatrix.analysis.model.physics import beyond_physics
 from stackmatrix.analysis.statistics import least, middle, most
+from stackmatrix.formatting import some
 from stackmatrix.load.latency import Latency
-from stackmatrix.results.explain import ExtraTrial, ExtraTrials, FlameGraph, InstrumentationCost
+from stackmatrix.results.explain import (
+    ExtraTrial,
+    ExtraTrials,
+    FlameGraph,
+    InstrumentationCost,
+    Sustained,
+    SustainedRate,
+)
 from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, WALL_CLOCK, Reason
@@ -62,7 +70,7 @@ class ArmTrials:
     def reasons(self) -> list[Reason]:
         if not self.standing:
             return [self.against or Reason("untimed", "the run ended before its first trial")]
-        seen = dict.fromkeys(reason for trial in self.standing for reason in trial.reasons)
+        seen = dict.fromkeys(alike(reason for trial in self.standing for reason in trial.reasons))
         noise_counts = 2 * len(self.good) <= len(self.standing)
         own = [reason for reason in seen if noise_counts or reason.kind not in NOISE]
         return own if self.against is None else [*own, self.against]
@@ -76,6 +84,19 @@ class ArmTrials:
     @property
     def valid(self) -> bool:
         return bool(self.good) and not self.reasons
+
+
+def alike(reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Tell once, with its first figure, what the machine did in several rounds."""
+    kinds: dict[str, list[Reason]] = {}
+    for reason in reasons:
+        kinds.setdefault(reason.kind, []).append(reason)
+    for kind, found in kinds.items():
+        first, more = found[0], len(found) - 1
+        if kind in NOISE and more:
+            yield replace(first, detail=f"{first.detail}, and so in {some(more, 'more round')}")
+        else:
+            yield from found
 
 
 def judge(
@@ -93,6 +114,7 @@ def judge(
     rounds = 1 + max((trial.round for seen in kept.values() for trial in seen), default=-1)
     goodputs = {arm: by_round(seen, rounds) for arm, seen in kept.items()}
     aa = floor(arms, goodputs)
+    least_floor = aa.floor if aa else statistics.LEAST_FLOOR
     unequal = unequal_work(arms, kept, setup)
     results: list[ArmResult] = []
     facts: dict[str, Facts] = {}
@@ -101,12 +123,11 @@ def judge(
             standing = kept[arm.id]
             against = (unequal if standing else barred).get(arm.id)
             timed = ArmTrials(arm, standing, len(by_arm[arm.id]) - len(standing), against)
-            facts[arm.id] = explained_facts(timed, setup, passes)
+            facts[arm.id] = explained_facts(timed, setup, passes, least_floor)
             if (impossible := beyond_physics(facts[arm.id])) is not None:
                 timed = replace(timed, against=impossible)
-                facts[arm.id] = explained_facts(timed, setup, passes)
+                facts[arm.id] = explained_facts(timed, setup, passes, least_floor)
             results.append(arm_result(timed, facts[arm.id], setup, pooled, passes))
-    least_floor = aa.floor if aa else statistics.LEAST_FLOOR
     if aa is not None and aa.valid is False:  # copies that differ: no difference of this run can be trusted
         return Judgement(results, aa, {}, [])
     results = ranked(results, goodputs, least_floor)
@@ -210,10 +231,24 @@ def opened_per_request(arm: Arm, trials: Sequence[Trial], setup: Setup) -> float
     return opened / max(1, sum(trial.client.right for trial in trials))
 
 
-def explained_facts(timed: ArmTrials, setup: Setup, passes: ExtraTrials) -> Facts:
+def explained_facts(timed: ArmTrials, setup: Setup, passes: ExtraTrials, floor: float) -> Facts:
     facts = facts_of(timed.arm, timed.good, setup, timed.goodput, timed.reasons)
-    explained = passes.explained.get(timed.arm.id)
-    return facts if explained is None else replace(facts, phases=explained.phases)
+    explained, long = passes.explained.get(timed.arm.id), passes.sustained.get(timed.arm.id)
+    return replace(
+        facts,
+        phases=explained.phases if explained else None,
+        sustained=sustained(long, timed.good, floor) if long and timed.valid else None,
+    )
+
+
+def sustained(long: Sustained, good: Sequence[Trial], floor: float) -> SustainedRate | None:
+    """Hold a long window against the rounds: it differs when it lies outside all of them, by more than the floor."""
+    if long.goodput is None or long.missing is not None:
+        return None
+    rates = [trial.client.goodput for trial in good if trial.client.goodput is not None]
+    enough = len(rates) >= statistics.LEAST_ROUNDS
+    holds = min(rates) / (1 + floor) <= long.goodput <= max(rates) * (1 + floor) if enough else None
+    return SustainedRate(long.goodput, long.window_s, holds)
 
 
 def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, passes: ExtraTrials) -> ArmResult:
@@ -254,6 +289,7 @@ def arm_result(timed: ArmTrials, facts: Facts, setup: Setup, pooled: Pooled, pas
         profile=FlameGraph(profiled.file, profiled.samples, cost_of_looking(profiled, goodput, cpu))
         if profiled and profiled.file and goodput
         else None,
+        sustained=facts.sustained,
     )
 
 

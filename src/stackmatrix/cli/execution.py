@@ -61,6 +61,7 @@ def make_plan(
         fresh=fresh,
         explain=execution.explain,
         profile=execution.profile,
+        sustained=execution.sustained,
     )
 
 

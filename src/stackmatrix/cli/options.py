@@ -171,6 +171,14 @@ class Execution:
         bool,
         Parameter(help="after the rounds, draw a flame graph of each arm with py-spy; its time is not in the budget"),
     ] = False
+    sustained: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="after the rounds, load the busiest arm of each stack for 20 s, to see whether its rate lasts; that "
+            "time is not in the budget",
+        ),
+    ] = False
     name: Annotated[
         str | None,
         option(values.run_name, "NAME", "what the run's directory is called after its time (default: the command)"),

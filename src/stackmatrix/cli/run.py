@@ -158,8 +158,10 @@ def refuse_beside_slo(work: Work, execution: Execution) -> None:
     """Raise UserError for options that do not go with a search for the largest rate."""
     if work.rate or len(work.users) > 1 or work.generator is not None:
         raise UserError("--slo finds the rate itself, and begins near the goodput of one closed loop: give one --users")
-    if execution.explain or execution.profile:
-        raise UserError("--slo has no rounds after which anything is looked at: leave out --explain and --profile")
+    if execution.explain or execution.profile or execution.sustained:
+        raise UserError(
+            "--slo has no rounds after which anything is looked at: leave out --explain, --profile and --sustained"
+        )
 
 
 def refuse_beside_experiment(

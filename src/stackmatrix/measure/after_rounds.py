@@ -1,6 +1,6 @@
-"""Run extra trials after the rounds: one to explain each arm, and with `--profile` one to draw its flame graph."""
+"""Run extra trials after the rounds: to explain each arm, to draw flame graphs, to see whether a rate lasts."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -9,17 +9,19 @@ from typing import TypeVar
 from stackmatrix.analysis.judge import last_attempts, per_arm
 from stackmatrix.analysis.statistics import LEAST_ROUNDS, middle
 from stackmatrix.catalog.stacks import Variant
+from stackmatrix.catalog.workloads import Workload
 from stackmatrix.errors import UserError
 from stackmatrix.measure.explain import PHASES_SETTING, explain, with_phases
 from stackmatrix.measure.profile import LEAST_SAMPLED_S, TracingDeniedError, profile
-from stackmatrix.measure.trial import Bench, HealingFailedError, utc_now
+from stackmatrix.measure.trial import Bench, HealingFailedError, extra_fields, extra_trial, utc_now
 from stackmatrix.measure.watcher import Watcher
-from stackmatrix.results.explain import Explained, ExtraTrial, Profiled
-from stackmatrix.results.plan import Cell, Plan, Timing
+from stackmatrix.results.explain import Explained, ExtraTrial, Profiled, Sustained
+from stackmatrix.results.plan import Arm, Cell, Plan, Timing
 from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.trial import Trial
+from stackmatrix.runtime.base import Service
 
-AnyExtra = TypeVar("AnyExtra", Explained, Profiled)
+AnyExtra = TypeVar("AnyExtra", Explained, Profiled, Sustained)
 
 EXPLAIN_SHARE = 0.2  # of the budget, that explaining may take unless it was asked for
 
@@ -31,6 +33,7 @@ RESTART_S = 4.0  # of a stack in a container that is restarted with other settin
 USUAL_WINDOW_S = 5.0  # the most that a window lasts, whatever a headline trial takes, unless a response takes longer
 LONGEST_WINDOW_S = 20.0  # the most to which a window is lengthened to hold a whole response time
 RESPONSE_MARGIN = 1.25
+SUSTAINED_WINDOW_S = 20.0  # burst credit of six seconds shows in 14
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class AfterRounds:
             self._explain()
         if self._plan.profile:
             self._profile()
+        if self._plan.sustained:
+            self._sustain()
 
     def _explain(self) -> None:
         done = without_gaps(self._directory.passes().explained.values())
@@ -93,6 +98,14 @@ class AfterRounds:
             self._run_each(wanted, profile, Profiled)
         except TracingDeniedError as error:
             self._watcher.extras_denied(str(error))
+
+    def _sustain(self) -> None:
+        done = without_gaps(self._directory.passes().sustained.values())
+        chosen = [cell for cell in busiest_of_each(self._cells, self._counting) if cell.arm.id not in done]
+        wanted = [self._planned(cell, cell.variant, SUSTAINED_WINDOW_S) for cell in chosen]
+        if wanted:
+            self._watcher.extras_begin("sustaining", len(wanted), len(wanted), total_s(wanted))
+        self._run_each(wanted, sustain, Sustained)
 
     def _planned(self, cell: Cell, variant: Variant, least_s: float) -> PlannedExtra:
         """Size the window to hold a whole response time, if that is not too long."""
@@ -121,6 +134,23 @@ class AfterRounds:
                 extra = kind(arm=arm.id, started=utc_now(), missing=str(error).splitlines()[0])
             self._directory.append(extra)
             self._watcher.extra_ended(extra, total_s(left))
+
+
+def busiest_of_each(cells: Sequence[Cell], counting: Mapping[str, Sequence[Trial]]) -> list[Cell]:
+    """Choose of each variant the cell that answered most a second."""
+
+    def goodput(cell: Cell) -> float:
+        return middle(trial.client.goodput for trial in counting[cell.arm.id]) or 0.0
+
+    labels = dict.fromkeys(cell.variant.label for cell in cells)
+    return [max((cell for cell in cells if cell.variant.label == label), key=goodput) for label in labels]
+
+
+def sustain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing: Timing) -> Sustained:
+    """Put the service under the arm's load for one long window; UserError when a server or the generator is gone."""
+    fields = extra_fields(extra_trial(bench, service, arm, workload, timing))
+    told = "; ".join(reason.detail for reason in fields["reasons"])
+    return Sustained(**fields, missing=told or (None if fields["goodput"] else "there was no answer"))
 
 
 def without_gaps(lines: Iterable[ExtraTrial]) -> set[str]:

@@ -1,12 +1,13 @@
 """What every report says of an arm in the same words: its place, what bound it, why it has no number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from stackmatrix.formatting import MISSING, listed
 from stackmatrix.results.run import ArmResult
 
 UNCOUNTED: Final = "†"
+NOT_SUSTAINED: Final = "‡"
 BOUND_MEANINGS: Final = {
     "load": "the offered load: every user waits for an answer that takes its time; more users would get more",
     "slots": "requests in flight: threads, greenlets or pooled connections are all taken",
@@ -57,14 +58,21 @@ def uncounted(arm: ArmResult) -> list[str]:
     return [entry.what for entry in arm.ledger if entry.counted is None and entry.implied]
 
 
-def uncounted_words(arms: Iterable[ArmResult]) -> str | None:
-    """Say which lines of the ledger the marked arms lack; None when every line was counted."""
-    found = dict.fromkeys(what for arm in arms if arm.valid for what in uncounted(arm))
-    return f"{UNCOUNTED}: nobody counted what its answers imply: {listed(list(found))}" if found else None
+def mark_words(arms: Sequence[ArmResult]) -> list[str]:
+    """Say what each mark beside a name means, where any arm has it."""
+    lacking = dict.fromkeys(what for arm in arms if arm.valid for what in uncounted(arm))
+    found = [f"{UNCOUNTED}: nobody counted what its answers imply: {listed(list(lacking))}"] if lacking else []
+    fading = any(NOT_SUSTAINED in marks(arm) for arm in arms)
+    return [*found, *([f"{NOT_SUSTAINED}: one long window showed another rate than the short ones"] * fading)]
+
+
+def marks(arm: ArmResult) -> list[str]:
+    fades = arm.sustained is not None and arm.sustained.holds is False
+    return [UNCOUNTED] * bool(arm.valid and uncounted(arm)) + [NOT_SUSTAINED] * fades
 
 
 def marked_name(arm: ArmResult) -> str:
-    return f"{arm.variant_label} {UNCOUNTED}" if arm.valid and uncounted(arm) else arm.variant_label
+    return " ".join([arm.variant_label, *marks(arm)])
 
 
 def void_kinds(arm: ArmResult) -> str:

@@ -7,7 +7,7 @@ from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.formatting import MISSING, duration, each_text, percent
 from stackmatrix.report import curves, experiment, headline, method, slo
 from stackmatrix.report import phases as times
-from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, marked_name, place_of, uncounted_words, void_kinds
+from stackmatrix.report.arms import BOUND_MEANINGS, bound_words, mark_words, marked_name, place_of, void_kinds
 from stackmatrix.report.metrics import BY_KEY, METRICS
 from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.experiment import ExperimentResult
@@ -107,7 +107,7 @@ def workload(view: View, group: Group) -> list[str]:
         about,
         headline.group_sentence(group),
         markdown_table(head, rows, words=(0, 1, len(head) - 1)),
-        uncounted_words(arms),
+        "\n".join(mark_words(arms)),
         reasons,
         *spent(group),
     ]

@@ -11,10 +11,10 @@ from stackmatrix.report import experiment, slo
 from stackmatrix.report.arms import (
     best_first,
     bound_words,
+    mark_words,
     marked_name,
     place_of,
     share_of_ceiling,
-    uncounted_words,
     void_kinds,
 )
 from stackmatrix.report.fitted import FittedColumn, FittedTable
@@ -48,8 +48,7 @@ def run_table(run: Run) -> RenderableType:
         members = list(arms)
         for arm in best_first(members):
             result.row([place_of(arm, members), *terminal_row(arm)])
-    lacking = uncounted_words(run.arms)
-    marks = [Text(lacking, style="dim")] if lacking else []
+    marks = [Text(words, style="dim") for words in mark_words(run.arms)]
     return Group(result, *marks, *void_lines(run), *noise_line(run), *level_table(run))
 
 

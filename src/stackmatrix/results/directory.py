@@ -12,7 +12,7 @@ import msgspec
 
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
-from stackmatrix.results.explain import Explained, ExtraTrials, Profiled
+from stackmatrix.results.explain import Explained, ExtraTrial, ExtraTrials, Profiled, Sustained
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
 from stackmatrix.results.upgrade import upgraded
@@ -25,6 +25,7 @@ LINES: dict[type, str] = {  # the file that each is a line of
     Probe: "levels.jsonl",
     Explained: "explaining.jsonl",
     Profiled: "profiles.jsonl",
+    Sustained: "sustained.jsonl",
 }
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ class RunDirectory:
         write_file(self.path / name, f"{text or 'nothing was logged'}\n")
         return name
 
-    def append(self, line: Trial | Probe | Explained | Profiled) -> None:
+    def append(self, line: Trial | Probe | ExtraTrial) -> None:
         """Keep a trial, a probe of a service level or an extra trial for good."""
         file = self.path / LINES[type(line)]
         with writing(file), file.open("ab+") as handle:
@@ -93,7 +94,9 @@ class RunDirectory:
     def passes(self) -> ExtraTrials:
         """Read the extra trials after the rounds; of each arm the last line."""
         return ExtraTrials(
-            {line.arm: line for line in self._lines(Explained)}, {line.arm: line for line in self._lines(Profiled)}
+            {line.arm: line for line in self._lines(Explained)},
+            {line.arm: line for line in self._lines(Profiled)},
+            {line.arm: line for line in self._lines(Sustained)},
         )
 
     def _lines(self, kind: type[T], upgrade: Callable[[Any], Any] | None = None) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""`explaining.jsonl` and `profiles.jsonl`: what the extra trials after the rounds saw."""
+"""`explaining.jsonl`, `profiles.jsonl` and `sustained.jsonl`: what the extra trials after the rounds saw."""
 
 from dataclasses import dataclass, field
 
@@ -59,12 +59,27 @@ class Profiled(ExtraTrial):
     samples: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sustained(ExtraTrial):
+    """One line of `sustained.jsonl`: the arm's load for one long window."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExtraTrials:
     """The extra trials of a run, by arm."""
 
     explained: dict[str, Explained] = field(default_factory=dict)
     profiled: dict[str, Profiled] = field(default_factory=dict)
+    sustained: dict[str, Sustained] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SustainedRate:
+    """What an arm did for one long window."""
+
+    goodput: float
+    window_s: float
+    holds: bool | None  # whether it is what the rounds' windows showed; None below six rounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class Plan:
     # whether there is an explaining pass after the rounds; None for as far as a fifth of the budget goes
     explain: bool | None = None
     profile: bool = False  # whether a flame graph of each arm is drawn after the rounds
+    sustained: bool = False  # whether the busiest arm of each variant has one long window after the rounds
     experiment: PlannedExperiment | None = None
     slo: str | None = None  # a service level: then each arm's largest rate that keeps it is searched for
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from stackmatrix.load.latency import Latency
 from stackmatrix.results.experiment import ExperimentResult
-from stackmatrix.results.explain import FlameGraph, InstrumentationCost, Phases
+from stackmatrix.results.explain import FlameGraph, InstrumentationCost, Phases, SustainedRate
 from stackmatrix.results.interval import Interval, Ratio
 from stackmatrix.results.plan import ArmSetup
 from stackmatrix.results.reasons import Reason
@@ -96,6 +96,7 @@ class ArmResult(ArmSetup):
     phases: Phases | None = None  # where a request's time went in the explaining pass
     explaining: InstrumentationCost | None = None  # what that pass cost
     profile: FlameGraph | None = None
+    sustained: SustainedRate | None = None  # what it did for one long window, where that was looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def explain_arm(facts: Facts) -> list[str]:
         *(from_inside(facts, found) or from_outside(facts, found)),
         *waiting_inside(facts),
         memory_growth(facts),
+        not_sustained(facts),
         disagreement(facts, found),
         *outlook(facts, found),
         known_default(found),
@@ -269,6 +270,16 @@ def time_lines(head: str, parts: TimedParts, whole: float) -> list[str]:
         for part, name in sorted(parts, key=lambda part: part[0], reverse=True)
     ]
     return [f"{head}: {told[0]}", *(listed(told[place : place + 2]) for place in range(1, len(told), 2))]
+
+
+def not_sustained(facts: Facts) -> str | None:
+    """Say that a long window showed another rate than the short ones."""
+    long, goodput = facts.sustained, facts.goodput
+    if long is None or goodput is None or long.holds is not False:
+        return None
+    away = long.goodput / goodput.value - 1
+    seen = f"{rate(long.goodput)} in one window of {duration(long.window_s)}, {percent(abs(away))}"
+    return f"{seen} more: short windows do not show its rate" if away > 0 else f"{seen} less: its rate does not last"
 
 
 def memory_growth(facts: Facts) -> str | None:

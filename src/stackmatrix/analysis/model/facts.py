@@ -13,7 +13,7 @@ from stackmatrix.analysis.model.ceiling import BAND, Bound, Ceiling, Demand, cei
 from stackmatrix.catalog.stacks import Variant, Wait
 from stackmatrix.catalog.workloads import Waiting
 from stackmatrix.cores import Cores
-from stackmatrix.results.explain import Phases
+from stackmatrix.results.explain import Phases, SustainedRate
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.reasons import Reason
 
@@ -78,6 +78,7 @@ class Facts:
     least_s: float | None = None  # what a request waits by the workload's own word; None where it states nothing
     counted_s: float | None = None  # the window, where only what ended in it counts: a tool's, or a published one
     phases: Phases | None = None
+    sustained: SustainedRate | None = None
     grown_bytes: float | None = None  # what the stack's memory grew by in a window
     grown_per_answer: float | None = None
     libraries: frozenset[str] = frozenset()  # what the arm really uses (`defaults.libraries`)
