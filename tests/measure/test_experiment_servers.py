@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from stackmatrix.analysis.experiment.judge import examine
+from stackmatrix.analysis.experiment.metrics import Sight
 from stackmatrix.analysis.model.observed import Setup
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import read_experiment
@@ -92,7 +93,7 @@ def test_a_small_experiment_runs_from_servers_to_reports(tmp_path: Path) -> None
     run = Session(plan, directory, catalog, ConsoleWatcher(Console(file=said, width=200))).execute()
     trials = list(directory.trials())
     assert {trial.arm for trial in trials} == {arm.id for arm in wanted}, said.getvalue()
-    result = examine(experiment, carried, wanted, trials, run.arms, Setup(catalog, range(2)))
+    result = examine(Sight(experiment, carried, wanted, trials, run.arms, Setup(catalog, range(2))))
     assert [claim.outcome for claim in result.claims] == ["holds", "holds"], result.answer
     by_arm = {row.arm: row for row in result.rows}
     for row in by_arm.values():

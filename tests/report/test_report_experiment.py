@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 from rich.console import Console
 
 from stackmatrix.analysis.experiment.judge import examine
+from stackmatrix.analysis.experiment.metrics import Sight
 from stackmatrix.analysis.judge import judge
 from stackmatrix.analysis.latency import pooled_latency
 from stackmatrix.analysis.model.observed import Setup
@@ -151,7 +152,7 @@ def examined(base: Path, spoil: Spoil = by_tool, text: str = TEXT) -> tuple[RunD
     for trial in trials(directory, known, wanted):
         directory.append(spoil(trial))
     judged = judge(wanted, directory.trials(), setup, partial(pooled_latency, directory))
-    result = examine(experiment, carried, wanted, directory.trials(), judged.arms, setup)
+    result = examine(Sight(experiment, carried, wanted, directory.trials(), judged.arms, setup))
     run = Run(
         schema=SCHEMA,
         name=experiment.name,

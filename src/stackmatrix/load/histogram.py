@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 DIGITS: Final = 3
 HIGHEST: Final = 3_600_000_000  # µs
 HALF_BITS: Final = 10  # of 2 × 10^DIGITS, rounded up to a power of two, halved
-HALF: Final = 1 << HALF_BITS
 PLAIN_COOKIE: Final = 0x1C849313
 COMPRESSED_COOKIE: Final = 0x1C849314
 HEADER: Final = struct.Struct(">iiiiqqd")
@@ -40,7 +39,7 @@ class HdrHistogram:
 
 
 def bucket(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place each value in a bucket: HALF buckets per power of two, the first two powers in steps of one."""
+    """Place each value in a bucket: 2^HALF_BITS buckets per power of two, the first two powers in steps of one."""
     bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
     shift = np.maximum(bits - (HALF_BITS + 1), 0)
     return np.asarray((shift << HALF_BITS) + (values >> shift))

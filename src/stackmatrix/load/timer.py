@@ -6,21 +6,11 @@ import os
 import sys
 from collections.abc import Callable
 from time import monotonic as clock
-from typing import Final, Protocol
+from typing import Final
 
 CLOCK_MONOTONIC: Final = 1
 NONBLOCK_CLOEXEC: Final = 0o2004000
 ABSOLUTE: Final = 1
-
-
-class Alarm(Protocol):
-    """Calls back once at an instant of CLOCK_MONOTONIC; setting it again moves it."""
-
-    def set(self, at: float) -> None:
-        """Ring at this instant, or at once when it is past."""
-
-    def close(self) -> None:
-        """Ring no more."""
 
 
 class TimerFd:
@@ -69,6 +59,10 @@ class LoopTimer:
     def close(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
+
+
+# calls back once at an instant of CLOCK_MONOTONIC, or at once when it is past; setting it again moves it
+Alarm = TimerFd | LoopTimer
 
 
 def alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from stackmatrix.analysis.explain.phases import PARTS
+from stackmatrix.analysis.explain.phases import PARTS, time_by_part
 from stackmatrix.formatting import count, duration, factor, percent, some
 from stackmatrix.report.palette import var
 from stackmatrix.report.view import View
@@ -23,6 +23,13 @@ def phase_remarks(phases: Phases) -> list[str]:
         active, idle = (count(round(mean, 1)) for mean in (phases.sessions_active, phases.sessions_idle))
         found.append(f"database sessions: {active} at work, {idle} not")
     return found
+
+
+def shares_of_time(phases: Phases) -> list[tuple[str, str, str, float]]:
+    """List the parts of a request's time: name, duration, share, and the share in per cent for a bar."""
+    parts = time_by_part(phases)
+    whole = sum(parts.values()) or 1.0
+    return [(name, duration(s), percent(s / whole), round(s / whole * 100, 2)) for name, s in parts.items()]
 
 
 def cost(found: InstrumentationCost) -> str:

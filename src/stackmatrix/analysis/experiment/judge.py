@@ -1,6 +1,6 @@
 """An experiment's table, claims and answer, from a run's own measurements."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from stackmatrix.analysis.experiment.claims import judge_claim
@@ -12,22 +12,14 @@ from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.experiments import Candidate, Experiment, MetricName, experiment_names, read_experiment
 from stackmatrix.errors import pick
 from stackmatrix.results.directory import RunDirectory
-from stackmatrix.results.experiment import ExperimentResult, ExperimentRow, PlannedExperiment, SideFigure
-from stackmatrix.results.plan import Arm, Plan
+from stackmatrix.results.experiment import ExperimentResult, ExperimentRow, SideFigure
+from stackmatrix.results.plan import Plan
 from stackmatrix.results.run import ArmResult
-from stackmatrix.results.trial import Trial
 
 
-def examine(
-    experiment: Experiment,
-    carried: PlannedExperiment,
-    arms: Sequence[Arm],
-    trials: Iterable[Trial],
-    results: Sequence[ArmResult],
-    setup: Setup,
-) -> ExperimentResult:
+def examine(seen: Sight) -> ExperimentResult:
     """Gather the rows, the claims, and where things differ from one another or from the model."""
-    seen = Sight(experiment, carried, arms, trials, results, setup)
+    experiment, carried = seen.experiment, seen.carried
     claims = [judge_claim(claim, seen) for claim in experiment.claims]
     return ExperimentResult(
         name=experiment.name,
@@ -92,4 +84,4 @@ def examined(
         return None
     experiment = experiment_named(plan.experiment.name, setup.catalog)
     trials = directory.trials()
-    return examine(experiment, plan.experiment, plan.arms, trials, results, setup)
+    return examine(Sight(experiment, plan.experiment, plan.arms, trials, results, setup))

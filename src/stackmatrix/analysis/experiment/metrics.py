@@ -281,6 +281,7 @@ class Sight:
     ) -> None:
         by_id, judged = {arm.id: arm for arm in arms}, {result.id: result for result in results}
         kept = per_arm(by_id, trials)
+        self.experiment, self.carried = experiment, carried
         self.scale = Scale(carried.waits, carried.windows)
         self.names = [candidate.name for candidate in experiment.candidates]
         self._seen: dict[tuple[str, str], ArmView] = {}

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stackmatrix.analysis.explain.phases import time_by_part
 from stackmatrix.analysis.explain.phrases import POOLS
 from stackmatrix.analysis.statistics import middle, most
-from stackmatrix.formatting import MISSING, count, duration, milliseconds, percent, quantity
+from stackmatrix.formatting import MISSING, count, milliseconds, percent, quantity
 from stackmatrix.report.arms import BOUND_MEANINGS, bound_of, place_of, share_of_ceiling, void_kinds
 from stackmatrix.report.metrics import METRICS
 from stackmatrix.report.palette import StackLook, step
-from stackmatrix.report.phases import cost, phase_remarks
 from stackmatrix.report.slo import by_arm
 from stackmatrix.report.view import Group, MatrixCell, View
 from stackmatrix.results.reasons import Reason
@@ -74,21 +72,6 @@ class Gauge:
 
 
 @dataclass(frozen=True, slots=True)
-class TimePart:
-    name: str
-    duration: str
-    share: str
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class TimeSplit:
-    parts: list[TimePart]
-    remarks: list[str]
-    cost: str
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerView:
     what: str
     implied: str
@@ -120,18 +103,13 @@ class CellBrief:
 
 @dataclass(frozen=True, slots=True)
 class CellDetail:
-    reasons: list[Reason]
     level: str
     both_loops: bool
-    explanation: list[str]
     doubt: str
     utilisation: list[tuple[str, str, float]]
     tiles: list[Triple]
     gauge: Gauge | None
-    times: TimeSplit | None
-    profile: Triple | None  # of its flame graph: file, samples, what drawing it cost
     requests: str
-    others: bool
     beyond: str
     log: bool
     cpu: list[tuple[str, str]]
@@ -139,7 +117,6 @@ class CellDetail:
     identity: list[tuple[str, str]]
     elsewhere: list[CellBrief]
     trials: list[list[str]]
-    command: str
     rival: CellBrief | None  # the arm that a reader would compare it with: the best other one
 
 
@@ -189,24 +166,19 @@ class Cells:
 
     def detail(self, cell: MatrixCell) -> CellDetail:
         arm, group, shape = cell.arm, self._groups[cell.slug], cell.shape
-        histogram, flames = shape.histogram if shape else None, arm.profile
+        histogram = shape.histogram if shape else None
         fullest_first = sorted(arm.utilisation.items(), key=lambda item: -item[1])
         elsewhere = self._view.elsewhere(cell)
         level = self._levels.get(arm.id)
         rival = next((other for other in group.ranked if other is not cell), None) if cell in group.ranked else None
         return CellDetail(
-            reasons=list(dict.fromkeys(arm.reasons)),
             level=level.words if level else "",
             both_loops=len({other.arm.load.kind for other in (cell, *elsewhere)}) > 1,
-            explanation=arm.explanation if arm.goodput else [],
             doubt=arm.doubt.words if arm.doubt and arm.doubt.words not in " ".join(arm.explanation) else "",
             utilisation=[(name, percent(share), round(min(share, 1) * 100, 1)) for name, share in fullest_first],
             tiles=tiles(cell),
             gauge=gauge(cell),
-            times=time_split(arm),
-            profile=(flames.file, count(flames.samples), cost(flames.cost)) if flames else None,
             requests=count(shape.requests) if shape else "",
-            others=len(group.ranked) > 1,
             beyond=count(histogram.beyond) if histogram and histogram.beyond else "",
             log=histogram is not None and histogram.log,
             cpu=[(part, quantity(us)) for part, us in cell.cpu_parts.items()],
@@ -214,7 +186,6 @@ class Cells:
             identity=identity_lines(cell.identity) if cell.identity else [],
             elsewhere=[self.brief(other) for other in sorted([cell, *elsewhere], key=load_key)] if elsewhere else [],
             trials=[trial_row(trial, arm.valid) for trial in cell.trials],
-            command=cell.command,
             rival=self.brief(rival) if rival else None,
         )
 
@@ -267,21 +238,6 @@ def gauge(cell: MatrixCell) -> Gauge | None:
         predicted_band=f"{quantity(model.band[0])}–{quantity(model.band[1])}" if model else "",
         predicted_ms=f"{milliseconds(model.response_ms)} ms" if model and model.response_ms is not None else "",
         band=span(model.band, top) if model else None,
-    )
-
-
-def time_split(arm: ArmResult) -> TimeSplit | None:
-    if arm.phases is None or arm.explaining is None:
-        return None
-    parts = time_by_part(arm.phases)
-    whole = sum(parts.values()) or 1.0
-    return TimeSplit(
-        [
-            TimePart(part, duration(seconds), percent(seconds / whole), round(seconds / whole * 100, 2))
-            for part, seconds in parts.items()
-        ],
-        phase_remarks(arm.phases),
-        cost(arm.explaining),
     )
 
 

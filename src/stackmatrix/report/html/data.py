@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from stackmatrix.catalog.stacks import written
 from stackmatrix.formatting import MISSING
 from stackmatrix.report import curves, experiment, headline
 from stackmatrix.report.charts import cell as cell_charts
@@ -74,7 +75,11 @@ def page_data(view: View, looks: Mapping[str, StackLook]) -> PageData:
         metrics=[(metric.key, f"{metric.name}, {metric.unit}" if metric.unit else metric.name) for metric in COMPARED],
         specs=specs(view),
         experiment=experiment.points(view.run.experiment) if view.run.experiment else [],
-        groups={group.slug: drawn_group(group, view) for group in view.groups},
+        groups={
+            group.slug: DrawnGroup(view.group_title(group), slugs[::-1], slugs)
+            for group in view.groups
+            for slugs in ([cell.slug for cell in group.ranked],)
+        },
         cells={cell.slug: drawn_cell(cell, group) for group in view.groups for cell in group.ranked},
         pairs={
             f"{one.first.slug} {one.second.slug}": drawn_pair(one, group, view)
@@ -107,11 +112,6 @@ def specs(view: View) -> dict[str, Spec]:
     if view.run.experiment:
         found["experiment"] = experiment_chart(view.run.experiment)
     return found
-
-
-def drawn_group(group: Group, view: View) -> DrawnGroup:
-    ranked = [cell.slug for cell in group.ranked]
-    return DrawnGroup(view.group_title(group), ranked[::-1], ranked)
 
 
 def drawn_cell(cell: MatrixCell, group: Group) -> DrawnCell:
@@ -153,4 +153,4 @@ def differing_settings(first: MatrixCell, second: MatrixCell) -> list[Triple]:
 
 
 def setting(value: int | str | bool | None) -> str:
-    return MISSING if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return MISSING if value is None else written(value)

@@ -14,7 +14,7 @@ from stackmatrix.report.html.page import moment
 from stackmatrix.report.html.site import render
 from stackmatrix.report.method import machine
 from stackmatrix.report.palette import StackLook, stack_looks
-from stackmatrix.report.view import Slugs, floor_of_run, read_run
+from stackmatrix.report.view import Slugs, read_run
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.interval import Interval
 from stackmatrix.results.run import ArmResult, Run
@@ -22,28 +22,17 @@ from stackmatrix.results.run import ArmResult, Run
 
 @dataclass(frozen=True)
 class Listed:
-    name: str
     run: Run
-    has_page: bool
+    href: str
+
+    @property
+    def valid(self) -> int:
+        return sum(arm.goodput is not None for arm in self.run.arms)
 
     @property
     def machine(self) -> str:
         """Where it was measured: only runs that agree in it are joined by a line."""
         return machine(self.run.environment) or "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    name: str
-    href: str
-    when: str
-    machine: str
-    revision: str
-    arms: str
-    void: bool
-    rounds: int
-    floor: str
-    ended: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,10 @@ def index_html(base: Path) -> str:
         data,
         title="All runs · Stack Matrix",
         home="#runs",
-        runs=[run_line(item) for item in reversed(runs)],
+        runs=runs[::-1],
+        ended_by=ENDED_BY,
+        moment=moment,
+        percent=percent,
         broken=broken,
         workloads=workloads,
         looks=looks.values(),
@@ -111,27 +103,11 @@ def listed_runs(base: Path) -> tuple[list[Listed], list[str]]:
         if not any((path / name).exists() for name in ("run.json", "plan.json", "trials.jsonl")):
             continue
         try:
-            runs.append(Listed(path.name, read_run(RunDirectory(path)), (path / "report.html").exists()))
+            page = "report.html" if (path / "report.html").exists() else "run.json"
+            runs.append(Listed(read_run(RunDirectory(path)), f"{path.name}/{page}"))
         except UserError as error:
             broken.append(str(error).removeprefix(f"{base}/"))
     return sorted(runs, key=lambda item: item.run.started), broken
-
-
-def run_line(item: Listed) -> RunLine:
-    run = item.run
-    valid = sum(arm.goodput is not None for arm in run.arms)
-    return RunLine(
-        name=run.name,
-        href=f"{item.name}/{'report.html' if item.has_page else 'run.json'}",
-        when=moment(run.started),
-        machine=item.machine,
-        revision=run.environment.get("revision") or MISSING,
-        arms=f"{valid} of {len(run.arms)}",
-        void=valid < len(run.arms),
-        rounds=max((arm.rounds for arm in run.arms), default=0),
-        floor=percent(floor_of_run(run)) if run.aa else MISSING,
-        ended=ENDED_BY.get(run.ended_by, run.ended_by),
-    )
 
 
 def trends(runs: Sequence[Listed]) -> list[Trend]:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from stackmatrix.formatting import count
 from stackmatrix.report import curves, experiment, headline, method, phases, slo
 from stackmatrix.report.arms import BOUND_MEANINGS
 from stackmatrix.report.charts.cell import CHART_PARTS
@@ -43,6 +44,7 @@ def run_html(view: View) -> str:
         trial_columns=TRIAL_COLUMNS,
         part_colours=CHART_PARTS,
         metrics=METRICS,
+        count=count,
     )
 
 
