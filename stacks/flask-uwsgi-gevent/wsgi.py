@@ -14,10 +14,13 @@ from typing import Any
 
 import gevent
 import uwsgi
+from gevent.lock import Semaphore
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.utils import get_content_length
 from werkzeug.wsgi import ClosingIterator
 
 from app import app
+from contract import MAX_BODY
 from settings import SETTINGS
 from timing import watch_lag
 
@@ -43,11 +46,41 @@ class ChunkedInput(io.RawIOBase):
         return size
 
 
+class BodyAhead(io.RawIOBase):
+    """A body of which all that the application may read has come, or will not: it waits for nothing more."""
+
+    failure: Exception | None = None
+
+    def __init__(self, rest: Any) -> None:
+        self.rest, self.came = rest, bytearray()
+        try:
+            while len(self.came) <= MAX_BODY and (piece := rest.read(MAX_BODY + 1 - len(self.came))):
+                self.came += piece
+        except (OSError, RequestEntityTooLarge) as error:
+            self.failure = error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.came and self.failure is not None:
+            raise self.failure
+        data = bytes(self.came[: len(buffer)]) or self.rest.read(len(buffer))
+        del self.came[: len(data)]
+        buffer[: len(data)] = data
+        return len(data)
+
+
 class Worker:
-    """A worker process: takes requests while it has greenlets, and ends when those that came are answered."""
+    """A worker process: takes requests while it has greenlets, and ends when those that came are answered.
+
+    The router passes a body on as it comes. A request takes its turn when its body is there, so that those who send
+    slowly keep no turn from the others.
+    """
 
     def __init__(self) -> None:
-        self.running = 0
+        self.taken, self.greenlets = 0, int(uwsgi.opt["gevent"])
+        self.turns = Semaphore(SETTINGS["greenlets"])
         self.draining = False
         # The router's socket; uWSGI closes the worker's copy of it, but not one made here, in the master.
         self.router = socket.socket(fileno=os.dup(int(uwsgi.opt["http"].removeprefix(b"fd://"))))
@@ -67,13 +100,17 @@ class Worker:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Runs the application; `finish` runs when the answer is written."""
-        self.running += 1
-        if self.running == SETTINGS["greenlets"]:
-            self.accept.stop()
+        self.taken += 1
         chunked = environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked" and "CONTENT_LENGTH" not in environ
         if chunked:
             environ["wsgi.input"] = ChunkedInput()
             environ["wsgi.input_terminated"] = True
+        length = get_content_length(environ.get("CONTENT_LENGTH")) or 0
+        if chunked or 0 < length <= MAX_BODY + 1:  # a longer one is refused unread
+            self.accept_while_free()
+            environ["wsgi.input"] = BodyAhead(environ["wsgi.input"])
+        self.turns.acquire()
+        self.accept_while_free()
 
         def respond(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             # The router ends a connection whose body had chunks, and one whose body it could not pass on in full.
@@ -83,8 +120,17 @@ class Worker:
 
         return ClosingIterator(app(environ, respond), partial(self.finish, environ))
 
+    def accept_while_free(self) -> None:
+        """Requests queue in the kernel while all turns are taken, or all of uWSGI's greenlets."""
+        if self.turns.locked() or self.taken == self.greenlets:
+            self.accept.stop()
+        elif not self.accept.active:
+            self.accept.start(*self.accept_callback)
+
     def finish(self, environ: dict[str, Any]) -> None:
         """What uWSGI closes after this, it must have read to the end, else the router drops the answer."""
+        self.turns.release()
+        self.accept_while_free()
         if "CONTENT_LENGTH" in environ or "wsgi.input_terminated" in environ:
             with suppress(OSError, RequestEntityTooLarge):
                 while environ["wsgi.input"].read(65536):
@@ -94,9 +140,8 @@ class Worker:
             with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection, suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(1)
-        self.running -= 1
-        if not self.accept.active:
-            self.accept.start(*self.accept_callback)
+        self.taken -= 1
+        self.accept_while_free()
 
     def drain(self) -> None:
         """Answers what has come, refuses the rest, and ends the worker."""
