@@ -133,12 +133,12 @@ def test_a_package_without_a_wheel_needs_a_compiler(tmp_path: Path, monkeypatch:
 
 def test_a_checkout_has_room_for_one_harness(tmp_path: Path) -> None:
     first, second = State(tmp_path), State(tmp_path)
-    first.acquire()
+    first.lock.acquire()
     with pytest.raises(UserError, match=f"the harness with process id {os.getpid()} runs the matrix"):
-        second.acquire()
-    first.release()
-    second.acquire()
-    second.release()
+        second.lock.acquire()
+    first.lock.release()
+    second.lock.acquire()
+    second.lock.release()
 
 
 def test_the_lock_of_a_killed_harness_is_waited_for(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ import subprocess, sys
 from pathlib import Path
 from stackmatrix.runtime.native.state import State
 state = State(Path({str(tmp_path)!r}))
-state.acquire()
-subprocess.Popen(["sleep", "1"], pass_fds=(state.lock,))  # as a supervisor that is still at work
+state.lock.acquire()
+subprocess.Popen(["sleep", "1"], pass_fds=(state.lock.descriptor,))  # as a supervisor that is still at work
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -157,8 +157,8 @@ sys.stdin.read()
         assert process.stdout.readline() == "held\n"
         process.kill()
     state = State(tmp_path)
-    state.acquire()
-    state.release()
+    state.lock.acquire()
+    state.lock.release()
 
 
 @pytest.mark.parametrize(

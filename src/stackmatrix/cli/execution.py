@@ -110,7 +110,11 @@ def tell_end(run: "Run", directory: RunDirectory, arms: Sequence[Arm]) -> int:
     """Say where the run is kept; return 1 when a stack failed, 0 when only the machine kept numbers from being told."""
     out, name = console(), directory.shown
     if run.ended_by == "interrupted":
-        out.print(f"interrupted; what was measured is kept; go on: {as_typed('run')} --resume {name}")
+        timed = any(directory.trials())
+        kept = (
+            f"what was measured is kept; go on: {as_typed('run')} --resume {name}" if timed else "nothing was timed yet"
+        )
+        out.print(f"interrupted; {kept}")
         return INTERRUPTED
     out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
     repeated = {arm.id for arm in arms if arm.repeats}  # neither a tool's, nor shown failing

@@ -84,8 +84,8 @@ def ending(main: Callable[[], int]) -> int:
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        print("interrupted: everything that was started is stopped", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {str(interrupt) or 'everything that was started is stopped'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader

@@ -37,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C stopped the load; what had been recorded by then is kept."""
 
     def __init__(self, outcome: "LoadRun") -> None:
-        super().__init__("interrupted")
+        super().__init__()
         self.outcome = outcome
 
 

@@ -97,7 +97,8 @@ class Timeline:
 @contextlib.contextmanager
 def serving(target: KnownServer, cpu: int | None = None) -> Iterator[int]:
     command = [sys.executable, "-P", "-m", "stackmatrix.load.targets"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    # Ctrl-C is the harness's business, which kills it.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as process:
         try:
             assert process.stdin is not None and process.stdout is not None
             pickle.dump((target, cpu, os.getpid()), process.stdin)

@@ -47,17 +47,19 @@ class Session:
         """Measure; whatever ends it, judge what there is, and keep that as run.json."""
         self.environment |= {"seed": self.plan.seed, "window_s": self.plan.window_s}
         cells = cells_of(self.plan, self.catalog)
+        ended_by: str | None = None
         try:
             with choose(self.plan.runtime, self.watcher.note) as runtime:
                 ended_by = self.measure(runtime, cells)
                 self.watcher.stage("stopping servers")
-        except KeyboardInterrupt:
-            ended_by = "interrupted"
-        except UserError:
-            if any(self.directory.trials()):
-                self.judge("error")
-            raise
-        return self.judge(ended_by)
+        except (KeyboardInterrupt, UserError) as error:
+            if ended_by is None and isinstance(error, UserError):
+                if any(self.directory.trials()):
+                    self.judge("error")
+                raise
+            if str(error):  # what stopping has left
+                self.watcher.note(str(error))
+        return self.judge(ended_by or "interrupted")
 
     def measure(self, runtime: Runtime, cells: list[Cell]) -> str:
         """Start the servers, check them, and time the arms of those that pass; say what ended it."""

@@ -1,6 +1,7 @@
 """Time one window of one arm: prepare, warm up, load, and keep what client, servers and ledger say of it."""
 
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -132,13 +133,15 @@ def timed_trial(
 
     A server that is gone makes a trial with that reason against it; the upstreams are up again afterwards.
     """
-    name, started = name_of(arm, number, attempt), utc_now()
+    name, started, began = name_of(arm, number, attempt), utc_now(), time.time()
     # The same arrivals for every arm that is compared, so that their chance cancels in the ratios of a round.
     seed = zlib.crc32(f"{bench.seed} {number} {attempt} {arm.load.label}".encode())
     try:
         driven = drive(bench, service, arm.load, workload, timing, seed, bench.directory.records_file(name))
     except UserError as error:
-        trial = bench.with_log(crashed(arm, number, attempt, error), service.stack.name)
+        trial = crashed(arm, number, attempt, error)
+        trial = replace(trial, reasons=[*interferences(bench.runtime, began), *trial.reasons])
+        trial = bench.with_log(trial, service.stack.name)
         bench.heal()
         return trial
     trial = Trial(
@@ -154,7 +157,19 @@ def timed_trial(
         ),
     )
     reasons = validity.gate_reasons(trial, arm.load, bench.generator_rps, timing.fitted, service.settings)
+    seen = {reason.kind for reason in reasons}
+    reasons += [reason for reason in interferences(bench.runtime, began) if reason.kind not in seen]
     return bench.with_log(replace(trial, reasons=reasons), service.stack.name)
+
+
+def interferences(runtime: Runtime, since: float) -> list[Reason]:
+    """Name what befell the servers from outside, which no figure of the trial tells by itself."""
+    return [
+        Reason("oom", f"a process of {server} was killed for want of memory")
+        if what == "out of memory"
+        else Reason("disturbed", f"{server} was paused from outside")
+        for server, what in runtime.interferences(since)
+    ]
 
 
 def crashed(arm: Arm, number: int, attempt: int, error: UserError) -> Trial:

@@ -14,6 +14,7 @@ ReasonKind = Literal[
     "stall",
     "neighbour",
     "steal",
+    "disturbed",
     "throttled",
     "oom",
     "restart",
@@ -42,6 +43,7 @@ REMEDIES: dict[ReasonKind, str] = {  # `{log}`: where the end of the stack's log
     "stall": "the stack, an upstream or the machine stood still: read {log}, quiet the machine and repeat",
     "neighbour": "something else ran on the stack's core: quiet the machine and repeat",
     "steal": "the host took CPU time away: use a machine that is not shared",
+    "disturbed": "somebody paused a container: leave them alone while a run is under way, and repeat",
     "throttled": "a CPU quota held the stack back: remove the container's limit",
     "oom": "the kernel killed a process for memory: raise the container's memory limit",
     "restart": "a process of the stack came or went under load: read {log}",
@@ -60,7 +62,9 @@ REMEDIES: dict[ReasonKind, str] = {  # `{log}`: where the end of the stack's log
 }
 
 # what the machine or a short window did to a trial; every other kind speaks against the stack or the generator
-NOISE: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little", "unsteady", "stall", "unfinished"})
+NOISE: frozenset[ReasonKind] = frozenset(
+    {"neighbour", "steal", "disturbed", "drift", "little", "unsteady", "stall", "unfinished"}
+)
 
 # reasons why a number is missing that speak against no stack
 NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "short", "untimed"}

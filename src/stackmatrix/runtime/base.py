@@ -6,10 +6,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 from stackmatrix.catalog.stacks import Setting, Stack, Variant
 from stackmatrix.cores import Cores
+from stackmatrix.errors import UserError
 
 Upstream = Literal["postgres", "nginx", "delay"]
 
@@ -46,6 +47,11 @@ def accepts(host: str, port: int) -> bool:
     return True
 
 
+class Interference(NamedTuple):
+    server: str  # a stack or an upstream
+    what: Literal["paused", "out of memory"]
+
+
 def stands_still(settings: Mapping[str, Setting]) -> bool:
     """Tell whether a stack may be stopped for long: Gunicorn kills workers that give no sign of life."""
     return settings.get("server") != "gunicorn"
@@ -56,6 +62,7 @@ class Runtime(Protocol):
 
     name: str
     root: Path
+    say: Say
     counts_statements: bool  # whether its PostgreSQL has pg_stat_statements
 
     def __enter__(self) -> Self:
@@ -64,7 +71,12 @@ class Runtime(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.down()
+        try:
+            self.down()
+        except UserError as failure:
+            if error is None:
+                raise
+            self.say(str(failure))  # the error that ended it is the news
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults; wait until all are healthy."""
@@ -128,5 +140,12 @@ class Runtime(Protocol):
         """Name the engine, PostgreSQL, Nginx and Go that serve, for the report."""
         ...
 
+    def interferences(self, since: float) -> list[Interference]:  # noqa: ARG002 of those that can tell
+        """List what befell a server from outside since that time of the clock."""
+        return []
+
     def down(self) -> None:
-        """Stop what this runtime object started; what was up before it stays up."""
+        """Stop what this runtime object started; what was up before it stays up, as it was.
+
+        Raises UserError or KeyboardInterrupt that says what is left when that fails or Ctrl-C cuts it short.
+        """

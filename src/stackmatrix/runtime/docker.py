@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,14 +16,28 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.catalog.stacks import Setting, Stack, Variant, load_stacks, written
 from stackmatrix.cores import Cores
 from stackmatrix.errors import UserError
+from stackmatrix.formatting import listed
 from stackmatrix.runtime import compose_file
-from stackmatrix.runtime.base import UPSTREAMS, Runtime, Say, Service, Upstream, stands_still
+from stackmatrix.runtime.base import UPSTREAMS, Interference, Runtime, Say, Service, Upstream, stands_still
 from stackmatrix.runtime.commands import run_command, wait_until, why_ended
+from stackmatrix.runtime.lock import Lock
 from stackmatrix.runtime.psql import OPTIONS, Psql
 from stackmatrix.runtime.watchdog import Watchdog
 
 PROJECT = "stack-matrix"
 HEALTHY_WITHIN_S = 180
+HEALTHY_AGAIN_WITHIN_S = 15
+LOCK = Path("/tmp/stack-matrix-containers.lock")  # one for every checkout: an engine has one project of this name
+UP_FLAGS = ("--detach", "--no-build", "--no-deps")
+UP = ("running", "paused", "restarting")
+# An upstream looks only every 30 s once it is healthy; without its file it looks at once.
+LOOK_NOW = "rm -f /tmp/healthy"
+# By label, for Compose renames what it is about to replace. Images that Compose builds carry the project's label too,
+# and so does whatever else is run from them; the number is a container of a service's own.
+LABELS = (f"com.docker.compose.project={PROJECT}", "com.docker.compose.container-number")
+OURS = [word for label in LABELS for word in ("--filter", f"label={label}")]
+REMOVE = f"""for name; do docker ps --all --quiet {" ".join(OURS)} --filter "label=com.docker.compose.service=$name"
+done | xargs -r docker rm --force --volumes"""
 CGROUPS = Path("/sys/fs/cgroup")
 DIRECT = build_opener(ProxyHandler({})).open  # containers are never behind the user's proxy
 
@@ -37,11 +52,17 @@ class Container:
     health: str | None
     pid: int
     address: str
+    cpus: str  # that it is confined to; empty means all
+    out_of_memory: bool  # the kernel killed it for that
 
     @property
     def up(self) -> bool:
         """Whether it runs and, when it has a health check, passes it."""
         return self.state == "running" and self.health in (None, "healthy")
+
+    @property
+    def unwell(self) -> bool:
+        return self.state in UP and not self.up
 
 
 class DockerRuntime(Runtime):
@@ -51,8 +72,9 @@ class DockerRuntime(Runtime):
     counts_statements = True
 
     def __init__(self, say: Say, root: Path = ROOT) -> None:
-        self._say = say
+        self.say = say
         self.root = root
+        self._stacks: dict[str, Stack] = {}
         self._guests: dict[str, Stack] = {}
         self._version = engine_version()
         if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
@@ -61,29 +83,35 @@ class DockerRuntime(Runtime):
                 "(on Debian as root: scripts/install-docker)"
             )
         compose_file.sync(root)
-        self._dog = Watchdog().__enter__()
+        self._lock = Lock(LOCK, "the containers")
         self._remembered: dict[str, int] = {}
-        self._before = {name for name, container in self._containers().items() if container.state == "running"}
+        self._before: dict[str, Container] = {}
         self._started: set[str] = set()
         self._pinned: dict[str, tuple[int, ...]] = {}
         self._seen: dict[str, Container] = {}
         self._running: dict[str, Mapping[str, Setting]] = {}
         self._paused: set[str] = set()
+        self._switched: set[str] = set()  # paused or woken at some time
         self._psql: Psql | None = None
         self._asked = 0
 
     def up(self, stacks: Iterable[Stack]) -> None:
         """Bring up the upstreams and these stacks with their defaults, building what changed; wait until healthy."""
         stacks = list(stacks)
+        self._begin()
+        self._stacks.update((stack.name, stack) for stack in stacks)
         self._guests.update(
             (stack.name, stack) for stack in stacks if not stack.directory.is_relative_to(self.root / "stacks")
         )
         wanted = [*UPSTREAMS, *(stack.name for stack in stacks)]
         engine([str(self.root / "scripts" / "base-image")], "could not make the base image", quiet=False)
-        self._say(f"docker: building the images of {', '.join(wanted)}")
+        self.say(f"docker: building the images of {', '.join(wanted)}")
+        if self._guests:
+            self._remember("images", ["docker", "image", "rm", "--force", *map(image, sorted(self._guests))])
         self._compose(["build", "--quiet", *wanted])
-        self._say("docker: starting them, until each is healthy")
-        self._up(wanted, {})
+        self.say("docker: starting them, until each is healthy")
+        self._up(list(UPSTREAMS), {})
+        self._up([stack.name for stack in stacks], {})
         self._running.update((stack.name, {}) for stack in stacks)
 
     def keep(self) -> None:
@@ -92,25 +120,61 @@ class DockerRuntime(Runtime):
         self._forget_all()
 
     def down(self) -> None:
-        """Stop what this object started; wake and give back the CPUs of what it did not."""
+        """Have the watchdog undo all that is remembered: as after a kill, so what was up before is as it was."""
+        if not self._lock.held:
+            return
         if self._psql is not None:
             self._psql.close()
-        self._wake(self._paused.copy())
-        mine = sorted(self._started - self._before)
-        containers = self._containers()
-        for name in self._before & set(containers):
-            if containers[name].id in self._pinned:
-                engine(self._unpin(containers[name]), "could not give back the CPUs of a container")
-        for name in sorted(self._before & {name for name, changed in self._running.items() if changed}):
-            self._up([name], {})
+        mine = self._started - self._before.keys()
         if mine:
-            self._say(f"docker: stopping {'what was started' if not self._before else ', '.join(mine)}")
-            engine(self._undo(mine), "could not stop what was started")
-        if guests := sorted(self._guests.keys() & self._started):
-            engine(["docker", "image", "rm", "--force", *map(image, guests)], "could not remove the images of copies")
+            self.say(f"docker: stopping {'what was started' if not self._before else listed(sorted(mine))}")
+        interrupted = False
+        try:
+            try:
+                with suppress(UserError):  # the watchdog wakes what is still asleep
+                    self._wake(self._paused & self._before.keys())
+                    self._show_healthy(self._switched & self._before.keys())
+            finally:
+                self._dog.__exit__(None, None, None)
+            wait_until(lambda: not self._left(mine), HEALTHY_AGAIN_WITHIN_S, 0.3)
+        except KeyboardInterrupt:
+            interrupted = True
+        if left := self._left(mine):
+            words = f"not stopped yet: {listed(left)}; if it is still so in a minute: make down"
+            raise KeyboardInterrupt(words) if interrupted else UserError(words)
         self._started.clear()
-        self._forget_all()
-        self._dog.__exit__(None, None, None)
+        self._lock.release()
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def _show_healthy(self, names: set[str]) -> None:
+        """Have the engine look at once at what is unhealthy to it since a pause; it would only in 30 s.
+
+        Another pause ends the check that waits so long.
+        """
+        for name in sorted(
+            name for name, container in self._containers().items() if name in names and not container.up
+        ):
+            self._switch("pause", {name})
+            self._switch("unpause", {name})
+            self._exec(name, "sh", "-c", LOOK_NOW)
+
+    def _left(self, mine: set[str]) -> list[str]:
+        """List what this object started that is still there, and what was up before that is not well again."""
+        containers = self._containers()
+        switched = self._switched & self._before.keys() & containers.keys()
+        return sorted(mine & containers.keys() | {name for name in switched if containers[name].unwell})
+
+    def _begin(self) -> None:
+        """Take the containers for this harness alone, and see which are there already."""
+        if self._lock.held:
+            return
+        self._lock.acquire()
+        self._dog = Watchdog([self._lock.descriptor]).__enter__()
+        self._before = dict(self._containers())
+        network = f"{PROJECT}_default"
+        if network not in engine(["docker", "network", "ls", "--format", "{{.Name}}"], "no networks").split():
+            self._remember("network", ["docker", "network", "rm", network])
 
     @property
     def _command(self) -> list[str]:
@@ -135,37 +199,40 @@ class DockerRuntime(Runtime):
         if what in self._remembered:
             self._dog.forget(self._remembered.pop(what))
 
-    def _undo(self, names: list[str]) -> list[str]:
-        """Make the command that removes these services; all of the project when nothing of it was up before."""
-        last = ["down", "--timeout", "2"] if not self._before else ["rm", "--stop", "--force", *names]
-        return [*self._command, *last]
-
-    def _unpin(self, container: Container) -> list[str]:
-        return self._update(container, sorted(os.sched_getaffinity(0)))
+    def _remember_start(self, names: list[str], changed: Mapping[str, Setting]) -> None:
+        """Have them as they were before: gone, stopped, or with their defaults."""
+        for name in names:
+            before = self._before.get(name)
+            if before is None:
+                self._remember(f"start {name}", ["sh", "-c", REMOVE, "sh", name])
+            elif before.state not in UP:
+                self._remember(f"start {name}", ["docker", "stop", "--time", "2", f"{PROJECT}-{name}-1"])
+            elif changed:
+                unset = [word for key in self._settings() for word in ("--unset", key)]
+                self._remember(f"change {name}", ["env", *unset, *self._command, "up", *UP_FLAGS, name])
 
     @contextmanager
     def service(self, variant: Variant) -> Iterator[Service]:
         """Run this variant in a container, which is made anew only when its settings differ from what runs."""
         name = variant.stack.name
+        self._stacks[name] = variant.stack
         self._wake({name})
         if self._running.get(name) != variant.changed:
             self._up([name], variant.changed)
             self._running[name] = dict(variant.changed)
-        elif not self._answers(name, variant.stack):
-            self._restart(variant.stack)  # it died, or has more in hand than it can answer soon
+        elif not self._answers(name):
+            self._restart(name)  # it died, or has more in hand than it can answer soon
         yield Service(variant, *self._endpoint(self._container(name), variant.stack))
 
     @contextmanager
     def alone(self, service: Service) -> Iterator[None]:
         """Pause the containers of all other stacks; they stay so until they are needed, which spares many switches."""
-        others = {name for name in self._seen if name not in (*UPSTREAMS, service.stack.name)} - self._paused
-        others = {name for name in others if stands_still(self._running.get(name, {}))}
-        running = sorted(name for name in others if self._seen[name].state == "running")
-        if running:
-            for name in running:
-                self._remember(f"pause {name}", ["docker", "unpause", self._seen[name].id])
-            engine(["docker", "pause", *(self._seen[name].id for name in running)], "could not pause the other stacks")
-            self._paused.update(running)
+        others = self._running.keys() - self._paused - {service.stack.name}
+        others = {name for name in others if stands_still(self._running[name])}
+        for name in others & self._containers().keys() if others else ():
+            self._remember(f"pause {name}", ["docker", "unpause", self._seen[name].id])
+        self._switch("pause", others)
+        self._paused |= others
         yield
 
     def heal(self) -> None:
@@ -173,14 +240,16 @@ class DockerRuntime(Runtime):
             self._up(list(UPSTREAMS), {})
 
     def restart(self, service: Service) -> None:
-        self._restart(service.stack)
+        self._restart(service.stack.name)
 
-    def _restart(self, stack: Stack) -> None:
-        container = self._container(stack.name)
-        engine(["docker", "restart", "--time", "0", container.id], "could not start the stack again")
-        self._seen.clear()
-        if not wait_until(lambda: self._answers(stack.name, stack), HEALTHY_WITHIN_S):
-            raise UserError(f"{stack.name} does not answer after a restart: {self._why_ended(stack.name)}")
+    def _restart(self, name: str) -> None:
+        """Start a stack again wherever it ended; one whose container is gone gets another."""
+        if name not in self._containers():
+            return self._up([name], self._running[name])
+        self._switch("unpause", {name})
+        engine(["docker", "restart", "--time", "0", self._container(name).id], "could not start the stack again")
+        self._wait([name])
+        return None
 
     def pin(self, service: Service, cores: Cores) -> None:
         """Confine the containers to their CPUs, at once and without a restart."""
@@ -190,7 +259,8 @@ class DockerRuntime(Runtime):
             container = self._container(name)
             if self._pinned.get(container.id) != cpus:
                 if name in self._before:
-                    self._remember(f"pin {name}", self._unpin(container))
+                    all_cpus = self._before[name].cpus or sorted(os.sched_getaffinity(0))
+                    self._remember(f"pin {name}", self._update(container, all_cpus))
                 engine(self._update(container, cpus), "could not pin a container")
                 self._pinned[container.id] = cpus
 
@@ -230,7 +300,14 @@ class DockerRuntime(Runtime):
     def start_upstream(self, name: Upstream) -> None:
         container = self._container(name)
         engine(["docker", "start", container.id], f"could not start {name}")
-        self._wait(name)
+        self._wait([name])
+
+    def interferences(self, since: float) -> list[Interference]:
+        return [
+            Interference(name, "paused" if action == "pause" else "out of memory")
+            for name, action in dict.fromkeys(self._events(since, "pause", "oom"))
+            if name in (*UPSTREAMS, *self._running)
+        ]
 
     def terminate(self, service: Service) -> int:
         container = self._container(service.stack.name)
@@ -269,60 +346,105 @@ class DockerRuntime(Runtime):
 
     def _compose(self, arguments: list[str], changed: Mapping[str, Setting] | None = None) -> str:
         # Settings reach a container only from here, never from what the user's shell happens to export.
-        stacks = load_stacks(self.root) | self._guests
-        settings = {key.upper() for stack in stacks.values() for key in stack.settings}
+        settings = self._settings()
         environment = {key: value for key, value in os.environ.items() if key not in settings}
         environment |= {key.upper(): written(value) for key, value in (changed or {}).items()}
         environment["DOCKER_BUILDKIT"] = "1"
         return engine([*self._command, *arguments], f"docker compose {arguments[0]} failed", environment)
 
+    def _settings(self) -> set[str]:
+        return {key.upper() for stack in (load_stacks(self.root) | self._guests).values() for key in stack.settings}
+
     def _up(self, names: list[str], changed: Mapping[str, Setting]) -> None:
-        if new := sorted(set(names) - self._before - self._started):
-            self._remember(f"start {' '.join(new)}", self._undo(new))
+        """Start services, whatever state they are in, and wait until each is healthy now.
+
+        Compose would wait for what the engine last saw: a container that was paused is unhealthy to it until it looks
+        again.
+        """
+        self._remember_start(names, changed)
         self._started.update(names)
-        self._seen.clear()
-        flags = ["--detach", "--wait", "--wait-timeout", str(HEALTHY_WITHIN_S), "--no-build"]
-        if not set(names) & set(UPSTREAMS):
-            flags.append("--no-deps")
-        try:
-            self._compose(["up", *flags, *names], changed)
-        except UserError as error:
-            containers = self._containers()
-            sick = [name for name in names if name in containers and not containers[name].up]
-            raise UserError(f"{sick[0]}: {self._why_ended(sick[0])}" if sick else str(error)) from None
+        self._switch("unpause", set(names))  # nobody can start what is paused
+        self._compose(["up", *UP_FLAGS, *names], changed)
+        self._wait(names)
 
     def _wake(self, names: set[str]) -> None:
-        asleep = sorted(names & self._paused)
+        asleep = names & self._paused
         if asleep:
-            engine(["docker", "unpause", *(self._container(name).id for name in asleep)], "could not wake a stack")
-            self._paused.difference_update(asleep)
+            self._switch("unpause", asleep)
+            self._paused -= asleep
             for name in asleep:
                 self._forget(f"pause {name}")
 
-    def _answers(self, name: str, stack: Stack) -> bool:
+    def _switch(self, verb: Literal["pause", "unpause"], names: set[str]) -> None:
+        """Pause or wake those of these containers that are not so yet; one that has died cannot be."""
+        before = "running" if verb == "pause" else "paused"
+
+        def due() -> list[str]:
+            return [
+                container.id
+                for name, container in self._containers().items()
+                if name in names and container.state == before
+            ]
+
+        if names and (ids := due()):
+            try:
+                engine(["docker", verb, *ids], f"could not {verb} a stack")
+            except UserError:
+                if due():
+                    raise
+            self._switched |= names
+            self._seen.clear()
+
+    def _healthy(self, name: str) -> bool:
+        """Tell whether a server answers now."""
+        container = self._seen[name]
+        if name in self._stacks:
+            return container.state == "running" and self._answers(name)
+        look = ["docker", "exec", container.id, "sh", "-c", f"{LOOK_NOW} && exec healthcheck"]
+        return container.state == "running" and not subprocess.run(look, capture_output=True, check=False).returncode
+
+    def _answers(self, name: str) -> bool:
         """Tell whether the stack accepts a request now and answers it with 200."""
         try:
-            host, port = self._endpoint(self._container(name), stack)
+            host, port = self._endpoint(self._container(name), self._stacks[name])
             with DIRECT(f"http://{host}:{port}/healthz", timeout=2) as answer:
                 return bool(answer.status == 200)
-        except OSError:
+        except (OSError, UserError):
             return False
 
-    def _wait(self, name: str) -> None:
-        if not wait_until(lambda: self._containers()[name].up, HEALTHY_WITHIN_S, 0.1):
+    def _wait(self, names: list[str]) -> None:
+        waiting = list(names)
+
+        def all_healthy() -> bool:
+            containers = self._containers()
+            for name in waiting:
+                if name not in containers or containers[name].state in ("exited", "dead"):
+                    raise UserError(f"{name}: {self._why_ended(name)}")
+            waiting[:] = [name for name in waiting if not self._healthy(name)]
+            return not waiting
+
+        if not wait_until(all_healthy, HEALTHY_WITHIN_S, 0.2):
+            name = waiting[0]
             raise UserError(f"{name} is not healthy after {HEALTHY_WITHIN_S} s: {self._why_ended(name)}")
 
     def _why_ended(self, name: str) -> str:
-        return f"{why_ended(self.logs(name, 200))} (all of it: docker logs {self._container(name).id[:12]})"
+        container = self._container(name)
+        how = "out of memory; " if container.out_of_memory else ""
+        return f"{how}{why_ended(self.logs(name, 200))} (all of it: docker logs {container.id[:12]})"
+
+    def _events(self, since: float, *actions: str) -> Iterator[tuple[str, str]]:
+        """Find which containers of the project had which of these events since then."""
+        filters = [*OURS[:2], *(word for action in actions for word in ("--filter", f"event={action}"))]
+        span = ["--since", f"{since:.3f}", "--until", f"{time.time():.3f}"]
+        for line in engine(["docker", "events", *span, *filters, "--format", "{{json .}}"], "no events").splitlines():
+            event = json.loads(line)
+            yield event["Actor"]["Attributes"]["com.docker.compose.service"], event["Action"]
 
     def _containers(self) -> dict[str, Container]:
-        # Images that Compose builds carry the project's label too, and so does whatever else is run from them; the
-        # number is a container of a service's own.
-        labels = [f"com.docker.compose.project={PROJECT}", "com.docker.compose.container-number"]
-        filters = [word for label in labels for word in ("--filter", f"label={label}")]
-        ids = engine(["docker", "ps", "--all", "--quiet", *filters], "the engine lists no containers").split()
+        ids = engine(["docker", "ps", "--all", "--quiet", *OURS], "the engine lists no containers").split()
         if not ids:
-            return {}
+            self._seen = {}
+            return self._seen
         described: list[dict[str, Any]] = json.loads(engine(["docker", "inspect", *ids], "a container vanished"))
         self._seen = {container.service: container for container in map(read_container, described)}
         return self._seen
@@ -343,8 +465,9 @@ class DockerRuntime(Runtime):
             return "127.0.0.1", stack.port
         return container.address, stack.port
 
-    def _update(self, container: Container, cpus: Iterable[int]) -> list[str]:
-        return ["docker", "update", "--cpuset-cpus", ",".join(map(str, cpus)), container.id]
+    def _update(self, container: Container, cpus: str | Iterable[int]) -> list[str]:
+        listed_cpus = cpus if isinstance(cpus, str) else ",".join(map(str, cpus))
+        return ["docker", "update", "--cpuset-cpus", listed_cpus, container.id]
 
     def _fetch(self, name: Upstream, path: str, method: Literal["GET", "POST"] = "GET") -> str:
         # An upstream is published to nobody: the bridge reaches it from the machine that the engine runs on, else
@@ -376,6 +499,8 @@ def read_container(described: dict[str, Any]) -> Container:
         health=(described["State"].get("Health") or {}).get("Status"),
         pid=described["State"]["Pid"],
         address=next((network["IPAddress"] for network in networks), ""),
+        cpus=described["HostConfig"]["CpusetCpus"],
+        out_of_memory=described["State"]["OOMKilled"],
     )
 
 

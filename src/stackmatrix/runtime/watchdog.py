@@ -28,7 +28,13 @@ END_WITHIN_S = 60
 
 
 class Watchdog:
-    """The harness's end: a context in which commands are remembered and forgotten."""
+    """The harness's end: a context in which commands are remembered and forgotten.
+
+    The watchdog's process holds the descriptors `keeps` until it has undone everything.
+    """
+
+    def __init__(self, keeps: Sequence[int] = ()) -> None:
+        self._keeps = keeps
 
     def __enter__(self) -> "Watchdog":
         self._count = 0
@@ -39,6 +45,7 @@ class Watchdog:
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is the harness's business
             env=unmarked(os.environ),
+            pass_fds=self._keeps,
             text=True,
         )
         os.environ[self._mark] = "1"

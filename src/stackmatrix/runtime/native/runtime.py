@@ -67,7 +67,7 @@ class NativeRuntime(Runtime):
                 )
         self.lacking: dict[str, str] = {}
         self.counts_statements = False
-        self._say = say
+        self.say = say
         self.root = root
         self._state = State(root)
         self._ports = dict(ports or {})
@@ -94,14 +94,17 @@ class NativeRuntime(Runtime):
             self._vary(Variant(stack, {}))
         self._start(*(stack.name for stack in new))
         for stack in new:
-            self._say(f"native: {stack.name} on http://{HOST}:{self._ports[stack.name]}/")
+            self.say(f"native: {stack.name} on http://{HOST}:{self._ports[stack.name]}/")
 
     def down(self) -> None:
         self._hang_up()
         for program in self._programs.values():
             program.let_go()
-        for program in self._programs.values():
-            program.wait()
+        try:
+            for program in self._programs.values():
+                program.wait()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("what was started is being stopped, within a few seconds") from None
         self._programs.clear()
         self._servers = None
         self._open.close()
@@ -231,7 +234,7 @@ class NativeRuntime(Runtime):
         if not delay.executable_path(self._state).exists():
             new.append("the delay server")
         if new:
-            self._say(f"native: making what {', '.join(new)} needs; it is kept for the next time")
+            self.say(f"native: making what {', '.join(new)} needs; it is kept for the next time")
         pool = ThreadPoolExecutor()
         try:
             making = pool.submit(environments.make_all, stacks, self._state)
@@ -247,7 +250,7 @@ class NativeRuntime(Runtime):
         for name, result in made.items():
             if isinstance(result, UserError):
                 self.lacking[name] = str(result)
-                self._say(f"native: left out: {result}")
+                self.say(f"native: left out: {result}")
             else:
                 self.lacking.pop(name, None)
                 self._environments[name] = result
@@ -257,13 +260,13 @@ class NativeRuntime(Runtime):
         self.counts_statements = servers.postgres.counts_statements
         self._recipes |= {name: servers.recipe(name) for name in UPSTREAMS}
         self._start(*UPSTREAMS)
-        self._say("native: " + ", ".join(f"{name} on {HOST}:{getattr(servers, name).port}" for name in UPSTREAMS))
+        self.say("native: " + ", ".join(f"{name} on {HOST}:{getattr(servers, name).port}" for name in UPSTREAMS))
         servers.postgres.populate()
 
     def _begin(self) -> None:
         """Take the checkout for this harness alone, and begin with empty logs."""
-        self._state.acquire()
-        self._open.callback(self._state.release)
+        self._state.lock.acquire()
+        self._open.callback(self._state.lock.release)
         self._watchdog = self._open.enter_context(Watchdog())
         shutil.rmtree(self._state.path("logs"))
 
@@ -285,7 +288,9 @@ class NativeRuntime(Runtime):
             self._stop(name)
             log = self._state.path("logs") / f"{name}.log"
             cpus = self._cpus.get(name)
-            self._programs[name] = Program(name, self._recipes[name], log=log, lock=self._state.lock, cpus=cpus)
+            self._programs[name] = Program(
+                name, self._recipes[name], log=log, lock=self._state.lock.descriptor, cpus=cpus
+            )
         for name in names:
             self._programs[name].wait_healthy()
 
@@ -320,7 +325,7 @@ class NativeRuntime(Runtime):
             free = is_free(stack.port)
             self._ports[stack.name] = stack.port if free else free_port()
             if not free:
-                self._say(f"native: port {stack.port} of {stack.name} is taken, so it gets {self._ports[stack.name]}")
+                self.say(f"native: port {stack.port} of {stack.name} is taken, so it gets {self._ports[stack.name]}")
         return self._ports[stack.name]
 
 
