@@ -8,7 +8,7 @@ PARALLEL := $(VENV)/pytest -n logical --dist worksteal -m
 UNTIMED := "not servers and not native and not browser and not clock"
 TIMED := "clock and not servers and not native and not browser"
 
-.PHONY: help venv lock up down bench test unit native coverage mutants test-bare lint report findings docs base-image clean
+.PHONY: help venv lock up down bench test unit native coverage chaos mutants test-bare lint report findings docs base-image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ coverage: venv ## the share of statements and branches that tests without server
 	$(PARALLEL) $(UNTIMED) --cov --cov-report=
 	$(VENV)/pytest -m $(TIMED) --cov --cov-append --cov-report=
 	$(VENV)/python .ci/coverage.py
+
+chaos: venv ## what kills, pauses and interruptions do to a run in containers; its table goes to docs/reliability.md
+	$(VENV)/pytest -q tests/chaos --table docs/reliability.md
 
 mutants: venv ## changes in analysis/ and results/ that no test sees, or in one module: make mutants OF='*model.ceiling*'
 	$(VENV)/mutmut run $(OF)
