@@ -6,15 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import (
-    CoercionError,
-    MissingArgumentError,
-    RepeatArgumentError,
-    UnknownCommandError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-)
+from cyclopts import App, CycloptsError, Parameter, exceptions
 
 from stackmatrix.cli.shell import ending
 from stackmatrix.cli.subcommands import PROGRAM, SUBCOMMANDS, Subcommand, usage
@@ -95,23 +87,23 @@ def is_checkout(place: Path) -> bool:
 
 def in_one_line(error: CycloptsError, tokens: Sequence[str]) -> str:
     match error:
-        case UnknownOptionError():
+        case exceptions.UnknownOptionError():
             word = (error.token.keyword or error.token.value).partition("=")[0]
             known = [name for argument in error.argument_collection for name in argument.names]
             return f"{word}: there is no such option{did_you_mean(word, known) or '; --help lists them'}"
-        case UnknownCommandError():
+        case exceptions.UnknownCommandError():
             word = (error.unused_tokens or tokens)[0]
             return unknown_command(word)
-        case UnusedCliTokensError():
+        case exceptions.UnusedCliTokensError():
             return f"{(error.unused_tokens or tokens)[0]!r}: one argument too many{usage_of(tokens)}"
-        case RepeatArgumentError():
+        case exceptions.RepeatArgumentError():
             return f"{error.token.keyword}: give it once"
-        case MissingArgumentError(argument=argument) if argument is not None:
+        case exceptions.MissingArgumentError(argument=argument) if argument is not None:
             given = error.keyword or next((token.keyword for token in argument.tokens if token.keyword), None)
             if given:
                 return f"{given}: a value must follow it"
             return f"{argument.parameter.metavar or argument.name} is missing{usage_of(tokens)}"
-        case CoercionError(token=token, argument=argument) if token is not None and argument is not None:
+        case exceptions.CoercionError(token=token, argument=argument) if token is not None and argument is not None:
             choices = argument.get_choices(force=True) or ("true", "false")
             remedy = f"choose {listed(choices, 'or')}{did_you_mean(token.value, choices)}"
             return f"{token.keyword or argument.name} {token.value!r}: {remedy}"

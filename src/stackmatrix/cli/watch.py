@@ -19,7 +19,7 @@ from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Trial
 
 
-class ConsoleWatcher(Watcher):
+class ConsoleWatcher(Watcher, AbstractContextManager["ConsoleWatcher"]):
     """Writes to a console; used as a context, so that whatever ends a run, no bar is left on the terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -29,9 +29,6 @@ class ConsoleWatcher(Watcher):
 
     def note(self, words: str) -> None:
         self._console.print(words, markup=False)
-
-    def __enter__(self) -> "ConsoleWatcher":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._shown.close()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -62,7 +62,7 @@ class Result:
         return not self.deviations
 
 
-class Visit:
+class Visit(AbstractContextManager["Visit"]):
     """Makes checks of one variant in any order; restarts it only for other settings or after its end, leaves it up."""
 
     def __init__(self, runtime: Runtime, variant: Variant) -> None:
@@ -72,9 +72,6 @@ class Visit:
         self._open = ExitStack()
         self._service: Service | None = None
         self._ended = False
-
-    def __enter__(self) -> "Visit":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._ended and kind is None:

@@ -5,8 +5,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import cycle
 from statistics import fmean
@@ -14,7 +14,6 @@ from statistics import fmean
 from stackmatrix.catalog.stacks import Variant
 from stackmatrix.catalog.workloads import Workload
 from stackmatrix.contract.client import Client, NoAnswer
-from stackmatrix.errors import UserError
 from stackmatrix.http import Request
 from stackmatrix.load.generator import Edge
 from stackmatrix.measure.offered_load import LEAST_TIMEOUT_S
@@ -23,7 +22,7 @@ from stackmatrix.meter.meter import repeating
 from stackmatrix.meter.upstreams import activity
 from stackmatrix.results.explain import Explained, Phases
 from stackmatrix.results.plan import Arm, Load, Timing
-from stackmatrix.runtime.base import Runtime, Service
+from stackmatrix.runtime.base import Service
 
 PHASES_SETTING = "server_timing"
 MOST_OBSERVERS = 4
@@ -108,18 +107,6 @@ class Observers:
                 self._stop.wait(self._pause_s)
 
 
-@contextmanager
-def session_samples(runtime: Runtime, stack: str, found: list[tuple[int, int]]) -> Iterator[None]:
-    """Sample meanwhile how many of a stack's database sessions are at work, and how many are not, into `found`."""
-
-    def sample() -> None:
-        with suppress(UserError):
-            found.append(activity(runtime, stack))
-
-    with repeating(sample, SAMPLE_EVERY_S):  # whose end leaves the database free for others to ask
-        yield
-
-
 def with_phases(variant: Variant) -> Variant:
     return Variant(variant.stack, {**variant.changed, PHASES_SETTING: True})
 
@@ -129,14 +116,14 @@ def explain(bench: Bench, service: Service, arm: Arm, workload: Workload, timing
     load, number, pause_s = split_load(arm.load, timing)
     observers = Observers(service, workload.requests(), number, pause_s, bench.cores(service).generator)
     sessions: list[tuple[int, int]] = []
-    sampling = ExitStack()
+    sampling, name = ExitStack(), service.stack.name
 
     def at_edge(edge: Edge) -> None:
         if edge == "start" and workload.effects().statements:
-            sampling.enter_context(session_samples(bench.runtime, service.stack.name, sessions))
+            sampling.enter_context(repeating(lambda: sessions.append(activity(bench.runtime, name)), SAMPLE_EVERY_S))
         if edge == "end":
             observers.let_go()
-            sampling.close()
+            sampling.close()  # which leaves the database free for others to ask
 
     with sampling:
         trial = extra_trial(bench, service, replace(arm, load=load), workload, timing, at_edge, observers)

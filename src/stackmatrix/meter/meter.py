@@ -83,12 +83,13 @@ def sampling(meter: Meter, every_s: float = 0.1) -> Iterator[Peaks]:
 
 @contextmanager
 def repeating(act: Callable[[], None], every_s: float) -> Iterator[None]:
-    """Do something again and again in a thread of its own until the context ends, which waits for the last time."""
+    """Do something again and again in a thread of its own until it fails, or the context ends, which waits for it."""
     stop = threading.Event()
 
     def loop() -> None:
-        while not stop.wait(every_s):
-            act()
+        with suppress(UserError):
+            while not stop.wait(every_s):
+                act()
 
     thread = threading.Thread(target=loop, name=act.__qualname__, daemon=True)
     thread.start()

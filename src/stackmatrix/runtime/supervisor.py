@@ -7,6 +7,7 @@ descendants: as a child subreaper this process becomes the parent of every orpha
 
 import argparse
 import os
+import pwd
 import resource
 import signal
 import socket
@@ -60,16 +61,10 @@ def start(command: list[str], user: str | None) -> subprocess.Popen[bytes]:
         command,
         stdin=subprocess.DEVNULL,
         user=user,
-        group=None if user is None else primary_group(user),
+        group=None if user is None else pwd.getpwnam(user).pw_gid,
         extra_groups=None if user is None else [],
         preexec_fn=partial(before_exec, os.getpid()),  # safe: this process has one thread so far
     )
-
-
-def primary_group(user: str) -> int:
-    import pwd
-
-    return pwd.getpwnam(user).pw_gid
 
 
 def before_exec(supervisor: int) -> None:

@@ -10,20 +10,10 @@ import numpy as np
 from stackmatrix.errors import UserError
 from stackmatrix.load.latency import Latency, supported
 from stackmatrix.load.records import Records
-from stackmatrix.load.tools.base import (
-    ONE_BODY,
-    Left,
-    LoadTool,
-    Tally,
-    ToolRun,
-    as_records,
-    nonzero,
-    read_columns,
-    whole_s,
-)
+from stackmatrix.load.tools import base
 
 
-class ApacheBench(LoadTool):
+class ApacheBench(base.LoadTool):
     """`ab -g ROWS -e PERCENTILES`, and its text for people."""
 
     name = "ab"
@@ -51,12 +41,12 @@ class ApacheBench(LoadTool):
         "bytes": r"^Total transferred:\s+(\d+) bytes$",
     }
 
-    def command(self, run: ToolRun) -> list[str]:
+    def command(self, run: base.ToolRun) -> list[str]:
         first = run.requests[0]
         # A run by time must come before -n, which it would set to 50 000.
         by_time = ["-t", str(run.seconds), "-n", str(run.seconds * self.most_per_second)]
         length = ["-n", str(run.stop_after)] if run.stop_after else by_time
-        arguments = ["ab", "-q", "-r", *length, "-c", str(run.load.users), "-s", str(whole_s(run.job.timeout_s))]
+        arguments = ["ab", "-q", "-r", *length, "-c", str(run.load.users), "-s", str(base.whole_s(run.job.timeout_s))]
         if keeps_connections(run):
             arguments.append("-k")
         if not has_one_length(run):
@@ -67,7 +57,7 @@ class ApacheBench(LoadTool):
             arguments += ["-H", header]
         return [*arguments, run.url(first.target)]
 
-    def read(self, run: ToolRun, left: Left) -> Tally:
+    def read(self, run: base.ToolRun, left: base.Left) -> base.Tally:
         """Read the counts that it prints, and its two files."""
         seconds = re.search(r"^Time taken for tests:\s+([0-9.]+) seconds$", left.stdout, re.M)
         rate = re.search(r"^Requests per second:\s+([0-9.]+) ", left.stdout, re.M)
@@ -78,13 +68,13 @@ class ApacheBench(LoadTool):
         closed = max(count["receive"], count["exceptions"]) if count["bytes"] else count["requests"]
         # An answer of another status mostly is of another length too, and then in both counts.
         other_length = max(count["length"] - count["other_status"], 0)
-        failed = nonzero(status=count["other_status"], body=other_length, connect=count["connect"], closed=closed)
+        failed = base.nonzero(status=count["other_status"], body=other_length, connect=count["connect"], closed=closed)
         try:
             percentiles = read_percentiles(run.scratch / self.percentiles)
             table = read_rows(run.scratch / self.rows, left)
         except (OSError, ValueError):
             raise self.unreadable(left) from None
-        return Tally(
+        return base.Tally(
             requests=count["requests"],
             n=max(count["requests"] - count["other_status"] - other_length - min(closed, count["requests"]), 0),
             failed=failed,
@@ -96,16 +86,16 @@ class ApacheBench(LoadTool):
         )
 
 
-def keeps_connections(run: ToolRun) -> bool:
+def keeps_connections(run: base.ToolRun) -> bool:
     return (run.requests[0].header("connection") or "").lower() != "close"
 
 
-def has_one_length(run: ToolRun) -> bool:
+def has_one_length(run: base.ToolRun) -> bool:
     expected = run.requests[0].expected
     return expected.prefix is not None and expected.suffix is None
 
 
-def method_options(run: ToolRun) -> list[str]:
+def method_options(run: base.ToolRun) -> list[str]:
     """Choose the options for method and body; UserError for a pair that ab cannot send."""
     first = run.requests[0]
     if run.body:
@@ -116,7 +106,7 @@ def method_options(run: ToolRun) -> list[str]:
     return {"GET": [], "HEAD": ["-i"]}.get(first.method, ["-m", first.method])
 
 
-def notes_on(run: ToolRun, requests: int, kept: int, failed: bool) -> list[str]:
+def notes_on(run: base.ToolRun, requests: int, kept: int, failed: bool) -> list[str]:
     """Say what of this run ab does not measure, or did otherwise than the job says."""
     notes = [
         "of bodies it compares the length only, with that of the first answer"
@@ -130,7 +120,7 @@ def notes_on(run: ToolRun, requests: int, kept: int, failed: bool) -> list[str]:
         notes.append(f"{requests - kept} of {requests} answers closed their connection, as HTTP/1.0 has it")
     if len(run.requests) > 1:
         notes.append(f"sends only the first of the workload's {len(run.requests)} requests")
-    return notes + [ONE_BODY] * run.varies
+    return notes + [base.ONE_BODY] * run.varies
 
 
 def read_percentiles(file: Path) -> dict[int, float]:
@@ -148,8 +138,8 @@ def percentile_latency(percentiles: dict[int, float], table: Records) -> Latency
     return Latency(p50=at(50), p90=at(90), p95=at(95), p99=at(99), max=longest)
 
 
-def read_rows(file: Path, left: Left) -> Records:
+def read_rows(file: Path, left: base.Left) -> Records:
     """Read the rows: `starttime seconds ctime dtime ttime wait`; what began in the first second began at the start."""
-    started, took = read_columns(file, 1, 4, skip=1)
+    started, took = base.read_columns(file, 1, 4, skip=1)
     scheduled = np.maximum(started + left.wall_offset, left.start)
-    return as_records(scheduled, took / 1e3, np.full(len(took), 200), np.ones(len(took), np.bool_))
+    return base.as_records(scheduled, took / 1e3, np.full(len(took), 200), np.ones(len(took), np.bool_))

@@ -6,20 +6,10 @@ import numpy as np
 
 from stackmatrix.load.records import Records
 from stackmatrix.load.summary import latency_ms
-from stackmatrix.load.tools.base import (
-    BODIES_UNCHECKED,
-    ONE_BODY,
-    Left,
-    LoadTool,
-    Tally,
-    ToolRun,
-    as_records,
-    nonzero,
-    read_columns,
-)
+from stackmatrix.load.tools import base
 
 
-class H2load(LoadTool):
+class H2load(base.LoadTool):
     """`h2load --h1 --log-file LOG`."""
 
     name = "h2load"
@@ -30,7 +20,7 @@ class H2load(LoadTool):
         "its log, one row per request, is part of its CPU",
         "has no time-out for a request: one that gets no answer is not counted",
         "in its own count a 2xx or 3xx is right; in the rows the status that is expected",
-        BODIES_UNCHECKED,
+        base.BODIES_UNCHECKED,
     )
     log = "h2load.tsv"
     printed = re.compile(
@@ -40,7 +30,7 @@ class H2load(LoadTool):
         re.M,
     )
 
-    def command(self, run: ToolRun) -> list[str]:
+    def command(self, run: base.ToolRun) -> list[str]:
         first = run.requests[0]
         length = ["-n", str(run.stop_after)] if run.stop_after else ["-D", f"{run.seconds}s"]
         threads = min(max(len(run.cpus), 1), run.load.users)
@@ -58,7 +48,7 @@ class H2load(LoadTool):
             return [*arguments, urls[0]]
         return [*arguments, "-i", run.write("uris", "".join(f"{url}\n" for url in urls).encode())]
 
-    def read(self, run: ToolRun, left: Left) -> Tally:
+    def read(self, run: base.ToolRun, left: base.Left) -> base.Tally:
         told = self.printed.search(left.stdout)
         if told is None:
             raise self.unreadable(left)
@@ -68,10 +58,10 @@ class H2load(LoadTool):
         except (OSError, ValueError):
             raise self.unreadable(left) from None
         bodies = {request.body for request in run.requests}
-        return Tally(
+        return base.Tally(
             requests=count["done"],
             n=count["n"],
-            failed=nonzero(
+            failed=base.nonzero(
                 status=count["failed"] - count["errored"],
                 timeout=count["timeout"],
                 closed=count["errored"] - count["timeout"],
@@ -80,12 +70,12 @@ class H2load(LoadTool):
             rps=float(told["rps"]),
             latency=latency_ms(table[table["verdict"] == 0]),
             records=table,
-            notes=(*self.notes, ONE_BODY) if run.varies or len(bodies) > 1 else self.notes,
+            notes=(*self.notes, base.ONE_BODY) if run.varies or len(bodies) > 1 else self.notes,
         )
 
-    def read_log(self, run: ToolRun, wall_offset: float) -> Records:
+    def read_log(self, run: base.ToolRun, wall_offset: float) -> Records:
         """Read its rows: start in µs since the epoch, status (-1 without an answer), µs to the end."""
-        started, status, took = read_columns(run.scratch / self.log, 0, 1, 2)
+        started, status, took = base.read_columns(run.scratch / self.log, 0, 1, 2)
         expected = {request.expected for request in run.requests}
         right = [code for code in np.unique(status) if any(one.has_status(int(code)) for one in expected)]
-        return as_records(started / 1e6 + wall_offset, took / 1e6, status, np.isin(status, right))
+        return base.as_records(started / 1e6 + wall_offset, took / 1e6, status, np.isin(status, right))

@@ -6,20 +6,8 @@ from typing import Final, Literal
 
 import altair as alt
 
+from stackmatrix.report.charts import style
 from stackmatrix.report.charts.pictures import svg
-from stackmatrix.report.charts.style import (
-    FEWER,
-    FIGURE,
-    HEIGHT,
-    PLAIN_AXIS,
-    ROWS,
-    STACK_COLOUR,
-    STACK_SHAPE,
-    Spec,
-    config,
-    finished,
-    inline,
-)
 from stackmatrix.report.curves import SweepPoint, figure, load_axis_title, sweep_points, sweep_title
 from stackmatrix.report.palette import StackLook, stack_looks
 from stackmatrix.report.view import View
@@ -29,21 +17,21 @@ Layers = alt.LayerChart | alt.FacetChart
 
 
 @cache
-def curves(what: Curve, load: str, loads: tuple[float, ...]) -> Spec:
+def curves(what: Curve, load: str, loads: tuple[float, ...]) -> style.Spec:
     """Draw a sweep's curves. Rows: stack, colour, shape, load, goodput, low, high, ceiling, p50, p99."""
-    base = alt.Chart(ROWS).encode(x=load_axis(load, loads), color=STACK_COLOUR, detail="stack:N")
-    return finished(CURVES[what](base, load))
+    base = alt.Chart(style.ROWS).encode(x=load_axis(load, loads), color=style.STACK_COLOUR, detail="stack:N")
+    return style.finished(CURVES[what](base, load))
 
 
 def load_axis(load: str, loads: tuple[float, ...]) -> alt.X:
-    axis = alt.Axis(values=list(loads), labelExpr=PLAIN_AXIS, labelOverlap=True, grid=False)
+    axis = alt.Axis(values=list(loads), labelExpr=style.PLAIN_AXIS, labelOverlap=True, grid=False)
     return alt.X("load:Q").scale(type="log", nice=False, padding=14).title(load).axis(axis)
 
 
 def goodput_curve(base: alt.Chart, load: str) -> Layers:
     """Draw a line per stack with its intervals; dashed, the ceiling."""
     title = "goodput, requests/s"
-    y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=PLAIN_AXIS)
+    y = alt.Y("goodput:Q").title(title).axis(tickCount=5, labelExpr=style.PLAIN_AXIS)
     interval = alt.Y("low:Q").title(title)
     ceiling = base.mark_line(strokeDash=[3, 4], strokeWidth=1.4, opacity=0.8, clip=True)
     return alt.layer(
@@ -58,7 +46,7 @@ def latency_curve(base: alt.Chart, load: str) -> Layers:
     """Draw p99 as far as the samples support it; dashed, p50."""
     title = "latency, ms"
     p50, p99 = (alt.Y(f"{name}:Q").scale(type="log", nice=False, padding=14).title(title) for name in ("p50", "p99"))
-    axis = alt.Axis(tickCount=6, labelExpr=FEWER)
+    axis = alt.Axis(tickCount=6, labelExpr=style.FEWER)
     return alt.layer(
         base.mark_line(strokeDash=[3, 4], strokeWidth=1.4, opacity=0.8).encode(y=p50.axis(axis)),
         base.mark_point(size=26, opacity=0.8).encode(y=p50.axis(axis), tooltip=curve_tooltip(load, "p50", "p99")),
@@ -70,11 +58,11 @@ def latency_curve(base: alt.Chart, load: str) -> Layers:
 def curve_points(base: alt.Chart, y: alt.Y, load: str, *metrics: str) -> alt.Chart:
     """Draw each stack's own shape, which tells its figures."""
     points: alt.Chart = base.mark_point(filled=True, size=70, opacity=1)
-    return points.encode(y=y, shape=STACK_SHAPE, tooltip=curve_tooltip(load, *metrics))
+    return points.encode(y=y, shape=style.STACK_SHAPE, tooltip=curve_tooltip(load, *metrics))
 
 
 def curve_tooltip(load: str, *metrics: str) -> list[alt.Tooltip]:
-    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], format=FIGURE) for name in metrics)
+    figures = (alt.Tooltip(f"{name}:Q", title=METRIC_TITLES[name], format=style.FIGURE) for name in metrics)
     return [alt.Tooltip("stack:N"), alt.Tooltip("load:Q", title=load), *figures]
 
 
@@ -89,7 +77,7 @@ METRIC_TITLES: Final = {
 }
 
 
-def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook], load: str, title: str) -> Spec:
+def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook], load: str, title: str) -> style.Spec:
     drawn = {point.stack: looks[point.stack].colour for point in points}
     colour = alt.Color(
         "stack:N",
@@ -98,10 +86,10 @@ def curves_picture(points: Sequence[SweepPoint], looks: Mapping[str, StackLook],
     )
     loads = tuple(sorted({point.load for point in points}))
     shapes = "{" + ", ".join(f"'{name}': '{looks[name].shape}'" for name in drawn) + "}"
-    base = alt.Chart(inline(points)).transform_calculate(shape=f"{shapes}[datum.stack]")
+    base = alt.Chart(style.inline(points)).transform_calculate(shape=f"{shapes}[datum.stack]")
     base = base.encode(x=load_axis(load, loads), color=colour, detail="stack:N")
-    both = [draw(base, load).properties(width=380, height=HEIGHT) for draw in CURVES.values()]
-    spec: Spec = alt.hconcat(*both, title=title).configure(**config().to_dict()).to_dict()
+    both = [draw(base, load).properties(width=380, height=style.HEIGHT) for draw in CURVES.values()]
+    spec: style.Spec = alt.hconcat(*both, title=title).configure(**style.config().to_dict()).to_dict()
     return spec
 
 

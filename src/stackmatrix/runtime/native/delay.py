@@ -14,6 +14,8 @@ from stackmatrix.runtime.native.ports import HOST, http_request, serves
 from stackmatrix.runtime.native.processes import Recipe
 from stackmatrix.runtime.native.state import State, short_digest
 
+GO_USED = ".txt"  # ends the name of the file in which the build notes the Go that it used
+
 
 @dataclass(frozen=True)
 class Delay:
@@ -27,7 +29,7 @@ class Delay:
     def description(self) -> str:
         if self.files is not None:
             return "none on this machine: the delay server's file handler serves the fixtures"
-        return f"delay server built with {built_with(self.executable).read_text(encoding='utf-8')}"
+        return f"delay server built with {self.executable.with_suffix(GO_USED).read_text(encoding='utf-8')}"
 
     def recipe(self) -> Recipe:
         command = [str(self.executable), "-addr", f"{HOST}:{self.port}"]
@@ -57,7 +59,7 @@ def build(state: State) -> Path:
         half = executable.with_suffix(".new")
         command = [str(go), "build", "-trimpath", "-o", str(half), "."]
         run_command(command, "could not build the delay server", environment=environment, directory=source)
-        built_with(executable).write_text(f"Go {'.'.join(map(str, go_version(str(go))))}", encoding="utf-8")
+        executable.with_suffix(GO_USED).write_text(f"Go {'.'.join(map(str, go_version(str(go))))}", encoding="utf-8")
         half.rename(executable)  # an interrupted build leaves nothing that looks complete
     return executable
 
@@ -92,7 +94,3 @@ def go_version(go: str) -> tuple[int, int]:
         return 0, 0
     match = re.search(r"go(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def built_with(executable: Path) -> Path:
-    return executable.with_suffix(".txt")
