@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from stackmatrix.analysis.comparability import Conditions, mismatches
 from stackmatrix.analysis.compare import (
     ArmRounds,
+    Limit,
     Measured,
     Noise,
     answer,
@@ -20,11 +22,13 @@ from stackmatrix.analysis.compare import (
     interleaved,
     larger,
     more_or_less,
+    outlook,
 )
-from stackmatrix.analysis.statistics import NoiseFloor, RoundValues, noise_floor, ratio
+from stackmatrix.analysis.statistics import LEAST_ROUNDS, NoiseFloor, RoundValues, noise_floor, ratio
 from stackmatrix.load.latency import Latency
-from stackmatrix.results.compare import CellComparison, LimitOutcome, WorkCount
+from stackmatrix.results.compare import CellComparison, WorkCount
 from stackmatrix.results.directory import SCHEMA
+from stackmatrix.results.limit import LimitOutcome
 from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.run import ArmResult, CpuPerRequest, Run
@@ -66,11 +70,14 @@ def noisy(rng: np.random.Generator, centre: float, spread: float, rounds: int = 
     return [float(value) for value in centre * np.exp(rng.normal(0, spread, rounds))]
 
 
+FIVE_PERCENT = Limit(0.05)
+
+
 def told(
     goodput: tuple[RoundValues, RoundValues, RoundValues],
     cpu: tuple[RoundValues, RoundValues, RoundValues],
     bound: str = "server-cpu",
-    limit: float = 0.05,
+    limit: Limit = FIVE_PERCENT,
 ) -> CellComparison:
     """A, its twin, and B; of both metrics."""
     noise = Noise(noise_floor(*goodput[:2]), noise_floor(*cpu[:2]))
@@ -119,6 +126,23 @@ def test_a_noisy_machine_tells_nothing_and_says_how_much_more_it_would_take() ->
     assert hidden.goodput.further_rounds is None
 
 
+@pytest.mark.parametrize(
+    ("of", "slower", "dearer", "both", "neither"),
+    [
+        (None, "worse", "worse", "worse", "no worse"),
+        ("goodput", "worse", "no worse", "worse", "no worse"),
+        ("cpu", "no worse", "worse", "worse", "no worse"),
+    ],
+)
+def test_a_limit_holds_what_it_is_of(of: Any, slower: str, dearer: str, both: str, neither: str) -> None:
+    rng = np.random.default_rng(8)
+    same, more, less = arms(rng, 1, 0.002), arms(rng, 1.15, 0.005), arms(rng, 0.85, 0.005)
+    limit = Limit(0.05, of)
+    cases = (less, same), (same, more), (less, more), (same, same)
+    found = [told(rate, cost, "load", limit).outcome for rate, cost in cases]
+    assert found == [slower, dearer, both, neither]
+
+
 @pytest.mark.parametrize("bound", ["load", "slots"])
 def test_where_arms_only_wait_their_cpu_decides(bound: str) -> None:
     rng = np.random.default_rng(5)
@@ -153,11 +177,11 @@ def test_cpu_bears_what_spoils_a_wall_clock(times: float, told: tuple[str, str])
         for trial in trials(name, [0.0], 200 * (times if place == 2 else 1) * float(np.exp(rng.normal(0, 0.01))))
     ]
     everything = Measured(run(a, b), kept, [arm("a"), arm("b"), arm("a", twin_of=a.id)])
-    (found,) = interleaved(everything, "a", "b", 0.05)
+    (found,) = interleaved(everything, "a", "b", FIVE_PERCENT)
     assert (found.verdict, found.outcome, found.cpu_us.rounds) == (*told, 9)
     assert "A has no number (neighbour" in found.words
     warm = [replace(trial, reasons=[Reason("unsteady", "")]) for trial in kept]
-    (cold,) = interleaved(replace(everything, trials=warm), "a", "b", 0.05)
+    (cold,) = interleaved(replace(everything, trials=warm), "a", "b", FIVE_PERCENT)
     assert (cold.verdict, cold.cpu_us.rounds) == ("can't tell", 0)
 
 
@@ -176,7 +200,7 @@ def test_what_cannot_be_told_says_why(change: dict[str, object], words: str) -> 
     steady = [1000.0 + place for place in range(8)]
     a = ArmRounds(result(), steady, steady)
     quiet = NoiseFloor(0.02, None, True)
-    found = answer(a, replace(a, **change), Noise(quiet, quiet), ratio, 0.05)  # type: ignore[arg-type]
+    found = answer(a, replace(a, **change), Noise(quiet, quiet), ratio, FIVE_PERCENT)  # type: ignore[arg-type]
     assert (found.verdict, found.outcome) == ("can't tell", "undecided")
     assert words in found.words
 
@@ -186,7 +210,11 @@ def test_without_a_trusted_noise_floor_nothing_is_told(valid: bool | None, words
     steady = [1000.0 + place for place in range(8)]
     noise = NoiseFloor(0.02, None, valid)
     found = answer(
-        ArmRounds(result(), steady, steady), ArmRounds(result(), [500.0] * 8, steady), Noise(noise, noise), ratio, 0.05
+        ArmRounds(result(), steady, steady),
+        ArmRounds(result(), [500.0] * 8, steady),
+        Noise(noise, noise),
+        ratio,
+        Limit(0.05),
     )
     assert (found.verdict, found.outcome) == ("can't tell", "undecided")
     assert words in found.words
@@ -196,8 +224,8 @@ def test_a_floor_above_the_limit_does_not_say_no_worse() -> None:
     noise = NoiseFloor(0.08, None, True)
     steady = [1000.0 + place for place in range(8)]
     sides = ArmRounds(result(), steady, steady), ArmRounds(result(), steady[::-1], steady)
-    assert answer(*sides, Noise(noise, noise), ratio, 0.05).outcome == "undecided"
-    assert answer(*sides, Noise(noise, noise), ratio, 0.10).outcome == "no worse"
+    assert answer(*sides, Noise(noise, noise), ratio, FIVE_PERCENT).outcome == "undecided"
+    assert answer(*sides, Noise(noise, noise), ratio, Limit(0.10)).outcome == "no worse"
 
 
 @given(
@@ -245,10 +273,22 @@ def measured(times: float, rng: np.random.Generator) -> Measured:
 
 
 def test_interleaved_arms_are_found_by_their_labels() -> None:
-    (found,) = interleaved(measured(0.8, np.random.default_rng(6)), "a", "b", 0.05)
+    (found,) = interleaved(measured(0.8, np.random.default_rng(6)), "a", "b", FIVE_PERCENT)
     assert (found.verdict, found.outcome, found.goodput.rounds) == ("slower", "worse", ROUNDS)
     assert found.cpu_us.ratio is not None
     assert math.isclose(found.cpu_us.ratio.value, 1)
+
+
+def test_the_outlook_says_what_is_settled_and_what_needs_how_many_rounds() -> None:
+    every = measured(0.8, np.random.default_rng(6))
+    (settled,) = outlook(every.arms, every.trials, "a", "b")
+    assert settled == "json-small/64 users: goodput 0.796, worse, CPU per request 1.000, no difference"
+    early = [trial for trial in every.trials if trial.round < 2]
+    (open_still,) = outlook(every.arms, early, "a", "b")
+    needed = f"about {LEAST_ROUNDS - 2} more rounds"
+    assert open_still == f"json-small/64 users: goodput 0.796, {needed}, CPU per request 1.000, {needed}"
+    (nothing,) = outlook(every.arms, [], "a", "b")
+    assert nothing == "json-small/64 users: goodput –, 6 rounds at least, CPU per request –, 6 rounds at least"
 
 
 def test_two_runs_are_compared_arm_by_arm_with_the_larger_floor() -> None:

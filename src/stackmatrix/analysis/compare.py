@@ -27,16 +27,16 @@ from stackmatrix.analysis.statistics import (
     shift,
     standing,
 )
-from stackmatrix.formatting import factor, percent
+from stackmatrix.formatting import MISSING, factor, percent, some
 from stackmatrix.results.compare import (
     CellComparison,
-    LimitOutcome,
     MetricRatio,
     Sense,
     SpeedVerdict,
     WorkComparison,
     WorkCount,
 )
+from stackmatrix.results.limit import LimitOf, LimitOutcome
 from stackmatrix.results.plan import Arm
 from stackmatrix.results.reasons import NOISE, Reason
 from stackmatrix.results.run import ArmResult, Run
@@ -53,6 +53,7 @@ GOODPUT_WORDS: Mapping[Sense, SpeedVerdict] = {
     "same": "no difference",
     "unknown": "can't tell",
 }
+METRIC_WORDS: Mapping[Sense, str] = {"better": "better", "worse": "worse", "same": "no difference"}
 CPU_WORDS: Mapping[Sense, SpeedVerdict] = {"better": "cheaper", "worse": "dearer"}
 
 
@@ -80,23 +81,59 @@ class Noise(NamedTuple):
     cpu: NoiseFloor
 
 
-def interleaved(measured: Measured, a: str, b: str, limit: float | None = None) -> list[CellComparison]:
-    """Compare variants A and B by label, timed in the same rounds beside a twin of A's; `limit` is a share."""
-    arms, kept = measured.arms, measured.trials
+@dataclass(frozen=True)
+class Limit:
+    """The share by which B may be worse, and of what; without `of` of goodput, and of CPU where goodput cannot tell."""
+
+    share: float
+    of: LimitOf | None = None
+
+
+def interleaved(measured: Measured, a: str, b: str, limit: Limit | None = None) -> list[CellComparison]:
+    """Compare variants A and B by label, timed in the same rounds beside a twin of A's."""
+    kept = measured.trials
     results = {result.id: result for result in measured.run.arms}
     found: list[CellComparison] = []
-    for one in arms:
-        if one.twin_of is not None or one.variant_label != a:
-            continue
-        other = next(arm for arm in arms if arm.variant_label == b and arm.comparison_key == one.comparison_key)
-        twin = next(arm for arm in arms if arm.twin_of == one.id)
+    for one, other, twin in triples(measured.arms, a, b):
         first, second = (rounds_of(results[arm.id], kept) for arm in (one, other))
         noise = floors(metrics(one.id, kept), metrics(twin.id, kept))
         found.append(answer(first, second, noise, ratio, limit))
     return found
 
 
-def between_runs(a: Measured, b: Measured, limit: float | None = None) -> list[CellComparison]:
+def triples(arms: Sequence[Arm], a: str, b: str) -> Iterator[tuple[Arm, Arm, Arm]]:
+    """Match each arm of A with that of B under the same load, and with its own twin."""
+    for one in arms:
+        if one.twin_of is None and one.variant_label == a:
+            other = next(arm for arm in arms if arm.variant_label == b and arm.comparison_key == one.comparison_key)
+            yield one, other, next(arm for arm in arms if arm.twin_of == one.id)
+
+
+def outlook(arms: Sequence[Arm], trials: Sequence[Trial], a: str, b: str) -> Iterator[str]:
+    """Say of each workload what its rounds have settled so far, and how many more each figure is expected to need."""
+    for one, other, twin in triples(arms, a, b):
+        first, second, copy = (metrics(arm.id, trials) for arm in (one, other, twin))
+        noise = floors(first, copy)
+        goodput, cpu = (
+            metric_ratio((first[place], second[place]), noise[place], ratio, good, {})
+            for place, good in enumerate(("higher", "lower"))
+        )
+        told = f"goodput {so_far(goodput)}, CPU per request {so_far(cpu)}"
+        yield f"{one.comparison_label}: {told}"
+
+
+def so_far(metric: MetricRatio) -> str:
+    """Write `0.853, worse` once a metric has settled, or what it waits for."""
+    if metric.ratio is None:
+        return f"{MISSING}, {LEAST_ROUNDS} rounds at least"
+    value = factor(metric.ratio.value)
+    if metric.sense != "unknown":
+        return f"{value}, {METRIC_WORDS[metric.sense]}"
+    more = metric.further_rounds
+    return f"{value}, no end in sight" if more is None else f"{value}, about {some(more, 'more round')}"
+
+
+def between_runs(a: Measured, b: Measured, limit: Limit | None = None) -> list[CellComparison]:
     """Compare the arms that two runs have; their rounds are no pairs, and the larger of both noise floors stands."""
     (goodput_a, cpu_a), (goodput_b, cpu_b) = floors_of(a), floors_of(b)
     noise = Noise(larger(goodput_a, goodput_b), larger(cpu_a, cpu_b))
@@ -149,7 +186,7 @@ def larger(*floors: NoiseFloor) -> NoiseFloor:
     return NoiseFloor(worst.value, worst.aa, False if False in valid else None if None in valid else True)
 
 
-def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: float | None = None) -> CellComparison:
+def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: Limit | None = None) -> CellComparison:
     results = {"A": a.result, "B": b.result}
     void = {name: result for name, result in results.items() if not result.valid}
     faulty = {name: result for name, result in void.items() if not all(why.kind in NOISE for why in result.reasons)}
@@ -170,7 +207,7 @@ def answer(a: ArmRounds, b: ArmRounds, noise: Noise, quotient: Quotient, limit: 
         goodput=goodput,
         cpu_us=cpu,
         bound=(a.result.verdict, b.result.verdict),
-        outcome=None if limit is None else worst_outcome(limit, goodput, cpu if waiting or asked else None),
+        outcome=None if limit is None else worst_outcome(limit, goodput, cpu, waiting or asked),
     )
 
 
@@ -253,14 +290,15 @@ def further(estimate: Estimate, noise: NoiseFloor) -> int | None:
     return None if more is None else max(1, more)
 
 
-def worst_outcome(limit: float, goodput: MetricRatio, cpu: MetricRatio | None) -> LimitOutcome:
-    """Tell whether B is worse by more than `limit`, a share: by either metric, where CPU is asked as well.
+def worst_outcome(limit: Limit, goodput: MetricRatio, cpu: MetricRatio, either: bool) -> LimitOutcome:
+    """Tell whether B is worse by more than the limit: in what it is of, or else in goodput, and where `either` in CPU.
 
-    CPU alone can say that B is worse, but not that it is no worse: what is not measured may be.
+    Unless asked for alone, CPU can say that B is worse, but not that it is no worse: what is not measured may be.
     """
-    outcomes = [outcome_of(limit, goodput)]
-    if cpu is not None:
-        outcomes.append(outcome_of(limit, replace(cpu, ratio=cpu.ratio.reciprocal if cpu.ratio else None)))
+    by_cpu = outcome_of(limit.share, replace(cpu, ratio=cpu.ratio.reciprocal if cpu.ratio else None))
+    if limit.of == "cpu":
+        return by_cpu
+    outcomes = [outcome_of(limit.share, goodput), *([by_cpu] if either and limit.of is None else [])]
     if "worse" in outcomes:
         return "worse"
     return "undecided" if "undecided" in outcomes else "no worse"

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
 
 from stackmatrix.analysis import compare as compared
 from stackmatrix.analysis.comparability import SETTINGS, Conditions, mismatches
-from stackmatrix.analysis.compare import Measured, overall
+from stackmatrix.analysis.compare import Limit, Measured, outlook, overall
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stacks, Variant
 from stackmatrix.catalog.workloads import load_workloads
@@ -29,6 +30,7 @@ from stackmatrix.results.compare import CellComparison, ComparisonReport
 from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, arms_of, digest, twin_of
 from stackmatrix.results.run import Run
+from stackmatrix.results.trial import Trial
 
 # one that waits for the database, one for an upstream, one for the CPU
 USUAL_WORKLOADS = ("notes-read", "http", "json-small")
@@ -39,7 +41,7 @@ class CompareRequest:
     a: str
     b: str
     work: Work
-    limit: float | None  # the share by which B may be worse
+    limit: Limit | None
     markdown: Path | None
     execution: Execution
 
@@ -61,10 +63,10 @@ class CompareRequest:
         plan = replace(plan, inputs=plan.inputs | sources)
         directory = new_run(execution, plan)
         out = console()
-        with ConsoleWatcher(out) as watcher:
+        a, b = (variant.label for variant in variants)
+        with OutlookWatcher(out, plan.arms, a, b) as watcher:
             run = Session(plan, directory, catalog, watcher).execute()
         measured = Measured(run, list(directory.trials()), plan.arms)
-        a, b = (variant.label for variant in variants)
         answers = compared.interleaved(measured, a, b, self.limit)
         report = self.report([directory], run, answers, compare_operands.side_remarks(sides))
         directory.write("comparison.json", report)
@@ -124,7 +126,8 @@ class CompareRequest:
             started=first.started,
             environment=first.environment,
             answers=answers,
-            limit=self.limit,
+            limit=self.limit.share if self.limit else None,
+            limit_of=self.limit.of if self.limit else None,
             outcome=None if self.limit is None else overall(answers),
             remarks=remarks,
         )
@@ -145,6 +148,25 @@ class CompareRequest:
             f"{self.a} and {self.b} were not measured in the same way, so a difference would not speak of the "
             f"stacks:\n{table}\ntime both now, in turn: {as_typed('compare')} STACK STACK@REVISION"
         )
+
+
+class OutlookWatcher(ConsoleWatcher):
+    """Says after each round what is settled, and how many more rounds the rest is expected to need."""
+
+    def __init__(self, console: Console, arms: Sequence[Arm], a: str, b: str) -> None:
+        super().__init__(console)
+        self._of = arms, a, b
+        self._trials: list[Trial] = []
+
+    def trial_ended(self, trial: Trial) -> None:
+        self._trials.append(trial)
+        super().trial_ended(trial)
+
+    def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
+        super().round_ended(rounds, expected, seconds_left, widest)
+        arms, a, b = self._of
+        for line in outlook(arms, self._trials, a, b):
+            self.note(line)
 
 
 def read_or_judge(directory: RunDirectory) -> Run:

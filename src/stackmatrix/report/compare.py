@@ -11,6 +11,7 @@ from stackmatrix.report import markdown, method
 from stackmatrix.report.fitted import FittedColumn, FittedTable
 from stackmatrix.results.compare import CellComparison, ComparisonReport, MetricRatio
 
+LIMITED: Final = {"goodput": "goodput", "cpu": "CPU per request", "instructions": "instructions"}
 COMPARE_COLUMNS: Final = (
     FittedColumn("workload", 1, least=18),
     FittedColumn("answer", 2, least=10),
@@ -89,9 +90,10 @@ def answer_line(answer: CellComparison) -> str:
 def limit(report: ComparisonReport) -> str:
     """Say what `--fail-if-worse` asked for, and which workloads decide it."""
     assert report.limit is not None
+    of = "" if report.limit_of is None else f" in {LIMITED[report.limit_of]}"
     which = [cell_title(answer) for answer in report.answers if answer.outcome == report.outcome != "no worse"]
     where = f" ({'; '.join(which)})" if which else ""
-    return f"worse by more than {percent(report.limit)}: {report.outcome}{where}"
+    return f"worse by more than {percent(report.limit)}{of}: {report.outcome}{where}"
 
 
 def compare_row(answer: CellComparison) -> list[str]:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stackmatrix.results.interval import Interval
+from stackmatrix.results.limit import LimitOf, LimitOutcome
 from stackmatrix.results.plan import Load
 
 Sense = Literal["better", "worse", "same", "unknown"]
 SpeedVerdict = Literal["faster", "slower", "cheaper", "dearer", "no difference", "can't tell"]
-LimitOutcome = Literal["no worse", "worse", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +79,5 @@ class ComparisonReport:
     limit: float | None  # the share by which B may be worse
     outcome: LimitOutcome | None  # of all answers together, where there is a limit
     remarks: list[str]
+    # what the limit holds; None for goodput, and CPU per request as well where goodput cannot tell
+    limit_of: LimitOf | None = None
