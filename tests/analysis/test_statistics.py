@@ -267,7 +267,8 @@ class TestStopping:
             (30, [0.049], True, "precision"),
             (9, [0.06], True, "budget"),
             (3, [0.01], True, "budget"),
-            (8, [], False, "precision"),
+            (8, [], False, None),
+            (30, [], False, "cap"),
         ],
     )
     def test_what_ends_a_run(self, rounds: int, half_widths: list[float], spent: bool, expected: str | None) -> None:

@@ -38,7 +38,7 @@ def run_and_kill(results: Path, workload: str, words: str) -> tuple[Run, list[Tr
     time.sleep(2)  # into the window of the third
     kill(process, words)
     table, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said  # what was mended, and what the machine spoiled, is no failure
+    assert process.returncode in (0, 1), said  # what was mended is no failure; the machine may spoil half of the rounds
     (path,) = (path for path in results.iterdir() if path.is_dir())
     directory = RunDirectory.open(path)
     return directory.read("run.json", Run), list(directory.trials()), table + said

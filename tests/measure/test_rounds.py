@@ -16,7 +16,7 @@ from stackmatrix.measure.rounds import Policy, Rounds, by_variant, window_for
 from stackmatrix.measure.watcher import Watcher
 from stackmatrix.results.directory import RunDirectory
 from stackmatrix.results.plan import Arm, Load, twin_of
-from stackmatrix.results.reasons import Reason
+from stackmatrix.results.reasons import Reason, ReasonKind
 from stackmatrix.results.trial import Trial
 
 from ..made_trials import made
@@ -220,6 +220,17 @@ def test_void_arms_do_not_stop_the_others_from_ending_by_precision(tmp_path: Pat
         return bad if arm.id.startswith("s0") else trial(arm, number, attempt)
 
     assert execute(tmp_path, Policy(seed=1), one_bad)[2] == "precision"
+
+
+def test_a_run_without_a_number_does_not_end_by_precision(tmp_path: Path) -> None:
+    def all_bad(kind: ReasonKind) -> Callable[[Arm, int, int], Trial]:
+        return lambda arm, number, attempt: replace(trial(arm, number, attempt), reasons=[Reason(kind, "")])
+
+    failed, spoiled = tmp_path / "failed", tmp_path / "spoiled"
+    failed.mkdir()
+    spoiled.mkdir()
+    assert execute(failed, Policy(seed=1), all_bad("ledger"), count=1)[2] == "void"
+    assert execute(spoiled, Policy(seed=1), all_bad("steal"), count=1)[2] == "cap"
 
 
 def test_arms_of_one_variant_can_be_kept_together() -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from stackmatrix.results.run import Disagreement, Run
 from stackmatrix.results.slo import Probe
 from stackmatrix.results.trial import Kernel, Trial
 
+from ..cli.invoke import invoke
 from ..made_trials import altered
 from .sample import Runs, Sample, make
 
@@ -366,6 +368,49 @@ def test_a_killed_run_is_judged_from_its_trials(copy: RunDirectory) -> None:
     assert [(arm.id, arm.goodput, arm.latency_ms) for arm in after.arms] == [
         (arm.id, arm.goodput, arm.latency_ms) for arm in before.arms
     ]
+
+
+def cut_last_line(run: Path) -> None:
+    file = run / "trials.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def break_a_line(run: Path) -> None:
+    file = run / "trials.jsonl"
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first[:100] + b"\n" + b"".join(rest))
+
+
+def break_the_plan(run: Path) -> None:
+    file = run / "plan.json"
+    file.write_bytes(file.read_bytes()[:200])
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "words"),
+    [
+        (cut_last_line, 1, r"trials\.jsonl: its last line is cut off and left out"),
+        (break_a_line, 2, r"(?m)^error: \S*trials\.jsonl:1: not a file of this format .*\n\Z"),
+        (break_the_plan, 2, r"(?m)^error: \S*plan\.json: not a file of this format .*\n\Z"),
+    ],
+)
+def test_what_is_damaged_of_a_run_is_named(
+    copy: RunDirectory, damage: Callable[[Path], None], code: int, words: str
+) -> None:
+    damage(copy.path)
+    done = invoke("report", str(copy.path))
+    assert done.returncode == code
+    assert re.search(words, done.stderr), done.stderr
+
+
+def test_a_run_may_be_renamed(copy: RunDirectory) -> None:
+    other = RunDirectory(copy.path.rename(copy.path.with_name("before the change")))
+    (other.path / "run.json").unlink()
+    assert invoke("report", str(other.path)).returncode == 0
+    assert read_run(other).started == next(other.trials()).started
+    shutil.copytree(other.path, empty := other.path.with_name("empty"))
+    (empty / "trials.jsonl").unlink()
+    assert datetime.fromisoformat(RunDirectory(empty).started).tzinfo is UTC
 
 
 def test_a_newer_schema_is_refused_in_one_line(copy: RunDirectory) -> None:

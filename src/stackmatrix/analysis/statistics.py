@@ -121,7 +121,8 @@ class StoppingRule:
         within 95 % ± 1.5; a single comparison stopped by its own width alone falls to 93.2 % at worst.)
         Ratios of void arms do not belong, since no round will mend them.
         """
-        if rounds >= self.start and all(is_precise(headline, self.half_width) for headline in headlines):
+        known = [is_precise(headline, self.half_width) for headline in headlines]
+        if rounds >= self.start and known and all(known):
             return "precision"
         if rounds >= self.cap:
             return "cap"

@@ -21,7 +21,6 @@ from stackmatrix.measure.rounds import window_for
 from stackmatrix.measure.session import Session
 from stackmatrix.results.directory import RESULTS, SCHEMA, RunDirectory
 from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, digests
-from stackmatrix.results.reasons import NO_FAULT
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog
@@ -107,7 +106,7 @@ def write_reports_of(directory: RunDirectory) -> None:
 
 
 def tell_end(run: "Run", directory: RunDirectory, arms: Sequence[Arm]) -> int:
-    """Say where the run is kept; return 1 when a stack failed, 0 when only the machine kept numbers from being told."""
+    """Say where the run is kept; return 1 when a cell that should have a number is void."""
     out, name = console(), directory.shown
     if run.ended_by == "interrupted":
         timed = any(directory.trials())
@@ -118,5 +117,4 @@ def tell_end(run: "Run", directory: RunDirectory, arms: Sequence[Arm]) -> int:
         return INTERRUPTED
     out.print(f"ended by {run.ended_by}; kept in {name}; open {name}/report.html")
     repeated = {arm.id for arm in arms if arm.repeats}  # neither a tool's, nor shown failing
-    faults = (reason for arm in run.arms if arm.id in repeated for reason in arm.reasons)
-    return int(any(reason.kind not in NO_FAULT for reason in faults))
+    return int(any(not arm.valid for arm in run.arms if arm.id in repeated))

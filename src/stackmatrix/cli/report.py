@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from stackmatrix.cli.progress import stage
 from stackmatrix.cli.shell import console
+from stackmatrix.cli.subcommands import as_typed
 from stackmatrix.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,20 +15,29 @@ if TYPE_CHECKING:
 
 
 def write_again(*run: Annotated[Path, Parameter(metavar="RUN", help="a directory of results/")]) -> int:
+    """Make the reports of runs again; return 1 when something of one is lost."""
     from stackmatrix.report.files import write_reports
     from stackmatrix.results.directory import RunDirectory
+    from stackmatrix.results.plan import PLAN_FILE, Plan
 
     if not run:
         raise UserError("RUN is missing: name a directory of results/")
-    out = console()
+    out, lost = console(), 0
     for path in run:
         directory = RunDirectory.open(path)
+        if (path / PLAN_FILE).exists():
+            directory.read(PLAN_FILE, Plan)  # no report needs it, but a run that is damaged is not to pass for whole
+        for file in directory.cut_off():
+            out.print(
+                f"{file}: its last line is cut off and left out; {as_typed('run')} --resume {path} measures it again"
+            )
+            lost = 1
         if not (path / "run.json").exists():
             judge_now(directory)
         with stage(out, f"writing the reports of {path}"):
             write_reports(directory)
         out.print(f"{path}/report.html, report.md, report.csv")
-    return 0
+    return lost
 
 
 def judge_now(directory: "RunDirectory") -> None:

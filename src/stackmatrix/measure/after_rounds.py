@@ -64,8 +64,8 @@ class AfterRounds:
         self._directory = bench.directory
         self._bench = bench
         self._watcher = watcher
-        own = (cell.arm.id for cell in cells if cell.arm.twin_of is None)
-        by_arm = per_arm(own, self._directory.trials())
+        self._own = [cell.arm.id for cell in cells if cell.arm.twin_of is None]
+        by_arm = per_arm(self._own, self._directory.trials())
         self._counting = {arm: counting for arm, trials in by_arm.items() if (counting := trials_that_count(trials))}
         self._cells = [cell for cell in cells if cell.arm.id in self._counting and cell.arm.load.tool is None]
 
@@ -94,6 +94,8 @@ class AfterRounds:
         wanted = [self._planned(cell, cell.variant, LEAST_SAMPLED_S) for cell in self._cells if cell.arm.id not in done]
         if wanted:
             self._watcher.extras_begin("profiling", len(wanted), len(wanted), total_s(wanted))
+        if void := [arm for arm in self._own if arm not in self._counting]:
+            self._watcher.extras_denied(f"a void cell has none: {', '.join(void)}")
         try:
             self._run_each(wanted, profile, Profiled)
         except TracingDeniedError as error:

@@ -18,7 +18,7 @@ from stackmatrix.results.reasons import NOISE
 from stackmatrix.results.trial import Trial
 
 MOST_REPEATS = 2
-EndedBy = Literal["precision", "cap", "budget", "rounds"]
+EndedBy = Literal["precision", "cap", "budget", "rounds", "void"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ class Rounds:
         return found
 
     def _ended_by(self, rounds: int, cost: float) -> EndedBy | None:
+        if all(arm.id in self._void for arm in self.arms):
+            return "void"
         if self.policy.rounds is not None:
             return "rounds" if rounds >= self.policy.rounds or self._spent(cost) else None
         return self.policy.rule.ended_by(rounds, self._headlines(), self._spent(cost))

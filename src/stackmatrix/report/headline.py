@@ -18,6 +18,7 @@ ENDED_BY: Final = {
     "cap": "the most rounds were done",
     "budget": "the time budget was spent",
     "rounds": "so many rounds were asked for",
+    "void": "no cell was left to time",
     "interrupted": "it was interrupted",
 }
 

@@ -56,8 +56,18 @@ class RunDirectory:
 
     @property
     def started(self) -> str:
+        """When the run began: its name says it, and in a directory that was renamed its first trial."""
         stamp = self.path.name.partition("-")[0]
-        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
+        try:
+            return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat()
+        except ValueError:
+            made = datetime.fromtimestamp(self.path.stat().st_mtime, UTC).isoformat()
+            return next((trial.started for trial in self.trials()), made)
+
+    def cut_off(self) -> list[Path]:
+        """List the files whose last line lacks its end; whoever reads them leaves that line out."""
+        files = (self.path / name for name in LINES.values())
+        return [file for file in files if file.exists() and file.read_bytes()[-1:] not in (b"", b"\n")]
 
     @property
     def shown(self) -> str:

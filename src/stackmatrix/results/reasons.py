@@ -66,9 +66,6 @@ NOISE: frozenset[ReasonKind] = frozenset(
     {"neighbour", "steal", "disturbed", "drift", "little", "unsteady", "stall", "unfinished"}
 )
 
-# reasons why a number is missing that speak against no stack
-NO_FAULT: frozenset[ReasonKind] = NOISE | {"generator", "lacking", "short", "untimed"}
-
 # what moves rates and latencies, and leaves CPU per request as it is
 WALL_CLOCK: frozenset[ReasonKind] = frozenset({"neighbour", "steal", "drift", "little"})
 

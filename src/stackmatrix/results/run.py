@@ -126,7 +126,7 @@ class Run:
     name: str
     command: str  # as it was typed
     started: str
-    ended_by: str  # precision, cap, rounds, budget, contract, interrupted or error
+    ended_by: str  # precision, cap, rounds, budget, void, contract, interrupted or error
     environment: dict[str, Any]  # as in `environment.json`
     arms: list[ArmResult]
     aa: Floor | None = None  # what the arm that was timed twice says; None when none was
