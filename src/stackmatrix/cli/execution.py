@@ -21,6 +21,7 @@ from stackmatrix.measure.rounds import window_for
 from stackmatrix.measure.session import Session
 from stackmatrix.results.directory import RESULTS, SCHEMA, RunDirectory
 from stackmatrix.results.plan import PLAN_FILE, Arm, Plan, digests
+from stackmatrix.runtime.limits import check_limits
 
 if TYPE_CHECKING:
     from stackmatrix.catalog.catalog import Catalog
@@ -39,6 +40,7 @@ def make_plan(
 ) -> Plan:
     """Make the plan that the options ask for; `fresh` starts a server for each trial. UserError if it cannot be."""
     check_bounds(execution)
+    check_limits(execution.results or RESULTS, max(arm.load.users or 0 for arm in arms))
     trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
     overhead_s, most_s = TRIAL_OVERHEAD_S, MOST_WINDOW_S
     if fresh:

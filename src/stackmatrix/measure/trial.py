@@ -26,6 +26,7 @@ from stackmatrix.results.plan import Arm, Load, Timing
 from stackmatrix.results.reasons import Reason
 from stackmatrix.results.trial import ClientSide, ServerSide, Trial
 from stackmatrix.runtime.base import Runtime, Service
+from stackmatrix.runtime.limits import check_limits
 
 KEPT_LINES = 200  # of a stack's log that are kept with a trial
 
@@ -68,8 +69,9 @@ class Bench:
         return replace(trial, reasons=[replace(each, log=log) if each.needs_log else each for each in trial.reasons])
 
     def heal(self) -> None:
-        """Start again whatever upstream has died; HealingFailedError when that fails."""
+        """Start again whatever upstream has died; HealingFailedError when that fails, or the disk is full."""
         try:
+            check_limits(self.directory.path)
             self.runtime.heal()
         except UserError as error:
             raise HealingFailedError(str(error)) from None

@@ -7,11 +7,13 @@ from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.base import Runtime, Say
 from stackmatrix.runtime.docker import DockerRuntime
+from stackmatrix.runtime.limits import check_limits
 from stackmatrix.runtime.native import NativeRuntime
 
 
 def choose(wanted: str, say: Say, root: Path = ROOT, ports: Mapping[str, int] | None = None) -> Runtime:
     """Make the runtime called `wanted`; for `auto`, `say` gets the choice and why. UserError if it cannot be had."""
+    check_limits(root)
     if wanted == "native":
         return NativeRuntime(say, root, ports)
     if ports and wanted == "docker":
