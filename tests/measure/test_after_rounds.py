@@ -1,6 +1,8 @@
 """What is looked at after the rounds: which arms, within which part of the budget, and what is made of it."""
 
 from dataclasses import replace
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from stackmatrix.measure.after_rounds import (
     EXPLAIN_SHARE,
     RESTART_S,
     ROUND_OVERHEAD_S,
+    AfterRounds,
     PlannedExtra,
     busiest_of_each,
     quickest,
@@ -25,7 +28,9 @@ from stackmatrix.measure.after_rounds import (
     total_s,
     trials_that_count,
 )
-from stackmatrix.results.directory import SCHEMA
+from stackmatrix.measure.trial import Bench
+from stackmatrix.measure.watcher import Watcher
+from stackmatrix.results.directory import SCHEMA, RunDirectory
 from stackmatrix.results.explain import (
     Explained,
     ExtraTrials,
@@ -149,6 +154,22 @@ def test_only_arms_with_a_number_are_looked_at() -> None:
         "the last attempt stands"
     )
     assert trials_that_count([TRIAL, replace(TRIAL, round=1, reasons=[ERRORS])]) == []
+
+
+def test_a_void_cell_has_no_flame_graph_and_that_is_said(tmp_path: Path) -> None:
+    class Remembering(Watcher):
+        words = ""
+
+        def extras_denied(self, words: str) -> None:
+            self.words = words
+
+    watcher, directory = Remembering(), RunDirectory(tmp_path)
+    directory.append(replace(TRIAL, reasons=[ERRORS]))
+    plan, cells = replace(PLAN, explain=False, profile=True), [cell for cell in CELLS if cell.arm.id == ARM.id]
+    no_server: Any = None  # nothing is left to be profiled
+    AfterRounds(plan, Bench(no_server, (0, 1), directory, 1), cells, inf, watcher).run()
+    assert watcher.words == f"a void cell has none: {ARM.id}"
+    assert not list(directory.passes().profiled)
 
 
 def test_what_looking_cost_stands_beside_what_was_seen() -> None:
