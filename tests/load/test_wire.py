@@ -180,14 +180,14 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_answers_are_told_apart(case: str, tmp_path: Path, loop_factory: LoopFactory) -> None:
     handler, wanted, verdict = WRONG[case]
-    found, opened = converse(handler, wanted, tmp_path, loop_factory, count=2, timeout_s=0.3)
+    limit_s = 0.3 if verdict == Ending.TIMEOUT else 10.0  # long enough for a busy machine
+    found, opened = converse(handler, wanted, tmp_path, loop_factory, count=2, timeout_s=limit_s)
     found = found[:2]
     assert found["verdict"].tolist() == [verdict] * 2
     assert (opened == 1) == (verdict in (Ending.STATUS, Ending.BODY))
     assert (found["end"] > found["sent"]).all()
     if verdict == Ending.TIMEOUT:
-        assert (found["end"] - found["scheduled"] >= 0.3).all()
-        assert (found["end"] - found["scheduled"] < 1.0).all()
+        assert (found["end"] - found["scheduled"] >= limit_s).all()
 
 
 def test_bytes_that_nobody_asked_for_end_the_connection(tmp_path: Path, loop_factory: LoopFactory) -> None:
