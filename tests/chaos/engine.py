@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from stackmatrix.catalog import ROOT
 from stackmatrix.errors import UserError
 from stackmatrix.runtime.docker import PROJECT, engine_version
+
+EMPTY_WITHIN_S = 30
 
 
 def docker(*arguments: str) -> str:
@@ -33,8 +36,10 @@ def empty_engine() -> Iterator[None]:
     """An engine without containers of the project, before and after."""
     skip_unless_free()
     yield
-    for each in containers().values():
-        docker("rm", "--force", each["Id"])
+    deadline = time.monotonic() + EMPTY_WITHIN_S
+    while (left := [each["Id"] for each in containers().values()]) and time.monotonic() < deadline:
+        # one that is being removed already is no failure
+        subprocess.run(["docker", "rm", "--force", *left], capture_output=True, check=False)
     for name in networks():
         docker("network", "rm", name)
 
