@@ -104,8 +104,9 @@ def test_a_liar_is_caught(liar: Liar, bench: Bench, stacks: Mapping[str, Stack])
 def test_a_rate_that_lives_on_credit_is_told(bench: Bench, stacks: Mapping[str, Stack]) -> None:
     variant, workload = Variant(stacks[FADING.name], {}), WORKLOADS[FADING.workload]
     arm = arms_of([variant], [workload], {}, [Load("closed", users=USERS)], twice=False)[0]
-    rounds = [trial(bench, variant, workload, 0) for _ in range(LEAST_ROUNDS)]
+    rounds = [trial(bench, variant, workload, 0, restarted=True) for _ in range(LEAST_ROUNDS)]
     with bench.alone(variant) as service:
+        bench.runtime.restart(service)
         long = sustain(bench, service, arm, workload, Timing(warmup_s=2.0, window_s=12.0))
     stop(bench, variant)
     trials = [replace(each, arm=arm.id, round=place, reasons=[]) for place, each in enumerate(rounds)]
