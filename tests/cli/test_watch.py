@@ -64,7 +64,7 @@ def test_without_a_terminal_every_event_is_a_line() -> None:
     assert lines[5:] == [
         "1 arms, windows of 0.5 s; kept in results/x",
         "[1/1, 0 s left] s/w/8 users: 100/s, p50 4.00 ms, CPU 500 µs; steal: the host took 9 %",
-        "repeating 1 arms of w: steal ×2",
+        "repeating 1 arm of w: steal ×2",
         "[2/2, 0 s left] s/w/8 users: 100/s, p50 4.00 ms, CPU 500 µs",
         "round 1 of about 2 done, about 2 min left; widest half-width 3.4 %",
         "explaining 1 of 2 arms: all would take about 2 min, more than the rounds and a fifth of the budget leave; "

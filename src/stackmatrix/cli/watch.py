@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from stackmatrix.analysis.slo.level import Level
 from stackmatrix.cli.progress import minutes, stage
-from stackmatrix.formatting import milliseconds, percent, quantity
+from stackmatrix.formatting import listed, milliseconds, percent, quantity, some
 from stackmatrix.measure.watcher import Stage, Watcher
 from stackmatrix.report.slo import PROBE_WORDS
 from stackmatrix.results.explain import Explained, ExtraTrial, Profiled
@@ -127,7 +127,8 @@ class ConsoleWatcher(Watcher, AbstractContextManager["ConsoleWatcher"]):
         self._total += len(arms)
         kinds = Counter(reason.kind for trial in bad for reason in trial.reasons)
         why = ", ".join(f"{kind} ×{count}" if count > 1 else kind for kind, count in kinds.items())
-        self.note(f"repeating {len(arms)} arms of {arms[0].workload}: {why}")
+        workloads = dict.fromkeys(arm.workload for arm in arms)
+        self.note(f"repeating {some(len(arms), 'arm')} of {listed(list(workloads))}: {why}")
 
     def extras_begin(self, doing: str, arms: int, of: int, all_s: float) -> None:
         self._show(ExitStack())
