@@ -16,7 +16,7 @@ from stackmatrix.cli.subcommands import as_typed, typed_line
 from stackmatrix.cli.values import DURATION
 from stackmatrix.cli.watch import ConsoleWatcher
 from stackmatrix.errors import UserError
-from stackmatrix.measure.after_rounds import TRIAL_OVERHEAD_S
+from stackmatrix.measure.after_rounds import REPEATS, TRIAL_OVERHEAD_S
 from stackmatrix.measure.rounds import window_for
 from stackmatrix.measure.session import Session
 from stackmatrix.results.directory import RESULTS, SCHEMA, RunDirectory
@@ -41,10 +41,11 @@ def make_plan(
     """Make the plan that the options ask for; `fresh` starts a server for each trial. UserError if it cannot be."""
     check_bounds(execution)
     check_limits(execution.results or RESULTS, max(arm.load.users or 0 for arm in arms))
-    trials = (execution.rounds or DEFAULT_RULE.start) + (execution.explain is not False)  # of each arm
-    overhead_s, most_s = TRIAL_OVERHEAD_S, MOST_WINDOW_S
+    rounds = execution.rounds or DEFAULT_RULE.start
+    repeats, overhead_s, most_s = REPEATS, TRIAL_OVERHEAD_S, MOST_WINDOW_S
     if fresh:
-        overhead_s, most_s = TRIAL_OVERHEAD_S + FRESH_START_S, MOST_FRESH_WINDOW_S
+        repeats, overhead_s, most_s = 1.0, TRIAL_OVERHEAD_S + FRESH_START_S, MOST_FRESH_WINDOW_S
+    trials = repeats * rounds + (execution.explain is not False)  # of each arm
     sized_s = window_s or execution.duration
     return Plan(
         schema=SCHEMA,

@@ -27,7 +27,8 @@ EXPLAIN_SHARE = 0.2  # of the budget, that explaining may take unless it was ask
 
 # Measured on two cores, in seconds:
 TRIAL_OVERHEAD_S = 1.2  # of a trial besides its window: warm-up, drain, counting, switching stacks
-ROUND_OVERHEAD_S = 1.7  # of an arm in a round besides its window, slow ones and repeats among them
+ROUND_OVERHEAD_S = 2.6  # of an arm in a round besides its window, slow ones and repeats among them
+REPEATS = 1.45  # trials of an arm in a round, where the host takes 2 to 6 % of the CPU time
 RESTART_S = 4.0  # of a stack in a container that is restarted with other settings
 
 USUAL_WINDOW_S = 5.0  # the most that a window lasts, whatever a headline trial takes, unless a response takes longer

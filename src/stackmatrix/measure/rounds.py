@@ -174,7 +174,7 @@ def by_variant(arms: Sequence[Arm]) -> list[Arm]:
     return [arm for together in places.values() for arm in together]
 
 
-def window_for(budget_s: float, arms: int, overhead_s: float, rounds: int, least_s: float, most_s: float) -> float:
+def window_for(budget_s: float, arms: int, overhead_s: float, rounds: float, least_s: float, most_s: float) -> float:
     """Size the window, in seconds, so that `rounds` rounds of `arms` fit a budget; UserError when not even one does."""
     if arms * (overhead_s + least_s) > budget_s:
         needed = arms * (overhead_s + least_s)
