@@ -19,10 +19,10 @@ from stackmatrix.analysis.compare import (
     answer,
     between_runs,
     compare_work,
+    expectations,
     interleaved,
     larger,
     more_or_less,
-    outlook,
 )
 from stackmatrix.analysis.statistics import LEAST_ROUNDS, NoiseFloor, RoundValues, noise_floor, ratio
 from stackmatrix.load.latency import Latency
@@ -281,13 +281,13 @@ def test_interleaved_arms_are_found_by_their_labels() -> None:
 
 def test_the_outlook_says_what_is_settled_and_what_needs_how_many_rounds() -> None:
     every = measured(0.8, np.random.default_rng(6))
-    (settled,) = outlook(every.arms, every.trials, "a", "b")
+    (settled,) = expectations(every.arms, every.trials, "a", "b")
     assert settled == "json-small/64 users: goodput 0.796, worse, CPU per request 1.000, no difference"
     early = [trial for trial in every.trials if trial.round < 2]
-    (open_still,) = outlook(every.arms, early, "a", "b")
+    (open_still,) = expectations(every.arms, early, "a", "b")
     needed = f"about {LEAST_ROUNDS - 2} more rounds"
     assert open_still == f"json-small/64 users: goodput 0.796, {needed}, CPU per request 1.000, {needed}"
-    (nothing,) = outlook(every.arms, [], "a", "b")
+    (nothing,) = expectations(every.arms, [], "a", "b")
     assert nothing == "json-small/64 users: goodput –, 6 rounds at least, CPU per request –, 6 rounds at least"
 
 

@@ -109,7 +109,7 @@ def triples(arms: Sequence[Arm], a: str, b: str) -> Iterator[tuple[Arm, Arm, Arm
             yield one, other, next(arm for arm in arms if arm.twin_of == one.id)
 
 
-def outlook(arms: Sequence[Arm], trials: Sequence[Trial], a: str, b: str) -> Iterator[str]:
+def expectations(arms: Sequence[Arm], trials: Sequence[Trial], a: str, b: str) -> Iterator[str]:
     """Say of each workload what its rounds have settled so far, and how many more each figure is expected to need."""
     for one, other, twin in triples(arms, a, b):
         first, second, copy = (metrics(arm.id, trials) for arm in (one, other, twin))
@@ -118,11 +118,11 @@ def outlook(arms: Sequence[Arm], trials: Sequence[Trial], a: str, b: str) -> Ite
             metric_ratio((first[place], second[place]), noise[place], ratio, good, {})
             for place, good in enumerate(("higher", "lower"))
         )
-        told = f"goodput {so_far(goodput)}, CPU per request {so_far(cpu)}"
+        told = f"goodput {settled_words(goodput)}, CPU per request {settled_words(cpu)}"
         yield f"{one.comparison_label}: {told}"
 
 
-def so_far(metric: MetricRatio) -> str:
+def settled_words(metric: MetricRatio) -> str:
     """Write `0.853, worse` once a metric has settled, or what it waits for."""
     if metric.ratio is None:
         return f"{MISSING}, {LEAST_ROUNDS} rounds at least"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stackmatrix.analysis import compare as compared
 from stackmatrix.analysis.comparability import SETTINGS, Conditions, mismatches
-from stackmatrix.analysis.compare import Limit, Measured, outlook, overall
+from stackmatrix.analysis.compare import Limit, Measured, expectations, overall
 from stackmatrix.catalog.catalog import Catalog
 from stackmatrix.catalog.stacks import Stacks, Variant
 from stackmatrix.catalog.workloads import load_workloads
@@ -165,7 +165,7 @@ class OutlookWatcher(ConsoleWatcher):
     def round_ended(self, rounds: int, expected: int, seconds_left: float | None, widest: float | None) -> None:
         super().round_ended(rounds, expected, seconds_left, widest)
         arms, a, b = self._of
-        for line in outlook(arms, self._trials, a, b):
+        for line in expectations(arms, self._trials, a, b):
             self.note(line)
 
 
